@@ -1,0 +1,32 @@
+//! What stateless servers share: who has news, and where each user's sockets are.
+//!
+//! This crate owns the hint queue ([`queue::HintQueue`]) and the session registry ([`registry::Registry`]): traits,
+//! back-ends, and one conformance suite that every back-end passes. It never knows a socket, a message or who is in
+//! an audience.
+//!
+//! Life of a hint: `hint` merges it into the user's dirty map and queues the user; a worker `claim`s the user, and the
+//! map is set aside under a token; what comes meanwhile goes to a fresh map; `settle` drops what was set aside and
+//! queues the user again if the fresh map holds anything; `release` and the end of the lease merge it back.
+//!
+//! Life of an entry: a gateway takes a lease for a partition, `enter`s users under it, renews it, `leave`s; an entry
+//! is replaced only by a greater stamp and removed only by a stamp that is not smaller than its own.
+//!
+//! Invariants:
+//! - **BP-1** A user has at most one live claim, and stands at most once in the ready list.
+//! - **BP-2** A settlement drops only what was set aside under its token; a late token changes nothing.
+//! - **BP-3** A claim that is neither settled nor released is offered again when its lease ends.
+//! - **BP-4** An entry is replaced and removed only by its stamp, in one operation.
+//! - **BP-5** An enter whose epoch's lease is not live is refused.
+//! - **BP-6** Whether a gateway is alive is judged only when a claim is settled.
+//!
+//! Map: [`partition`] user to partition; [`queue`] the queue's contract; [`registry`] the registry's contract.
+
+pub mod error;
+pub mod partition;
+pub mod queue;
+pub mod registry;
+
+pub use error::Error;
+pub use partition::{Partition, Partitions};
+pub use queue::{Claim, ClaimToken, HintQueue, HintReport, News, Settled, Settlement, UserHint};
+pub use registry::{Enter, Entered, Entry, Lease, LeaseRenewal, PartitionIdentity, Registry};

@@ -1,0 +1,36 @@
+//! Who is calling: bearer tokens, checked before any state is made.
+
+use doorbell_protocol::frames::Token;
+use doorbell_protocol::{Timestamp, UserId};
+
+/// A token that holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Its `sub`.
+    pub user: UserId,
+    /// Its `exp`: the session ends then, unless a fresh token comes first.
+    pub expires: Timestamp,
+}
+
+/// Why a token does not hold. Clients see one answer for all; logs and metrics see which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum AuthError {
+    /// No token where one is needed.
+    #[error("no token")]
+    Missing,
+    /// Not a token, an unknown key, an algorithm other than the key's, a bad signature, or a bad claim.
+    #[error("bad token")]
+    Bad,
+    /// Its time is over.
+    #[error("expired token")]
+    Expired,
+}
+
+/// Checks tokens; synchronous, no I/O.
+pub trait Authenticator: Send + Sync {
+    /// Checks one token at a moment.
+    ///
+    /// # Errors
+    /// [`AuthError`]; the caller answers the same for each.
+    fn verify(&self, token: &Token, now: Timestamp) -> Result<Verified, AuthError>;
+}

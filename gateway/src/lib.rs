@@ -1,0 +1,3 @@
+//! Holds client sockets.
+pub mod auth;
+pub mod ws;

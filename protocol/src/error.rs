@@ -1,0 +1,88 @@
+//! What goes wrong with input, and the error object that clients see.
+
+use serde::{Deserialize, Serialize};
+
+use crate::frames::CallId;
+
+/// An id that breaks its rule. It never repeats the input, which may be hostile or secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {rule}")]
+pub struct InvalidId {
+    /// Which kind of id.
+    pub what: &'static str,
+    /// The rule it breaks, as "must …".
+    pub rule: &'static str,
+}
+
+/// The `code` of an error object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The request breaks a rule; the message says which.
+    Invalid,
+    /// No token, or a bad or expired one.
+    Unauthorized,
+    /// The caller may see it, but not do this.
+    Forbidden,
+    /// Absent, or not the caller's: both answer alike.
+    NotFound,
+    /// The same key with other content.
+    Conflict,
+    /// Beyond a limit in size.
+    TooLarge,
+    /// Beyond a limit in rate; `retry_after_ms` says when to come back.
+    RateLimited,
+    /// Not now; trying again can help.
+    Unavailable,
+    /// A frame of a type that this server does not know.
+    UnknownType,
+    /// A method that this server does not know.
+    UnknownMethod,
+    /// Known, but not offered here.
+    Unsupported,
+    /// The server's fault.
+    Internal,
+}
+
+/// The error object: in `reply`, in `error`, and over HTTP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people: what, where, and what to do.
+    pub message: String,
+    /// Present exactly where trying again unchanged can help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+    /// Where it helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<serde_json::Value>,
+}
+
+impl ErrorBody {
+    /// An error that trying again unchanged cannot help.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry_after_ms: None, details: None }
+    }
+
+    /// An error after which the same request may succeed, that much later.
+    pub fn retry_after(code: ErrorCode, message: impl Into<String>, retry_after_ms: u64) -> Self {
+        Self { retry_after_ms: Some(retry_after_ms), ..Self::new(code, message) }
+    }
+}
+
+/// Why bytes are no frame.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum DecodeError {
+    /// Not the protocol at all: the socket closes with 4400 and this reason.
+    #[error("{0}")]
+    NotProtocol(&'static str),
+    /// A frame with a fault: it gets an `error`, or the `reply` to its id, and the socket stays.
+    #[error("{}", .error.message)]
+    Rejected {
+        /// The frame's id, where it has a usable one.
+        id: Option<CallId>,
+        /// What is wrong.
+        error: ErrorBody,
+    },
+}

@@ -1,0 +1,191 @@
+//! The frames between client and gateway, as types. Their bytes are [`crate::codec`]'s business.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ErrorBody;
+use crate::ids::{DeviceId, SessionId, TopicId, UserId};
+use crate::payload::Payload;
+use crate::time::Timestamp;
+use crate::version::Version;
+
+/// Longest `id` of a call as text, in bytes.
+pub const CALL_ID_BYTES_MAX: usize = 64;
+/// Longest method name, in bytes.
+pub const METHOD_BYTES_MAX: usize = 64;
+/// Longest `client` in `hello`, in bytes.
+pub const CLIENT_BYTES_MAX: usize = 128;
+/// Longest token, in bytes; refused before it is parsed.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Longest `hint_window_ms` of a `hello`.
+pub const HINT_WINDOW_MS_MAX: u32 = 10_000;
+/// Most topics in one `subscribe` or `unsubscribe`.
+pub const SUBSCRIBE_TOPICS_MAX: usize = 1_000;
+/// Largest `data` of a `signal`, in bytes.
+pub const SIGNAL_BYTES_MAX: usize = 1024;
+
+/// What a client names a call by, echoed in its reply: text, or a number up to 2^53-1.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CallId {
+    /// A number.
+    Number(u64),
+    /// Text of 1 to 64 bytes.
+    Text(String),
+}
+
+/// A bearer token. Its `Debug` prints nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(pub String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// What a client sends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientFrame {
+    /// The first frame, within 10 s of the upgrade.
+    Hello(Hello),
+    /// A fresh token for the same user, before the old one expires.
+    Token(Token),
+    /// Follow topics beside the user's own conversations.
+    Subscribe {
+        /// Echoed in the reply.
+        id: CallId,
+        /// Each topic with the version the client has, 0 for none.
+        topics: Vec<(TopicId, Version)>,
+    },
+    /// Follow no longer.
+    Unsubscribe {
+        /// Echoed in the reply.
+        id: CallId,
+        /// What to let go.
+        topics: Vec<TopicId>,
+    },
+    /// Pull or act: answered by exactly one reply.
+    Call {
+        /// Echoed in the reply.
+        id: CallId,
+        /// For example `messages.send`.
+        method: String,
+        /// An object; `{}` where the frame has none.
+        params: Payload,
+    },
+    /// Ephemeral, not stored, at most once.
+    Signal {
+        /// A small conversation of the sender's.
+        topic: TopicId,
+        /// At most 1 KiB.
+        data: Payload,
+    },
+    /// An application-level ping, for browsers.
+    Ping {
+        /// Echoed in the pong.
+        id: Option<CallId>,
+    },
+}
+
+/// The first frame's content.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hello {
+    /// Not needed where one came with the upgrade.
+    pub token: Option<Token>,
+    /// Which of the user's installations.
+    pub device: Option<DeviceId>,
+    /// Name and version of the client, for logs.
+    pub client: Option<String>,
+    /// Gather hints for that long, in milliseconds: 0 by default, 10,000 at most.
+    pub hint_window_ms: u32,
+}
+
+/// What a gateway sends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ServerFrame {
+    /// The session is registered: every later change is hinted.
+    Welcome(Welcome),
+    /// Pull these.
+    Hint(HintFrame),
+    /// The answer to one call, subscribe or unsubscribe.
+    Reply {
+        /// The call's id.
+        id: CallId,
+        /// `result` or `error`.
+        outcome: Result<Payload, ErrorBody>,
+    },
+    /// Somebody's signal.
+    Signal {
+        /// The conversation.
+        topic: TopicId,
+        /// Who sent it.
+        from: UserId,
+        /// What.
+        data: Payload,
+    },
+    /// The answer to a ping.
+    Pong {
+        /// The ping's id.
+        id: Option<CallId>,
+    },
+    /// This gateway is leaving.
+    Goaway(Goaway),
+    /// About a frame that has no id.
+    Error(ErrorBody),
+}
+
+/// The session is registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Welcome {
+    /// This session's name, for logs and support.
+    pub session: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// Which installation, where the client named one.
+    pub device: Option<DeviceId>,
+    /// The server's clock.
+    pub server_time_ms: Timestamp,
+    /// How often a silent socket is pinged, in milliseconds.
+    pub heartbeat_ms: u32,
+    /// What the gateway allows.
+    pub limits: Limits,
+}
+
+/// What the gateway allows a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Largest client frame, in bytes.
+    pub frame_bytes: u32,
+    /// Most topics followed by `subscribe`.
+    pub subscriptions: u32,
+    /// Sustained calls a second.
+    pub calls_per_second: u32,
+}
+
+/// What to pull.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HintFrame {
+    /// Each topic with the version it has reached.
+    pub topics: Vec<(TopicId, Version)>,
+    /// Wait that long before the pull; already jittered for this session.
+    pub pull_after_ms: Option<u32>,
+    /// There are others: ask `topics.changes`.
+    pub more: bool,
+    /// Anything may have changed: ask `topics.changes`.
+    pub resync: bool,
+}
+
+/// This gateway is leaving: open a new socket, then leave the old one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goaway {
+    /// For people.
+    pub reason: String,
+    /// When to open the new socket; already jittered.
+    pub reconnect_after_ms: u32,
+    /// How long the old socket works.
+    pub deadline_ms: u32,
+    /// Where to, if not to the same address.
+    pub url: Option<String>,
+}

@@ -1,0 +1,48 @@
+//! Ring the users of one gateway.
+
+use async_trait::async_trait;
+use doorbell_protocol::{DirtyMap, GatewayId, Stamp, UserId};
+
+use crate::Error;
+
+/// One user to ring: what they have not been told yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliverRequest {
+    /// Whom.
+    pub user: UserId,
+    /// With what.
+    pub dirty: DirtyMap,
+}
+
+/// What became of one user of a batch. An expected outcome, not an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// Merged into that many sessions, each of which writes it as soon as its socket takes it.
+    Sessions(u32),
+    /// No session of this user here. The stamp is the gateway's epoch for the user's partition and the value of
+    /// its generation counter: an entry up to it is stale and may be removed, a newer one may not.
+    Absent(Stamp),
+}
+
+/// What one gateway serves.
+#[async_trait]
+pub trait GatewayApi: Send + Sync {
+    /// Rings each user of the batch; the answers stand in the order of the requests.
+    ///
+    /// *Ordering*: when it returns, each hint is in the memory of each session that it counts, merged.
+    /// *Repeats*: harmless, versions merge.
+    async fn deliver(&self, batch: Vec<DeliverRequest>) -> Result<Vec<Delivered>, Error>;
+}
+
+/// All gateways, by name: what a notifier calls.
+#[async_trait]
+pub trait Gateways: Send + Sync {
+    /// As [`GatewayApi::deliver`], at the gateway named.
+    ///
+    /// *Cancel safety*: a dropped call may have rung some users; ring them again.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] where nobody answers under that name: the users stay claimed, the caller delays them.
+    async fn deliver(&self, gateway: &GatewayId, batch: Vec<DeliverRequest>)
+    -> Result<Vec<Delivered>, Error>;
+}

@@ -1,0 +1,21 @@
+//! The calls between Doorbell's services: one trait each, with a local and, later, a remote implementation.
+//!
+//! This crate owns the shape of a call and what a failed one means; it owns no policy: who retries, how long to
+//! wait and what to do next is the caller's. Services never import each other; they meet here.
+//!
+//! Delivery semantics: a call that returns `Err` may or may not have happened. Each call here may therefore be
+//! repeated: a hint merges, and a method carries its idempotency key. The caller sets the deadline by dropping the
+//! future; every future here is cancel safe.
+//!
+//! Map: [`gateway`] ring the users of one gateway; [`message`] pull and act; [`local`] the same-process side;
+//! [`error`] whose fault, and whether to retry.
+
+pub mod error;
+pub mod gateway;
+pub mod local;
+pub mod message;
+
+pub use error::Error;
+pub use gateway::{DeliverRequest, Delivered, GatewayApi, Gateways};
+pub use local::LocalGateways;
+pub use message::{CallRequest, Messages};
