@@ -1,0 +1,38 @@
+//! A virtual environment with what one folder's `requirements.txt` names.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::debian;
+use crate::process::{command, output, run};
+
+/// Where the environment is: beside the other things that can be made again.
+const VENV: &str = "target/venv";
+
+/// Makes sure of the environment, and names its Python.
+///
+/// # Errors
+/// Where Python is missing, or something cannot be installed.
+pub fn ensure(root: &Path, folder: &str) -> Result<String> {
+    let requirements = root.join(folder).join("requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements)
+        .with_context(|| format!("cannot read {folder}/requirements.txt"))?;
+    let venv = root.join(VENV);
+    let python = venv.join("bin/python").to_string_lossy().into_owned();
+    let stamp = venv.join("installed.txt");
+    let installed = std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted);
+    if installed && output(&python, &["--version"]).is_some() {
+        return Ok(python);
+    }
+    if output("python3", &["-c", "import venv, ensurepip"]).is_none() {
+        debian::install(&["python3", "python3-venv"], "the Python client tests")?;
+    }
+    println!("installing the Python packages of {folder} into {VENV}");
+    run(command("python3", &["-m", "venv", "--clear", &venv.to_string_lossy()], root))?;
+    let list = requirements.to_string_lossy();
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", &list];
+    run(command(&python, &pip, root))?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
+    Ok(python)
+}
