@@ -1,0 +1,158 @@
+//! The section `[message]`.
+
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::BadRelation;
+
+/// How the message service stores, limits and announces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Parts of the store, each with a writer of its own. Fixed when the store is created.
+    pub shards: NonZeroU16,
+    /// Members of one conversation at most; larger ones need the channel service.
+    pub members_max: NonZeroUsize,
+    /// Messages that a user may send in a row; one more comes back with each `throttle_period` divided by this.
+    /// 0 turns the throttle off.
+    pub throttle_messages: u32,
+    /// How long it takes until a user who has used up `throttle_messages` may send as many again.
+    #[serde(with = "humantime_serde")]
+    pub throttle_period: Duration,
+    /// Users whom the throttle knows at a time at most; beyond that, new senders are told to come back.
+    pub throttle_users_max: NonZeroUsize,
+    /// Writes that wait for one writer at most; beyond that, a write is answered `unavailable` at once.
+    pub write_queue_max: NonZeroUsize,
+    /// Writes that one commit takes at most.
+    pub commit_writes_max: NonZeroUsize,
+    /// Reads that run at the same time at most; further ones wait.
+    pub reads_max: NonZeroU32,
+    /// Commits that one step of the announcement takes at most.
+    pub announce_commits_max: NonZeroUsize,
+    /// The longest wait between two attempts to announce while the backplane is unavailable.
+    #[serde(with = "humantime_serde")]
+    pub announce_retry_max: Duration,
+    /// How often what has been announced is noted on disk; after a crash, at most that much is announced again.
+    #[serde(with = "humantime_serde")]
+    pub announce_note_interval: Duration,
+    /// How long announced commits are kept, so that they can be announced again after the backplane lost them.
+    #[serde(with = "humantime_serde")]
+    pub commits_kept_for: Duration,
+    /// How long the shutdown waits for what is committed to be announced; the rest follows after the next start.
+    #[serde(with = "humantime_serde")]
+    pub drain_timeout: Duration,
+    /// Free space that stays untouched on the disk, so that what was accepted can always be written out. On a small
+    /// disk, an eighth of its size is kept instead.
+    pub disk_reserve_bytes: u64,
+    /// How long to wait between two attempts to open the store again after a write failed.
+    #[serde(with = "humantime_serde")]
+    pub recover_interval: Duration,
+    /// Memory for blocks read from disk.
+    pub cache_bytes: u64,
+    /// Memory for what is not yet in tables, for each kind of record.
+    pub memtable_bytes: u64,
+    /// Journals on disk at most, at least 64 MiB; with more, a start after a crash takes longer.
+    pub journal_bytes_max: u64,
+}
+
+/// The smallest value that the store takes for `journal_bytes_max`.
+const JOURNAL_BYTES_MIN: u64 = 64 << 20;
+
+impl Default for Config {
+    fn default() -> Self {
+        const fn count(number: usize) -> NonZeroUsize {
+            NonZeroUsize::new(number).expect("the default is not zero")
+        }
+        Self {
+            shards: const { NonZeroU16::new(2).expect("the default is not zero") },
+            // A small audience: design, section 3. The throttle: protocol, "Methods".
+            members_max: count(100),
+            throttle_messages: 10,
+            throttle_period: Duration::from_secs(10),
+            throttle_users_max: count(1_000_000),
+            write_queue_max: count(4_096),
+            commit_writes_max: count(512),
+            reads_max: const { NonZeroU32::new(8).expect("the default is not zero") },
+            announce_commits_max: count(256),
+            announce_retry_max: Duration::from_secs(2),
+            announce_note_interval: Duration::from_millis(200),
+            // Twice the `reannounce_window` of design, section 6.
+            commits_kept_for: Duration::from_secs(120),
+            drain_timeout: Duration::from_secs(5),
+            disk_reserve_bytes: 64 << 20,
+            recover_interval: Duration::from_secs(1),
+            cache_bytes: 64 << 20,
+            memtable_bytes: 16 << 20,
+            journal_bytes_max: 128 << 20,
+        }
+    }
+}
+
+impl Config {
+    /// Checks what must hold between two keys, and that no interval is zero.
+    ///
+    /// # Errors
+    /// [`BadRelation`] names the keys and the rule.
+    pub fn validate(&self) -> Result<(), BadRelation> {
+        let require = |holds: bool, keys, rule| if holds { Ok(()) } else { Err(BadRelation { keys, rule }) };
+        for (key, value) in [
+            ("throttle_period", self.throttle_period),
+            ("announce_retry_max", self.announce_retry_max),
+            ("announce_note_interval", self.announce_note_interval),
+            ("recover_interval", self.recover_interval),
+        ] {
+            require(!value.is_zero(), [key, key], "must be longer than zero")?;
+        }
+        require(
+            self.commit_writes_max <= self.write_queue_max,
+            ["commit_writes_max", "write_queue_max"],
+            "one commit must not take more than can wait",
+        )?;
+        require(
+            self.announce_note_interval <= self.commits_kept_for,
+            ["announce_note_interval", "commits_kept_for"],
+            "commits must be kept until it is noted that they are announced",
+        )?;
+        let journal = ["journal_bytes_max", "journal_bytes_max"];
+        require(self.journal_bytes_max >= JOURNAL_BYTES_MIN, journal, "must be at least 67108864 (64 MiB)")?;
+        require(
+            self.memtable_bytes >= 1 << 20 && self.memtable_bytes <= self.journal_bytes_max,
+            ["memtable_bytes", "journal_bytes_max"],
+            "must be at least 1048576 (1 MiB) and fit into the journals",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_hold_together() {
+        Config::default().validate().unwrap();
+    }
+
+    #[test]
+    fn every_relation_is_checked_and_names_its_keys() {
+        let default = Config::default;
+        let number = |n| NonZeroUsize::new(n).unwrap();
+        for (bad, keys) in [
+            (Config { throttle_period: Duration::ZERO, ..default() }, "`throttle_period`"),
+            (
+                Config { commit_writes_max: number(5_000), ..default() },
+                "`commit_writes_max` and `write_queue_max`",
+            ),
+            (
+                Config { commits_kept_for: Duration::ZERO, ..default() },
+                "`announce_note_interval` and `commits_kept_for`",
+            ),
+            (Config { journal_bytes_max: 1, ..default() }, "`journal_bytes_max`"),
+            (Config { memtable_bytes: 1, ..default() }, "`memtable_bytes` and `journal_bytes_max`"),
+        ] {
+            let message = bad.validate().unwrap_err().to_string();
+            assert!(message.starts_with(keys), "{message}");
+        }
+    }
+}
