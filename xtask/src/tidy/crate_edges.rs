@@ -62,7 +62,8 @@ fn check_member(member: &str, file: &File, manifest: &Table, workspace: &Table, 
     for (name, value) in tables.flatten() {
         let line = line_of(file, name);
         if let Some(used) = local_folder(workspace, name, value) {
-            if used != member && !allowed.contains(&used.as_str()) {
+            let itself = used == member || used == ".";
+            if !itself && !allowed.contains(&used.as_str()) {
                 let what = format!("`{member}` must not depend on `{used}`");
                 findings.push(Finding::new(
                     file,
@@ -118,6 +119,8 @@ mod tests {
         assert_eq!(gateway(&format!("{lints}{bad}")), ["gateway/Cargo.toml:5"]);
         let dev = "[dev-dependencies]\nd-notifier = { path = \"../notifier\" }\n";
         assert_eq!(gateway(&format!("{lints}{dev}")), ["gateway/Cargo.toml:4"]);
+        let itself = "[dev-dependencies]\nd-gateway = { path = \".\", features = [\"testing\"] }\n";
+        assert_eq!(gateway(&format!("{lints}{itself}")), Vec::<String>::new());
         let good = "[dependencies]\nd-rpc.workspace = true\nbytes.workspace = true\n";
         assert_eq!(gateway(&format!("{lints}{good}")), Vec::<String>::new());
     }
