@@ -19,14 +19,24 @@
 //! - **BP-5** An enter whose epoch's lease is not live is refused.
 //! - **BP-6** Whether a gateway is alive is judged only when a claim is settled.
 //!
-//! Map: [`partition`] user to partition; [`queue`] the queue's contract; [`registry`] the registry's contract.
+//! Map: [`partition`] user to partition; [`queue`] the queue's contract and its rules for one user; [`registry`] the
+//! registry's contract and its rules; [`memory`] the back-end in this process; [`metered`] counts around any
+//! back-end; [`config`], [`error`], [`metrics`].
 
+pub mod config;
 pub mod error;
+pub mod memory;
+pub mod metered;
+pub mod metrics;
 pub mod partition;
 pub mod queue;
 pub mod registry;
 
+pub use config::{Config, InvalidConfig};
 pub use error::Error;
+pub use memory::Memory;
+pub use metered::Metered;
+pub use metrics::Metrics;
 pub use partition::{Partition, Partitions};
-pub use queue::{Claim, ClaimToken, HintQueue, HintReport, News, Settled, Settlement, UserHint};
+pub use queue::{Claim, ClaimToken, HintQueue, HintReport, News, QueueDepth, Settled, Settlement, UserHint};
 pub use registry::{Enter, Entered, Entry, Lease, LeaseRenewal, PartitionIdentity, Registry};

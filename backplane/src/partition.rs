@@ -35,6 +35,12 @@ impl Default for Partitions {
     }
 }
 
+impl From<Partitions> for NonZeroU16 {
+    fn from(partitions: Partitions) -> Self {
+        partitions.0
+    }
+}
+
 impl Partitions {
     /// Takes a number of partitions.
     #[must_use]

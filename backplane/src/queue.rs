@@ -1,5 +1,8 @@
 //! The hint queue: which users have news, and who is telling them.
 
+pub mod ages;
+pub mod entry;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -107,13 +110,20 @@ pub trait HintQueue: Send + Sync {
     fn partitions(&self) -> Partitions;
 
     /// Merges each piece of news into its user's fresh map, and queues the user unless queued, claimed or delayed.
-    /// For a user without any entry, live or dead, nothing is stored: the report names them as offline.
+    /// For a user without any entry, live or dead, nothing is stored: the report names them as offline, even where
+    /// news from the time of an entry still wait.
     ///
     /// *Cancel safety*: a dropped call may have happened for some users; repeat it.
     async fn hint(&self, hints: Vec<UserHint>) -> Result<HintReport, Error>;
 
-    /// Claims up to `users_max` users of a partition, longest waiting first, for `lease`. First, claims whose lease
-    /// has ended are merged back and offered again, and delays that are over end.
+    /// Claims up to `users_max` users of a partition for `lease`, in the order in which they became ready. First,
+    /// claims whose lease is over are merged back and offered again, then delays that are over end: at most
+    /// `users_max` of each in a call, soonest first (users with the same end by their ids' bytes), behind those who
+    /// are ready already.
+    ///
+    /// A lease that is over still settles until a claim ends it. At its [`EXPIRIES_MAX`]th end since the user's last
+    /// settlement, what was set aside goes to the dead letters, and the user is told `resync` instead. A user whose
+    /// entries went meanwhile is claimed like any other, with none: settling it answers that they are offline.
     ///
     /// *Cancel safety*: a claim that is not returned ends with its lease and is offered again (BP-3).
     async fn claim(
@@ -134,8 +144,8 @@ pub trait HintQueue: Send + Sync {
         delay: Duration,
     ) -> Result<Vec<Settled>, Error>;
 
-    /// Gives claims back unsettled: what was set aside is merged back, and the user is ready again after `delay`.
-    /// A token that is not live changes nothing.
+    /// Gives claims back untried: what was set aside is merged back, and the user is ready again after `delay`, at
+    /// once where it is zero. A token that is not live changes nothing.
     async fn release(
         &self,
         partition: Partition,
@@ -162,7 +172,9 @@ pub struct QueueDepth {
     pub claimed: u64,
     /// Users waiting out a delay.
     pub delayed: u64,
-    /// Entries that were given up, since the start.
+    /// Claims that ended with their worker, since the store's start.
+    pub expiries: u64,
+    /// Maps that were given up, since the store's start.
     pub dead_letters: u64,
     /// How long the oldest news have waited, claimed or not.
     pub oldest: Duration,

@@ -1,5 +1,8 @@
 //! The session registry: at which gateways each user has sockets.
 
+pub mod entries;
+pub mod lease;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -96,6 +99,7 @@ pub trait Registry: Send + Sync {
     async fn look_up(&self, users: Vec<UserId>) -> Result<Vec<Vec<Entry>>, Error>;
 
     /// Up to `entries_max` entries of a partition whose gateway's lease has ended, for the sweep, which removes them
-    /// by [`Registry::leave`] with the stamps given here.
+    /// by [`Registry::leave`] with the stamps given here. An entry of an earlier epoch of a gateway that is live has
+    /// lapsed as well. In no order; asked again, it may answer the same ones.
     async fn lapsed(&self, partition: Partition, entries_max: usize) -> Result<Vec<Enter>, Error>;
 }
