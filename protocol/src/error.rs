@@ -14,34 +14,59 @@ pub struct InvalidId {
     pub rule: &'static str,
 }
 
-/// The `code` of an error object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorCode {
+macro_rules! error_codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)+) => {
+        /// The `code` of an error object.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum ErrorCode { $($(#[doc = $doc])+ #[serde(rename = $text)] $name,)+ }
+
+        impl ErrorCode {
+            /// All codes.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The code on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+        }
+    };
+}
+
+error_codes! {
     /// The request breaks a rule; the message says which.
-    Invalid,
+    Invalid = "invalid",
     /// No token, or a bad or expired one.
-    Unauthorized,
+    Unauthorized = "unauthorized",
     /// The caller may see it, but not do this.
-    Forbidden,
+    Forbidden = "forbidden",
     /// Absent, or not the caller's: both answer alike.
-    NotFound,
+    NotFound = "not_found",
     /// The same key with other content.
-    Conflict,
+    Conflict = "conflict",
     /// Beyond a limit in size.
-    TooLarge,
+    TooLarge = "too_large",
     /// Beyond a limit in rate; `retry_after_ms` says when to come back.
-    RateLimited,
+    RateLimited = "rate_limited",
     /// Not now; trying again can help.
-    Unavailable,
+    Unavailable = "unavailable",
     /// A frame of a type that this server does not know.
-    UnknownType,
+    UnknownType = "unknown_type",
     /// A method that this server does not know.
-    UnknownMethod,
+    UnknownMethod = "unknown_method",
     /// Known, but not offered here.
-    Unsupported,
+    Unsupported = "unsupported",
     /// The server's fault.
-    Internal,
+    Internal = "internal",
+}
+
+impl std::str::FromStr for ErrorCode {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let known = Self::ALL.iter().copied().find(|code| code.as_str() == text);
+        known.ok_or(InvalidId { what: "code", rule: "must be an error code that this version knows" })
+    }
 }
 
 /// The error object: in `reply`, in `error`, and over HTTP.

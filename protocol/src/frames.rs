@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::error::ErrorBody;
+use crate::error::{ErrorBody, InvalidId};
 use crate::ids::{DeviceId, SessionId, TopicId, UserId};
 use crate::payload::Payload;
 use crate::time::Timestamp;
@@ -26,13 +27,71 @@ pub const SUBSCRIBE_TOPICS_MAX: usize = 1_000;
 pub const SIGNAL_BYTES_MAX: usize = 1024;
 
 /// What a client names a call by, echoed in its reply: text, or a number up to 2^53-1.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(untagged)]
 pub enum CallId {
-    /// A number.
+    /// A number up to 2^53-1.
     Number(u64),
-    /// Text of 1 to 64 bytes.
+    /// Text of 1 to 64 bytes without control characters.
     Text(String),
+}
+
+impl CallId {
+    /// What a call's id must be.
+    pub const RULE: &'static str =
+        "must be text of 1 to 64 bytes without control characters, or a whole number from 0 to 2^53-1";
+
+    /// Checks and keeps a number.
+    ///
+    /// # Errors
+    /// [`InvalidId`] above 2^53-1.
+    pub fn number(number: u64) -> Result<Self, InvalidId> {
+        if number > Version::MAX.get() { Err(Self::invalid()) } else { Ok(Self::Number(number)) }
+    }
+
+    /// Checks and keeps text.
+    ///
+    /// # Errors
+    /// [`InvalidId`] for empty or too long text, or a control character in it.
+    pub fn text(text: &str) -> Result<Self, InvalidId> {
+        if text.is_empty() || text.len() > CALL_ID_BYTES_MAX || text.contains(char::is_control) {
+            return Err(Self::invalid());
+        }
+        Ok(Self::Text(text.to_owned()))
+    }
+
+    const fn invalid() -> InvalidId {
+        InvalidId { what: "id", rule: Self::RULE }
+    }
+}
+
+impl<'de> Deserialize<'de> for CallId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CallIdVisitor)
+    }
+}
+
+/// Takes exactly what [`CallId::RULE`] says, in both encodings.
+pub(crate) struct CallIdVisitor;
+
+impl Visitor<'_> for CallIdVisitor {
+    type Value = CallId;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a call's id")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<CallId, E> {
+        CallId::number(number).map_err(E::custom)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<CallId, E> {
+        self.visit_u64(u64::try_from(number).map_err(E::custom)?)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<CallId, E> {
+        CallId::text(text).map_err(E::custom)
+    }
 }
 
 /// A bearer token. Its `Debug` prints nothing of it.
