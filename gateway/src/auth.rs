@@ -1,14 +1,22 @@
 //! Who is calling: bearer tokens, checked before any state is made.
+//!
+//! Map: [`keys`] the installation's secrets, and tokens made with them; [`signed`] the check.
+
+pub mod keys;
+pub mod signed;
 
 use doorbell_protocol::frames::Token;
 use doorbell_protocol::{Timestamp, UserId};
+
+pub use keys::{InvalidKeys, KeySet};
+pub use signed::{Config, InvalidConfig, SignedTokens};
 
 /// A token that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// Its `sub`.
     pub user: UserId,
-    /// Its `exp`: the session ends then, unless a fresh token comes first.
+    /// Its `exp`, and the leeway where one is configured: the session ends then, unless a fresh token comes first.
     pub expires: Timestamp,
 }
 
