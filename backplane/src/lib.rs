@@ -21,9 +21,11 @@
 //!
 //! Map: [`partition`] user to partition; [`queue`] the queue's contract and its rules for one user; [`registry`] the
 //! registry's contract and its rules; [`memory`] the back-end in this process; [`metered`] counts around any
-//! back-end; [`config`], [`error`], [`metrics`].
+//! back-end; [`conformance`] what every back-end must show (feature `testing`); [`config`], [`error`], [`metrics`].
 
 pub mod config;
+#[cfg(feature = "testing")]
+pub mod conformance;
 pub mod error;
 pub mod memory;
 pub mod metered;

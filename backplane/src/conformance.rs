@@ -1,0 +1,175 @@
+//! What every back-end must show, through the traits alone.
+//!
+//! A back-end's test implements [`Harness`] and writes `doorbell_backplane::conformance_tests!(ItsHarness);`, which
+//! makes one test a case. The model-based test runs over the same harness.
+
+mod driver;
+mod lifecycle;
+mod queue;
+mod registry;
+mod settlement;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use doorbell_protocol::{DirtyMap, Timestamp, UserId};
+
+use crate::queue::entry::UserState;
+use crate::{HintQueue, Registry};
+
+/// What a back-end's test lends to the suite.
+#[async_trait]
+pub trait Harness: Send + Sync + Sized {
+    /// What is tested.
+    type Backend: HintQueue + Registry;
+
+    /// An empty back-end that shares nothing with any other.
+    async fn fresh() -> Self;
+
+    /// The back-end.
+    fn backend(&self) -> &Self::Backend;
+
+    /// The back-end's time. It moves only by [`Harness::advance`].
+    async fn now(&self) -> Timestamp;
+
+    /// Moves the back-end's time.
+    async fn advance(&self, by: Duration);
+
+    /// A user's state in the queue.
+    async fn user(&self, user: &UserId) -> UserView;
+}
+
+/// Where a user stands in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing is kept.
+    Idle,
+    /// In the ready list.
+    Queued,
+    /// Under a claim that no later claim has ended.
+    Claimed,
+    /// Waiting out a delay.
+    Delayed,
+}
+
+/// What can be seen of one user in the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserView {
+    /// Where they stand.
+    pub place: Place,
+    /// What a worker has in hand; empty where nobody has.
+    pub aside: DirtyMap,
+    /// What else the user has not been told.
+    pub fresh: DirtyMap,
+    /// Claims that ended with their worker since the last settlement.
+    pub expiries: u32,
+}
+
+impl From<UserState> for UserView {
+    fn from(state: UserState) -> Self {
+        let (place, aside, fresh, expiries) = match state {
+            UserState::Idle => (Place::Idle, None, None, 0),
+            UserState::Queued { untold, expiries } => (Place::Queued, None, Some(untold), expiries),
+            UserState::Delayed { untold, expiries, .. } => (Place::Delayed, None, Some(untold), expiries),
+            UserState::Claimed { aside, fresh, expiries, .. } => {
+                (Place::Claimed, Some(aside), fresh, expiries)
+            }
+        };
+        let map = |untold: Option<crate::queue::entry::Untold>| {
+            untold.map(|untold| untold.dirty).unwrap_or_default()
+        };
+        Self { place, aside: map(aside), fresh: map(fresh), expiries }
+    }
+}
+
+/// Names the cases once, for [`run`] and for `conformance_tests!`. A case that is not named here is dead code.
+macro_rules! cases {
+    ($d:tt $($module:ident: $($case:ident,)+;)+) => {
+        /// Runs the case of that name over a fresh back-end.
+        ///
+        /// # Panics
+        /// Where the back-end does not show what the name says.
+        pub async fn run<H: Harness>(case: &str) {
+            match case {
+                $($(stringify!($case) => Box::pin($module::$case(driver::Driver::<H>::fresh().await)).await,)+)+
+                other => panic!("there is no case {other}"),
+            }
+        }
+
+        /// Makes a test of each case, over the harness named.
+        #[macro_export]
+        macro_rules! conformance_tests {
+            ($d harness:ty) => {
+                $($(
+                    #[tokio::test]
+                    async fn $case() {
+                        $crate::conformance::run::<$d harness>(stringify!($case)).await;
+                    }
+                )+)+
+            };
+        }
+    };
+}
+
+cases! { $
+    queue:
+        news_for_a_user_without_an_entry_are_stored_nowhere,
+        news_for_a_user_whose_entries_are_all_dead_are_queued,
+        news_merge_into_what_waits,
+        a_map_past_its_cap_collapses_and_keeps_the_refollow_mark,
+        users_are_claimed_in_the_order_in_which_they_became_ready,
+        a_claim_takes_no_more_users_than_asked,
+        a_claimed_user_is_not_offered_again,
+        a_claim_carries_the_entries_and_the_time_of_the_oldest_news,
+        a_user_whose_entries_left_is_claimed_and_settled_as_offline,
+        every_claim_has_a_token_of_its_own,
+        partitions_do_not_share_users,
+        the_depth_counts_users_by_state_and_the_oldest_news,
+        the_bell_names_a_partition_with_ready_users,
+    ;
+    settlement:
+        an_ack_forgets_what_was_told,
+        newer_news_queue_the_user_again_at_the_ack,
+        a_second_settlement_is_stale,
+        settlements_of_one_call_are_answered_in_order,
+        an_absent_gateway_loses_entries_up_to_its_stamp,
+        a_gateway_out_of_reach_delays_its_users,
+        news_wait_with_a_delayed_user,
+        a_gateway_whose_lease_ended_is_skipped_and_its_entry_left,
+        liveness_is_judged_at_the_settlement,
+        an_entry_of_an_earlier_epoch_delays_nobody,
+        absent_entries_go_before_liveness_is_judged,
+        a_user_is_online_while_an_entry_is_live,
+    ;
+    lifecycle:
+        a_released_user_is_ready_at_once_with_everything,
+        a_released_user_waits_out_the_delay,
+        an_ended_lease_offers_everything_again,
+        what_ended_comes_after_who_is_ready_soonest_first,
+        one_call_ends_no_more_leases_and_delays_than_it_may_claim,
+        a_lease_that_is_over_settles_until_a_claim_ends_it,
+        a_late_token_changes_nothing,
+        a_refollow_mark_survives_expiry_and_delay,
+        the_last_expiry_gives_the_map_up_for_a_resync,
+        a_given_up_map_blocks_nobody_and_its_resync_is_never_lost,
+        a_settlement_forgets_expiries_and_a_release_does_not,
+    ;
+    registry:
+        an_epoch_is_greater_than_every_earlier_one_and_not_below_the_time,
+        a_new_lease_ends_the_one_before,
+        a_renewal_counts_from_now,
+        a_lapsed_lease_is_never_revived,
+        ending_a_lease_takes_its_own_epoch,
+        leases_are_of_one_partition,
+        the_identity_is_that_of_the_store,
+        an_enter_without_a_live_lease_is_refused,
+        a_confirmed_enter_is_seen_by_the_next_hint,
+        a_greater_stamp_replaces_an_entry_and_a_smaller_changes_nothing,
+        a_leave_removes_only_what_is_not_newer,
+        gateways_do_not_touch_each_others_entries,
+        answers_stand_in_the_order_asked,
+        entries_lapse_with_their_lease,
+        an_entry_of_an_earlier_epoch_has_lapsed,
+        the_sweep_takes_as_many_as_asked_until_none_is_left,
+    ;
+}
