@@ -1,10 +1,13 @@
 //! Why a socket ends, as a number, and what the client does then.
 
+use serde::Serialize;
+
 /// The longest close reason, in bytes: a control frame carries 125, two of them the code (RFC 6455, 5.5).
 pub const REASON_BYTES_MAX: usize = 123;
 
 /// What a client does after a close.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It ended in the ordinary way: the client comes back when it wants to.
     Ended,
@@ -21,7 +24,8 @@ pub enum Verdict {
 macro_rules! close_codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, $verdict:ident;)+) => {
         /// A close code that Doorbell sends: RFC 6455's own and the 44xx and 45xx of the protocol.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+        #[serde(rename_all = "snake_case")]
         pub enum CloseCode { $($(#[doc = $doc])+ $name,)+ }
 
         impl CloseCode {

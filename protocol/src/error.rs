@@ -70,7 +70,7 @@ impl std::str::FromStr for ErrorCode {
 }
 
 /// The error object: in `reply`, in `error`, and over HTTP.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
     /// For programs.
     pub code: ErrorCode,
@@ -97,7 +97,7 @@ impl ErrorBody {
 }
 
 /// Why bytes are no frame.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Not the protocol at all: the socket closes with 4400 and this reason.
     #[error("{0}")]

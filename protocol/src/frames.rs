@@ -105,7 +105,7 @@ impl fmt::Debug for Token {
 }
 
 /// What a client sends.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientFrame {
     /// The first frame, within 10 s of the upgrade.
     Hello(Hello),
@@ -149,7 +149,7 @@ pub enum ClientFrame {
 }
 
 /// The first frame's content.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
     /// Not needed where one came with the upgrade.
     pub token: Option<Token>,
@@ -162,7 +162,7 @@ pub struct Hello {
 }
 
 /// What a gateway sends.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerFrame {
     /// The session is registered: every later change is hinted.
     Welcome(Welcome),

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::InvalidId;
@@ -71,11 +72,25 @@ macro_rules! string_id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-                Self::new(&text).map_err(serde::de::Error::custom)
+                deserializer.deserialize_str(IdVisitor(|text| Self::new(text)))
             }
         }
     };
+}
+
+/// Checks text where it lies: no copy but the id itself.
+struct IdVisitor<T>(fn(&str) -> Result<T, InvalidId>);
+
+impl<T> Visitor<'_> for IdVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        self.0(text).map_err(E::custom)
+    }
 }
 
 string_id!(
@@ -165,13 +180,13 @@ impl fmt::Debug for SessionId {
 
 impl FromStr for SessionId {
     type Err = InvalidId;
+    /// Reads what `Display` writes: one spelling, so that a session has one name.
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        if text.len() != 16 {
-            return Err(InvalidId { what: "session", rule: "must be 16 hexadecimal digits" });
+        let invalid = InvalidId { what: "session", rule: "must be 16 hexadecimal digits in lower case" };
+        if text.len() != 16 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(invalid);
         }
-        u64::from_str_radix(text, 16)
-            .map(Self)
-            .map_err(|_| InvalidId { what: "session", rule: "must be 16 hexadecimal digits" })
+        u64::from_str_radix(text, 16).map(Self).map_err(|_| invalid)
     }
 }
 
@@ -239,11 +254,16 @@ fn printable(what: &'static str, text: &str) -> Result<(), InvalidId> {
     Ok(())
 }
 
-/// Unicode's format characters (Cf), line and paragraph separators, and noncharacters that matter here.
+/// What Unicode lets a renderer leave out (`Default_Ignorable_Code_Point`: joiners, marks of direction, fillers, selectors,
+/// tags), line and paragraph separators, annotations and noncharacters.
 fn is_invisible(c: char) -> bool {
-    matches!(u32::from(c),
-        0x00AD | 0x061C | 0x180E | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F
-        | 0xFE00..=0xFE0F | 0xFEFF | 0xFFF9..=0xFFFB | 0xFFFE | 0xFFFF | 0xE0000..=0xE0FFF)
+    let c = u32::from(c);
+    let noncharacter = c & 0xFFFE == 0xFFFE || (0xFDD0..=0xFDEF).contains(&c);
+    noncharacter
+        || matches!(c,
+            0x00AD | 0x034F | 0x061C | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F
+            | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF
+            | 0xFFA0 | 0xFFF0..=0xFFFB | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
 }
 
 #[cfg(test)]
@@ -255,7 +275,19 @@ mod tests {
         for good in ["a", "alice", "Ada Lovelace", "o'neil", "ß@例え", "{*}:x", &"x".repeat(128)] {
             assert!(UserId::new(good).is_ok(), "{good:?}");
         }
-        for bad in ["", " a", "a ", "a\nb", "a\0", "a\u{202e}b", "\u{feff}a", "\u{85}", &"x".repeat(129)] {
+        for bad in [
+            "",
+            " a",
+            "a ",
+            "a\nb",
+            "a\0",
+            "a\u{202e}b",
+            "\u{feff}a",
+            "\u{85}",
+            "a\u{3164}",
+            "\u{10ffff}",
+            &"x".repeat(129),
+        ] {
             assert!(UserId::new(bad).is_err(), "{bad:?}");
         }
     }
@@ -273,6 +305,17 @@ mod tests {
     fn the_longest_user_has_an_inbox() {
         let user = UserId::new("x".repeat(USER_ID_BYTES_MAX)).unwrap();
         assert!(TopicId::new(TopicId::inbox(&user).as_str()).is_ok());
+    }
+
+    #[test]
+    fn a_session_has_one_spelling() {
+        let session = SessionId::from_bits(0xab);
+        assert_eq!("00000000000000ab".parse(), Ok(session));
+        assert_eq!(session.to_string(), "00000000000000ab");
+        for bad in ["", "ab", "00000000000000AB", "+0000000000000ab", "0000000000000xab", "00000000000000abc"]
+        {
+            assert!(bad.parse::<SessionId>().is_err(), "{bad:?}");
+        }
     }
 
     #[test]

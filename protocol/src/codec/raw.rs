@@ -240,7 +240,7 @@ impl<'de> Visitor<'de> for TopicsVisitor<'_> {
 }
 
 fn too_many<E: Error>(fault: &mut Fault) -> E {
-    *fault = Fault::too_large("must have at most 1000 topics");
+    *fault = Fault::rule("must have at most 1000 topics");
     E::custom("too many topics")
 }
 
