@@ -31,14 +31,15 @@ fn is_checked(path: &str) -> bool {
 }
 
 fn missing_in_document<'a>(tree: &Tree, file: &File, line: &'a str) -> Vec<&'a str> {
-    let quoted = line.split('`').skip(1).step_by(2).filter(|name| !is_there(tree, name));
+    let quoted = line.split('`').skip(1).step_by(2).filter(|name| !is_there(tree, file, name));
     let links = line.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
     let links = links.filter(|target| !target.contains("://") && !target.starts_with('#'));
     quoted.chain(links.filter(|target| !link_leads_somewhere(tree, file, target))).collect()
 }
 
-/// Whether a quoted text names a file that is there, or names no file at all.
-fn is_there(tree: &Tree, quoted: &str) -> bool {
+/// Whether a quoted text names a file that is there, from the root or a folder of the document's own path, or names no
+/// file at all.
+fn is_there(tree: &Tree, document: &File, quoted: &str) -> bool {
     let path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
     if !quoted.chars().all(path) || quoted.starts_with('/') {
         return true;
@@ -50,7 +51,10 @@ fn is_there(tree: &Tree, quoted: &str) -> bool {
         return true;
     }
     let inside = format!("/{name}");
-    tree.file(name).is_some()
+    let folders = document.path.match_indices('/').map(|(at, _)| &document.path[..at]);
+    let mut near = folders.map(|folder| format!("{folder}/{name}"));
+    near.any(|path| tree.file(&path).is_some() || has_folder(tree, &path))
+        || tree.file(name).is_some()
         || has_folder(tree, name)
         || tree.files().iter().any(|file| looks_like_a_file && file.path.ends_with(&inside))
 }
@@ -102,6 +106,21 @@ mod tests {
         let bad = "`gateway/src/gone.rs`\n`gone.rs`\n`docs/gone`\n";
         assert_eq!(found("README.md", bad), ["README.md:1", "README.md:2", "README.md:3"]);
         assert_eq!(found("CHANGELOG.md", bad), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_document_may_name_its_neighbours() {
+        let files = [
+            ("protocol/vectors/README.md", "`tests/codec/` `tests/gone/`\n"),
+            ("protocol/tests/codec/a.rs", ""),
+        ];
+        assert_eq!(
+            places(check, &files),
+            Vec::<String>::new(),
+            "nothing is at stake without a `tests/` of ours"
+        );
+        let all = [&files[..], &[("tests/src/lib.rs", "")]].concat();
+        assert_eq!(places(check, &all), ["protocol/vectors/README.md:1"]);
     }
 
     #[test]

@@ -29,11 +29,13 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// Whether `home` stands in the line as the beginning of a path, and not in the middle of one.
+/// Whether `home` stands in the line as the beginning of a path, and not in the middle of one or as a host.
 fn begins_with(line: &str, home: &str) -> bool {
     line.match_indices(home).any(|(at, _)| {
         let before = line[..at].chars().next_back();
-        before.is_none_or(|c| !c.is_alphanumeric() && !matches!(c, '.' | '-' | '_' | '}' | '$' | '*'))
+        let host = line[..at].ends_with(":/");
+        !host
+            && before.is_none_or(|c| !c.is_alphanumeric() && !matches!(c, '.' | '-' | '_' | '}' | '$' | '*'))
     })
 }
 
@@ -44,8 +46,7 @@ mod tests {
 
     #[test]
     fn paths_of_one_machine_are_found() {
-        let text =
-            "see /home/ada/x\nfile:///root/y\n`/work/z`\n../shared/a.md\nhttps://x.org/work/ and ./work/ok\n";
+        let text = "see /home/ada/x\nfile:///root/y\n`/work/z`\n../shared/a.md\nhttps://x.org/work/ ws://home/v1 ./work/ok\n";
         let found = places(check, &[("docs/a.md", text)]);
         assert_eq!(found, ["docs/a.md:1", "docs/a.md:2", "docs/a.md:3", "docs/a.md:4"]);
     }

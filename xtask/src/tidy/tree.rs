@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// Folders that hold nothing of ours. The tree is walked and git is not asked, so that an archive, or a checkout that
-/// belongs to another account, is checked as well.
-const FOREIGN: &[&str] = &[".git", "target", "node_modules", "__pycache__", ".venv", "doorbell-data"];
+/// What holds nothing of ours, besides what the `.gitignore`s name. The tree is walked and git is not asked, so that an
+/// archive, or a checkout that belongs to another account, is checked as well.
+const FOREIGN: &str = ".git";
 
 /// Files made from others: sizes and habits are judged where they are made.
 const GENERATED: &[&str] = &["web/dist/", "Cargo.lock", "package-lock.json"];
@@ -91,16 +91,19 @@ impl Tree {
     /// Where a folder or a file cannot be read.
     pub fn read(root: &Path) -> Result<Self> {
         let mut files = Vec::new();
-        let mut folders = vec![root.to_path_buf()];
-        while let Some(folder) = folders.pop() {
+        let mut folders = vec![(root.to_path_buf(), vec![FOREIGN.to_owned()])];
+        while let Some((folder, mut ignored)) = folders.pop() {
+            ignored.extend(ignored_in(&folder));
             let entries =
                 std::fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
             for entry in entries {
                 let entry = entry?;
                 let kind = entry.file_type()?;
-                let foreign = FOREIGN.iter().any(|name| entry.file_name() == *name);
-                if kind.is_dir() && !foreign {
-                    folders.push(entry.path());
+                if ignored.iter().any(|name| entry.file_name() == **name) {
+                    continue;
+                }
+                if kind.is_dir() {
+                    folders.push((entry.path(), ignored.clone()));
                 } else if kind.is_file() {
                     files.extend(read_text(root, &entry.path())?);
                 }
@@ -126,6 +129,13 @@ impl Tree {
     pub fn file(&self, path: &str) -> Option<&File> {
         self.files.iter().find(|file| file.path == path)
     }
+}
+
+/// The names in a folder's `.gitignore`, which hold for everything below it. Patterns are not understood: we write none.
+fn ignored_in(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join(".gitignore")).unwrap_or_default();
+    let names = text.lines().map(|line| line.trim().trim_matches('/'));
+    names.filter(|name| !name.is_empty() && !name.starts_with('#')).map(str::to_owned).collect()
 }
 
 /// The file's text; `None` where it is no UTF-8, or was deleted since the folder was listed.
@@ -165,9 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn a_checkout_is_read_without_what_is_foreign() {
+    fn a_checkout_is_read_without_what_git_ignores() {
         let root = std::env::temp_dir().join(format!("doorbell-tidy-{}", std::process::id()));
-        for (path, text) in [("a/b.rs", "x"), ("target/c.rs", "x"), ("web/node_modules/d.js", "x")] {
+        for (path, text) in [
+            (".gitignore", "/target\nnode_modules/\n"),
+            ("a/b.rs", "x"),
+            ("target/c.rs", "x"),
+            ("web/node_modules/d.js", "x"),
+        ] {
             std::fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
             std::fs::write(root.join(path), text).unwrap();
         }
@@ -175,6 +190,6 @@ mod tests {
         std::fs::remove_dir_all(&root).unwrap();
 
         let paths: Vec<String> = tree.unwrap().files.into_iter().map(|file| file.path).collect();
-        assert_eq!(paths, ["a/b.rs"]);
+        assert_eq!(paths, [".gitignore", "a/b.rs"]);
     }
 }
