@@ -11,9 +11,7 @@ use serde_json::{Value, json};
 pub fn client() -> Vec<(&'static str, ClientFrame)> {
     let hello = |hello| ClientFrame::Hello(hello);
     let token = || Token("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2ln".into());
-    let call =
-        |id, method: &str, params| ClientFrame::Call { id, method: method.into(), params: payload(params) };
-    vec![
+    let mut frames = vec![
         ("hello", hello(Hello::default())),
         (
             "hello with everything",
@@ -41,37 +39,6 @@ pub fn client() -> Vec<(&'static str, ClientFrame)> {
             },
         ),
         (
-            "call",
-            call(
-                CallId::Number(3),
-                "messages.send",
-                json!({
-                    "conversation": "c1", "key": "01JD2Q8Z0000000000000000AB", "text": "Grüße, \"Bob\"\n🔔"
-                }),
-            ),
-        ),
-        ("call without parameters", call(text("a/1"), "conversations.list", json!({}))),
-        (
-            "call with the greatest id",
-            call(
-                CallId::Number(9_007_199_254_740_991),
-                "status.get",
-                json!({
-                    "users": ["alice", "bob"]
-                }),
-            ),
-        ),
-        (
-            "call with nested parameters",
-            call(
-                CallId::Number(0),
-                "messages.send",
-                json!({
-                    "meta": {"a": [null, true, false, 0, -1, -129, 255, 65536, 1.5, {"": []}]}
-                }),
-            ),
-        ),
-        (
             "signal",
             ClientFrame::Signal { topic: topic("conversation:c1"), data: payload(json!({"typing": true})) },
         ),
@@ -81,6 +48,24 @@ pub fn client() -> Vec<(&'static str, ClientFrame)> {
         ),
         ("ping", ClientFrame::Ping { id: None }),
         ("ping with an id", ClientFrame::Ping { id: Some(CallId::Number(4)) }),
+    ];
+    frames.extend(calls());
+    frames
+}
+
+fn calls() -> Vec<(&'static str, ClientFrame)> {
+    let call =
+        |id, method: &str, params| ClientFrame::Call { id, method: method.into(), params: payload(params) };
+    let send = json!({
+        "conversation": "c1", "key": "01JD2Q8Z0000000000000000AB", "text": "Grüße, \"Bob\"\n🔔"
+    });
+    let nested = json!({"meta": {"a": [null, true, false, 0, -1, -129, 255, 65536, 1.5, {"": []}]}});
+    let users = json!({"users": ["alice", "bob"]});
+    vec![
+        ("call", call(CallId::Number(3), "messages.send", send)),
+        ("call without parameters", call(text("a/1"), "conversations.list", json!({}))),
+        ("call with the greatest id", call(CallId::Number(9_007_199_254_740_991), "status.get", users)),
+        ("call with nested parameters", call(CallId::Number(0), "messages.send", nested)),
     ]
 }
 
