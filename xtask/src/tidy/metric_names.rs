@@ -17,6 +17,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     let crates = crate_names(tree);
     let mut findings = Vec::new();
     for file in readers.into_iter().filter(|file| reads(file)) {
+        findings.extend(made_elsewhere(file, &crates));
         for (number, line) in file.lines() {
             let mentions = metric_names(line).filter(|name| !crates.iter().any(|known| known == name));
             let mentions = mentions.filter(|name| !file.is_code() || has_service(&names, name));
@@ -51,6 +52,20 @@ fn crate_names(tree: &Tree) -> Vec<String> {
     names.map(|name| name.trim_end().trim_end_matches('"').replace('-', "_")).collect()
 }
 
+/// Metrics that the product's code names outside of a `metrics.rs`.
+fn made_elsewhere(file: &File, crates: &[String]) -> Vec<Finding> {
+    let tests = file.tests_from().unwrap_or(usize::MAX);
+    let product = file.lines().take_while(|(number, _)| file.is_rust_source() && *number < tests);
+    let quoted = product.filter(|(_, line)| {
+        metric_names(line)
+            .any(|name| line.contains(&format!("\"{name}\"")) && !crates.iter().any(|known| known == name))
+    });
+    let what = "a metric's name outside of a metrics.rs";
+    quoted
+        .map(|(number, _)| Finding::new(file, number, what, "move the family to the crate's metrics.rs"))
+        .collect()
+}
+
 /// Whether the word after the prefix is that of some metric: in code, functions may share the prefix.
 fn has_service(names: &BTreeSet<&str>, name: &str) -> bool {
     let service = |name: &str| name[PREFIX.len()..].split('_').next().map(str::to_owned);
@@ -72,6 +87,14 @@ fn exists(names: &BTreeSet<&str>, name: &str) -> bool {
 mod tests {
     use super::*;
     use crate::tidy::places;
+
+    #[test]
+    fn a_metric_that_is_made_elsewhere_is_found() {
+        let text =
+            "Gauge::new(\"doorbell_server_uptime_seconds\", help)\n#[cfg(test)]\n\"doorbell_server_x\"\n";
+        let files = [("server/src/metrics.rs", text), ("server/src/clock.rs", text)];
+        assert_eq!(places(check, &files), ["server/src/clock.rs:1"]);
+    }
 
     #[test]
     fn a_metric_that_does_not_exist_is_found() {
