@@ -1,0 +1,3 @@
+import { buildSite, dist } from "./site.mjs";
+
+await buildSite(dist);

@@ -1,0 +1,290 @@
+/**
+ * The Doorbell client: one user's session, kept alive. It knows nothing of a page.
+ *
+ * The server rings (`hint`: topic T has reached version V), the application pulls. This client decides when to
+ * connect, with which token, what is behind and when to pull it, and sends what the user wants done until it is
+ * acknowledged. The order of a start: socket, `hello`, `welcome`, `topics.changes` with the cursor, pulls.
+ */
+import { fullJitter } from "./backoff.ts";
+import { systemClock } from "./clock.ts";
+import type { Clock } from "./clock.ts";
+import { Unanswered } from "./errors.ts";
+import { SUBPROTOCOL } from "./frames.ts";
+import type { ClientFrame, Goaway, Hint, ServerFrame, Topic, Version, Welcome } from "./frames.ts";
+import { Link } from "./link.ts";
+import type { Direction, LinkHooks, Socket } from "./link.ts";
+import type { Due } from "./pulls.ts";
+import { Sender } from "./sender.ts";
+import { Sync } from "./sync.ts";
+import { verdict } from "./verdict.ts";
+import type { StopReason } from "./verdict.ts";
+
+export type State =
+  | { name: "connecting" }
+  | { name: "catching up" }
+  /** `moving`: the server said that it is leaving; a new socket is on its way while this one works. */
+  | { name: "live"; moving: boolean }
+  | { name: "waiting"; forMs: number }
+  | { name: "stopped"; why: StopReason | "no token" | "left"; detail: string };
+
+export interface Credentials {
+  token: string;
+  /** On the server's clock. */
+  expiresAtMs?: number;
+}
+
+/** Thrown by `credentials` where asking again cannot help: the client stops. */
+export class NoToken extends Error {}
+
+export interface Options {
+  url: string;
+  device?: string;
+  client?: string;
+  /** A token; `fresh` means that the last one no longer does. */
+  credentials(fresh: boolean): Promise<Credentials>;
+  /** Pull these topics and say with `have` how far you got. */
+  pull(due: Due[]): Promise<void>;
+  onState?(state: State): void;
+  /** The session is registered under this name. */
+  onWelcome?(user: string): void;
+  /** The server's store is another one: forget everything that was pulled. */
+  onReset?(): void;
+  onFrame?(direction: Direction, frame: ClientFrame | ServerFrame): void;
+  /** A socket is gone; what the client does about it, `onState` says. */
+  onClosed?(code: number, reason: string): void;
+  open?(url: string, subprotocol: string): Socket;
+  clock?: Clock;
+  random?(): number;
+}
+
+/** A session that lasted this long was no false start: the backoff begins anew. */
+export const STEADY_MS = 10_000;
+/** A token is renewed when this part of its life is over. */
+const RENEW_AT = 0.8;
+const RENEW_RETRY_MS = 15_000;
+
+export class Doorbell {
+  private readonly clock: Clock;
+  private readonly random: () => number;
+  private readonly sync: Sync;
+  private readonly sender: Sender;
+  private state: State = { name: "stopped", why: "left", detail: "not started" };
+  /** The link that has its welcome. */
+  private current: Link | null = null;
+  /** The link that has not, yet. */
+  private next: Link | null = null;
+  /** Counts tries to connect, so that a token which arrives late starts nothing. */
+  private tries = 0;
+  private failures = 0;
+  private calls = 0;
+  private credentials: Credentials | null = null;
+  private goaway: Goaway | null = null;
+  private retryAt: number | null = null;
+  private cancelRetry = () => {};
+  private cancelSteady = () => {};
+  private cancelRenewal = () => {};
+
+  constructor(private readonly options: Options) {
+    this.clock = options.clock ?? systemClock;
+    this.random = options.random ?? Math.random;
+    const call = (method: string, params: object) => this.call(method, params);
+    this.sender = new Sender(call, this.clock, this.random);
+    this.sync = new Sync(
+      {
+        call,
+        pull: (due) => options.pull(due),
+        reset: () => options.onReset?.(),
+        caughtUp: () => this.setState({ name: "live", moving: this.goaway !== null }),
+      },
+      this.clock,
+      this.random,
+    );
+  }
+
+  start(): void {
+    void this.connect(false);
+  }
+
+  stop(): void {
+    this.halt("left", "");
+  }
+
+  /** One call on the live socket; rejects with `Unanswered` if there is none or it goes before the answer. */
+  call(method: string, params: object): Promise<unknown> {
+    if (this.current === null) return Promise.reject(new Unanswered("not connected"));
+    return this.current.call(method, params);
+  }
+
+  /** A call that carries its idempotency key in `params`: sent until it is answered, in order within its lane. */
+  act(lane: string, method: string, params: object): Promise<unknown> {
+    return this.sender.act(lane, method, params);
+  }
+
+  /** The application has everything of `topic` up to `version`. */
+  have(topic: Topic, version: Version): void {
+    this.sync.have(topic, version);
+  }
+
+  /** `topic` is known to have reached `version`: pull it as if it had been hinted. */
+  ring(topic: Topic, version: Version): void {
+    this.sync.ring(topic, version);
+  }
+
+  /** The window came back to the front, or the network did: look now instead of waiting. */
+  nudge(): void {
+    if (this.state.name === "waiting") void this.connect(false);
+    this.current?.probe();
+    this.sync.check();
+  }
+
+  private async connect(fresh: boolean): Promise<void> {
+    const thisTry = ++this.tries;
+    this.cancelRetry();
+    this.retryAt = null;
+    if (this.current === null) this.setState({ name: "connecting" });
+    try {
+      const credentials = await this.options.credentials(fresh);
+      if (thisTry !== this.tries) return;
+      this.credentials = credentials;
+      this.next = this.openLink(credentials.token);
+    } catch (error) {
+      if (thisTry !== this.tries) return;
+      if (error instanceof NoToken) this.halt("no token", error.message);
+      else this.retryAfter(this.backoff(), fresh);
+    }
+  }
+
+  private openLink(token: string): Link {
+    const { options } = this;
+    const hello: ClientFrame = { type: "hello", token };
+    if (options.device !== undefined) hello.device = options.device;
+    if (options.client !== undefined) hello.client = options.client;
+    const url = this.goaway?.url ?? options.url;
+    const socket = (options.open ?? openWebSocket)(url, SUBPROTOCOL);
+    return new Link(socket, hello, this.linkHooks(), this.clock, () => ++this.calls);
+  }
+
+  private linkHooks(): LinkHooks {
+    return {
+      welcome: (link, frame) => this.welcomed(link, frame),
+      hint: (frame: Hint) => this.sync.hint(frame),
+      goaway: (link, frame) => this.leaving(link, frame),
+      closed: (link, code, reason) => this.closed(link, code, reason),
+      trace: (direction, frame) => this.options.onFrame?.(direction, redacted(frame)),
+    };
+  }
+
+  private welcomed(link: Link, frame: Welcome): void {
+    if (link !== this.next) return link.drop("not needed any more");
+    const old = this.current;
+    this.current = link;
+    this.next = null;
+    this.goaway = null;
+    // Only now: the old link worked until the new one was registered, so no hint fell between them.
+    old?.leave();
+    this.cancelSteady();
+    this.cancelSteady = this.clock.after(STEADY_MS, () => (this.failures = 0));
+    this.renewToken(link, frame.server_time_ms);
+    this.options.onWelcome?.(frame.user);
+    this.setState({ name: "catching up" });
+    this.sync.opened(frame.heartbeat_ms);
+    this.sender.opened();
+  }
+
+  private leaving(link: Link, frame: Goaway): void {
+    if (link !== this.current || this.goaway !== null) return;
+    this.goaway = frame;
+    if (this.state.name === "live") this.setState({ name: "live", moving: true });
+    this.retryAfter(frame.reconnect_after_ms, false);
+  }
+
+  private closed(link: Link, code: number, reason: string): void {
+    if (link === this.next) {
+      this.next = null;
+      // A gateway that was named and does not answer is not asked twice.
+      if (this.goaway !== null) delete this.goaway.url;
+    } else if (link === this.current) {
+      this.currentLost();
+    } else return;
+    this.options.onClosed?.(code, reason);
+    this.decide(code, reason);
+  }
+
+  private decide(code: number, reason: string): void {
+    if (this.next !== null || this.retryAt !== null) return this.showWait();
+    const decision = verdict(code);
+    if (decision.come === "never") this.halt(decision.why, reason);
+    else this.retryAfter(this.backoff(), decision.come === "back with a fresh token");
+  }
+
+  private currentLost(): void {
+    this.current = null;
+    this.cancelSteady();
+    this.cancelRenewal();
+    this.sync.lost();
+    this.sender.lost();
+  }
+
+  private backoff(): number {
+    return fullJitter(this.failures++, this.random());
+  }
+
+  private retryAfter(ms: number, fresh: boolean): void {
+    this.cancelRetry();
+    this.retryAt = this.clock.now() + ms;
+    this.cancelRetry = this.clock.after(ms, () => void this.connect(fresh));
+    if (this.current === null) this.showWait();
+  }
+
+  private showWait(): void {
+    if (this.retryAt === null) this.setState({ name: "connecting" });
+    else this.setState({ name: "waiting", forMs: Math.max(0, this.retryAt - this.clock.now()) });
+  }
+
+  /** Measured on the server's clock: this machine's may be wrong. */
+  private renewToken(link: Link, serverNowMs: number): void {
+    this.cancelRenewal();
+    const expiresAtMs = this.credentials?.expiresAtMs;
+    if (expiresAtMs === undefined) return;
+    const startedAt = this.clock.now();
+    const renew = async () => {
+      try {
+        this.credentials = await this.options.credentials(true);
+        if (link !== this.current) return;
+        link.refreshToken(this.credentials.token);
+        this.renewToken(link, serverNowMs + this.clock.now() - startedAt);
+      } catch {
+        // Without a new token the server closes with 4419 in the end, and the way back asks again.
+        if (link === this.current) this.cancelRenewal = this.clock.after(RENEW_RETRY_MS, () => void renew());
+      }
+    };
+    const wait = Math.max(1_000, (expiresAtMs - serverNowMs) * RENEW_AT);
+    this.cancelRenewal = this.clock.after(wait, () => void renew());
+  }
+
+  private halt(why: StopReason | "no token" | "left", detail: string): void {
+    this.tries += 1;
+    this.cancelRetry();
+    this.retryAt = null;
+    const links = [this.current, this.next];
+    this.currentLost();
+    this.next = null;
+    for (const link of links) link?.drop("leaving");
+    this.sender.stop();
+    this.setState({ name: "stopped", why, detail });
+  }
+
+  private setState(state: State): void {
+    this.state = state;
+    this.options.onState?.(state);
+  }
+}
+
+function openWebSocket(url: string, subprotocol: string): Socket {
+  return new WebSocket(url, subprotocol);
+}
+
+/** A token is shown to nobody, whatever a trace is used for. */
+function redacted(frame: ClientFrame | ServerFrame): ClientFrame | ServerFrame {
+  return "token" in frame ? { ...frame, token: "…" } : frame;
+}

@@ -1,0 +1,61 @@
+/** The dialog that starts a conversation. */
+import { namesIn } from "../chat/words.ts";
+import { byId, setText } from "./dom.ts";
+
+export class NewDialog {
+  private readonly dialog = byId<HTMLDialogElement>("new-dialog");
+  private readonly members = byId<HTMLInputElement>("new-members");
+  private readonly title = byId<HTMLInputElement>("new-name");
+
+  constructor(
+    private readonly me: () => string,
+    private readonly create: (members: string[], title: string) => Promise<void>,
+  ) {
+    byId("new").addEventListener("click", () => this.show());
+    byId("new-cancel").addEventListener("click", () => this.dialog.close());
+    this.members.addEventListener("input", () => this.fit());
+    byId("new-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.submit();
+    });
+  }
+
+  private show(): void {
+    this.members.value = "";
+    this.title.value = "";
+    setText(byId("new-error"), "");
+    this.fit();
+    this.busy(false);
+    this.dialog.showModal();
+    this.members.focus();
+  }
+
+  /** A title is for more than two. */
+  private fit(): void {
+    byId("new-title-field").hidden = this.names().length < 2;
+  }
+
+  private names(): string[] {
+    return namesIn(this.members.value, this.me());
+  }
+
+  private async submit(): Promise<void> {
+    const names = this.names();
+    if (names.length === 0) return setText(byId("new-error"), "Name somebody other than yourself.");
+    this.busy(true);
+    setText(byId("new-error"), "");
+    try {
+      await this.create(names, names.length > 1 ? this.title.value.trim() : "");
+      this.dialog.close();
+    } catch (error) {
+      setText(byId("new-error"), error instanceof Error ? error.message : String(error));
+    }
+    this.busy(false);
+  }
+
+  private busy(busy: boolean): void {
+    const submit = byId<HTMLButtonElement>("new-submit");
+    submit.disabled = busy;
+    setText(submit, busy ? "Starting…" : "Start");
+  }
+}

@@ -1,0 +1,131 @@
+/** Says in a few words what a frame does, for somebody who sees the protocol for the first time. Pure. */
+import type { ClientFrame, Hint, Reply, ServerFrame, Topic } from "../client/frames.ts";
+import type { Direction } from "../client/link.ts";
+
+export type Kind = "session" | "hint" | "pull" | "act" | "beat" | "error";
+
+export interface Call {
+  method: string;
+  params: Record<string, unknown>;
+}
+
+export interface Described {
+  kind: Kind;
+  label: string;
+  phrase: string;
+}
+
+type Frame = ClientFrame | ServerFrame;
+
+const PULLS = new Set(["topics.changes", "conversations.list", "conversations.get", "messages.list"]);
+
+/** `call` is what a reply answers, where it is known. */
+export function describe(direction: Direction, frame: Frame, call: Call | undefined): Described {
+  switch (frame.type) {
+    case "hello":
+      return { kind: "session", label: "hello", phrase: "here I am" };
+    case "token":
+      return { kind: "session", label: "token", phrase: "a fresh one, before the old expires" };
+    case "welcome":
+      return { kind: "session", label: "welcome", phrase: `registered as ${frame.user}` };
+    case "goaway":
+      return { kind: "session", label: "goaway", phrase: `${frame.reason}; come back in ${seconds(frame.reconnect_after_ms)}` };
+    case "hint":
+      return { kind: "hint", label: "hint", phrase: hintPhrase(frame) };
+    case "call":
+      return { kind: kindOf(frame.method), label: frame.method, phrase: callPhrase(frame.method, frame.params as Call["params"]) };
+    case "reply":
+      return replied(frame, call);
+    case "ping":
+      return { kind: "beat", label: "ping", phrase: "still there?" };
+    case "pong":
+      return { kind: "beat", label: "pong", phrase: "still here" };
+    case "error":
+      return { kind: "error", label: "error", phrase: `${frame.code}: ${frame.message}` };
+    default:
+      return { kind: "session", label: String((frame as { type: string }).type), phrase: direction };
+  }
+}
+
+function kindOf(method: string): Kind {
+  return PULLS.has(method) ? "pull" : "act";
+}
+
+function hintPhrase(hint: Hint): string {
+  const topics = Object.entries(hint.topics);
+  const [first] = topics;
+  const wait = hint.pull_after_ms ? `; pull in ${seconds(hint.pull_after_ms)}` : "";
+  if (hint.resync === true) return `anything may have changed${wait}`;
+  if (first === undefined) return `there is more${wait}`;
+  if (topics.length === 1) return `${shortTopic(first[0])} has reached ${first[1]}${wait}`;
+  return `${topics.length} topics have moved${wait}`;
+}
+
+function callPhrase(method: string, params: Call["params"]): string {
+  switch (method) {
+    case "topics.changes":
+      return params.cursor === undefined ? "what is there?" : "what changed since my cursor?";
+    case "conversations.list":
+      return "which conversations do I have?";
+    case "conversations.get":
+      return "how is this conversation?";
+    case "messages.list":
+      return params.after === undefined ? `messages before ${params.before}?` : `messages after ${params.after}?`;
+    case "messages.send":
+      return "append this message";
+    case "conversations.mark_read":
+      return `read up to ${params.version}`;
+    case "conversations.create":
+      return "start a conversation";
+    default:
+      return "";
+  }
+}
+
+function replied(reply: Reply, call: Call | undefined): Described {
+  const method = call?.method ?? "reply";
+  if (reply.error !== undefined) {
+    return { kind: "error", label: `${method} ✗`, phrase: `${reply.error.code}: ${reply.error.message}` };
+  }
+  const result = (reply.result ?? {}) as Record<string, unknown>;
+  return { kind: kindOf(method), label: `${method} ✓`, phrase: resultPhrase(method, result) };
+}
+
+function resultPhrase(method: string, result: Record<string, unknown>): string {
+  const more = result.more === true ? ", and more" : "";
+  switch (method) {
+    case "topics.changes":
+      return `${count(Object.keys(result.topics ?? {}).length, "topic")} changed${more}`;
+    case "conversations.list":
+      return count(lengthOf(result.conversations), "conversation");
+    case "conversations.get":
+      return `at version ${result.version}, ${result.unread} unread`;
+    case "messages.list":
+      return count(lengthOf(result.messages), "message") + more;
+    case "messages.send":
+      return `stored as version ${result.version}`;
+    case "conversations.mark_read":
+      return `read mark at ${result.read}`;
+    default:
+      return "done";
+  }
+}
+
+/** `conversation …7QX` is enough to recognise a topic by. */
+export function shortTopic(topic: Topic): string {
+  if (topic.length <= 24) return topic;
+  const colon = topic.indexOf(":");
+  return `${colon > 0 ? `${topic.slice(0, colon)} ` : ""}…${topic.slice(-4)}`;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+function count(n: number, noun: string): string {
+  return n === 1 ? `1 ${noun}` : `${n} ${noun}s`;
+}
+
+function lengthOf(list: unknown): number {
+  return Array.isArray(list) ? list.length : 0;
+}
