@@ -1,7 +1,9 @@
 //! Who is calling: bearer tokens, checked before any state is made.
 //!
-//! Map: [`keys`] the installation's secrets, and tokens made with them; [`signed`] the check.
+//! Map: [`keys`] the installation's secrets, and tokens made with them; [`signed`] the check; [`bearer`] where a
+//! request carries its token.
 
+pub mod bearer;
 pub mod keys;
 pub mod signed;
 

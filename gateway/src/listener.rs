@@ -1,0 +1,181 @@
+//! The door: accepts connections within limits and speaks HTTP/1.1 on them. What a request means is its routes'
+//! business.
+//!
+//! Map: [`config`] the limits; [`admission`] who may come in now; [`pressure`] what to do when `accept` fails;
+//! [`connection`] one connection's life; [`metrics`] what is counted.
+
+mod admission;
+pub mod config;
+mod connection;
+pub mod metrics;
+mod pressure;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+pub use config::{Config, InvalidConfig};
+pub use metrics::Metrics;
+
+use admission::{Admission, Verdict};
+use connection::Connections;
+use pressure::{Pressure, Response as Reaction};
+
+/// Connections that the kernel holds until we accept them: a burst of clients that lost another gateway.
+const BACKLOG: u32 = 4096;
+/// Refused connections that may be told so at once; beyond them the connection is just closed.
+const REFUSALS_MAX: usize = 256;
+
+/// What requests mean.
+#[async_trait]
+pub trait Routes: Send + Sync + 'static {
+    /// Answers one request. A panic ends its connection, and no other.
+    async fn route(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>>;
+}
+
+/// Why there is no listener.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Somebody else listens there.
+    #[error("{address} is in use by another process: stop it, or listen on another address")]
+    InUse {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The system refuses the address: no right to it, or it is not this machine's.
+    #[error("cannot listen on {address}: {source}")]
+    Refused {
+        /// Where.
+        address: SocketAddr,
+        /// What it says.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Listens on one address.
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    config: Config,
+    metrics: Metrics,
+}
+
+impl Listener {
+    /// Takes the address; port 0 takes any free one. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error`] names the address.
+    pub fn bind(address: SocketAddr, config: Config, metrics: Metrics) -> Result<Self, Error> {
+        let listen = || -> io::Result<_> {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            // A restart must not wait for the old connections' last packets.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            let socket = socket.listen(BACKLOG)?;
+            let address = socket.local_addr()?;
+            Ok((socket, address))
+        };
+        match listen() {
+            Ok((socket, address)) => Ok(Self { socket, address, config, metrics }),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(Error::InUse { address }),
+            Err(source) => Err(Error::Refused { address, source }),
+        }
+    }
+
+    /// Where it listens, with the real port.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts until `stop`, then takes no more, lets the requests at hand end within `stop_timeout`, and cuts what
+    /// is left. Upgraded sockets are their sessions' and live on.
+    pub async fn run(self, stop: CancellationToken, routes: Arc<dyn Routes>) {
+        let Self { socket, config, metrics, .. } = self;
+        let mut accepting = Accepting {
+            admission: Admission::new(&config, Instant::now()),
+            pressure: Pressure::default(),
+            connections: Connections::new(&config, metrics.clone(), routes, stop.clone()),
+            refusals: JoinSet::new(),
+            metrics,
+        };
+        loop {
+            // All three are cancel safe; the order does not matter.
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = accepting.reap() => {}
+                accepted = socket.accept() => {
+                    if let Reaction::Pause(pause) = accepting.on_accept(accepted) {
+                        stop.run_until_cancelled(sleep(pause)).await;
+                    }
+                }
+            }
+        }
+        drop(socket);
+        accepting.refusals.shutdown().await;
+        accepting.connections.finish(config.stop_timeout).await;
+    }
+}
+
+/// The accept loop's state.
+struct Accepting {
+    admission: Admission,
+    pressure: Pressure,
+    connections: Connections,
+    /// Refused connections that are being told so.
+    refusals: JoinSet<()>,
+    metrics: Metrics,
+}
+
+impl Accepting {
+    /// Takes note of one task that ended; waits for ever where there is none.
+    async fn reap(&mut self) {
+        tokio::select! {
+            () = self.connections.reap() => {}
+            Some(ended) = self.refusals.join_next() => count_panic(&self.metrics, ended),
+            else => std::future::pending().await,
+        }
+    }
+
+    fn on_accept(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) -> Reaction {
+        let reaction = self.pressure.on_accept(accepted.as_ref().err(), &self.metrics);
+        if let Ok((socket, peer)) = accepted {
+            match self.admission.admit(self.connections.len(), Instant::now()) {
+                Verdict::Welcome => self.connections.serve(socket, peer),
+                refused @ (Verdict::TooFast | Verdict::Full) => self.refuse(socket, refused),
+            }
+        }
+        reaction
+    }
+
+    fn refuse(&mut self, socket: TcpStream, why: Verdict) {
+        self.metrics.connection_refused(why);
+        if self.refusals.len() < REFUSALS_MAX {
+            self.refusals.spawn(async move {
+                // Best effort: a client that does not read it is cut all the same.
+                let _ = timeout(connection::REFUSAL_TIMEOUT, connection::refuse(socket)).await;
+            });
+        }
+    }
+}
+
+fn count_panic<T>(metrics: &Metrics, ended: Result<T, JoinError>) {
+    if ended.is_err_and(|error| error.is_panic()) {
+        metrics.connection_panicked();
+        tracing::error!("a connection's task panicked; the connection is closed");
+    }
+}
+
+#[cfg(test)]
+mod tests;

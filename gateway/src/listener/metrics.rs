@@ -1,0 +1,106 @@
+//! What the door counts. Metric names stand nowhere else.
+
+use prometheus::{
+    IntCounter, IntCounterVec, IntGauge, Opts, Registry, register_int_counter_vec_with_registry,
+    register_int_counter_with_registry, register_int_gauge_with_registry,
+};
+
+use super::admission::Verdict;
+use crate::handshake::refusal::Refusal;
+
+/// The door's metrics. Cheap to clone: the families are shared.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    connections: IntGauge,
+    connections_capacity: IntGauge,
+    accepts: IntCounterVec,
+    pauses: IntCounter,
+    panics: IntCounter,
+    handshakes: IntCounterVec,
+}
+
+impl Metrics {
+    /// Makes the families and registers them.
+    ///
+    /// # Errors
+    /// A family of that name is there already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauge = |name: &str, help: &str| register_int_gauge_with_registry!(name, help, registry);
+        let counter = |name: &str, help: &str| register_int_counter_with_registry!(name, help, registry);
+        let counters = |name: &str, help: &str| {
+            register_int_counter_vec_with_registry!(Opts::new(name, help), &["outcome"], registry)
+        };
+        Ok(Self {
+            connections: gauge("doorbell_listener_connections", "connections in HTTP, not yet upgraded")?,
+            connections_capacity: gauge("doorbell_listener_connections_capacity", "how many there may be")?,
+            accepts: counters(
+                "doorbell_listener_accepts_total",
+                "connections accepted, by what became of them",
+            )?,
+            pauses: counter(
+                "doorbell_listener_accept_pauses_total",
+                "bursts in which the system had no file descriptor to give",
+            )?,
+            panics: counter("doorbell_listener_connection_panics_total", "connections ended by a panic")?,
+            handshakes: counters("doorbell_listener_handshakes_total", "WebSocket upgrades, by outcome")?,
+        })
+    }
+
+    pub(super) fn connections_allowed(&self, connections_max: usize) {
+        self.connections_capacity.set(i64::try_from(connections_max).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn connection_accepted(&self) {
+        self.connections.inc();
+        self.accepts.with_label_values(&["served"]).inc();
+    }
+
+    pub(super) fn connection_ended(&self) {
+        self.connections.dec();
+    }
+
+    pub(super) fn connection_refused(&self, why: Verdict) {
+        let outcome = match why {
+            Verdict::Welcome => return,
+            Verdict::TooFast => "too_fast",
+            Verdict::Full => "full",
+        };
+        self.accepts.with_label_values(&[outcome]).inc();
+    }
+
+    pub(super) fn connection_panicked(&self) {
+        self.panics.inc();
+    }
+
+    pub(super) fn accept_paused(&self) {
+        self.pauses.inc();
+    }
+
+    pub(crate) fn handshake_accepted(&self) {
+        self.handshakes.with_label_values(&["accepted"]).inc();
+    }
+
+    pub(crate) fn handshake_refused(&self, refusal: Refusal) {
+        self.handshakes.with_label_values(&[refusal.label()]).inc();
+    }
+
+    /// The client went away before it had its 101.
+    pub(crate) fn handshake_lost(&self) {
+        self.handshakes.with_label_values(&["lost"]).inc();
+    }
+
+    #[cfg(test)]
+    pub(super) fn accept_pauses(&self) -> u64 {
+        self.pauses.get()
+    }
+
+    #[cfg(test)]
+    pub(super) fn panics(&self) -> u64 {
+        self.panics.get()
+    }
+
+    #[cfg(test)]
+    pub(super) fn open(&self) -> i64 {
+        self.connections.get()
+    }
+}

@@ -1,0 +1,100 @@
+//! What to do when `accept` fails. Out of file descriptors it fails at once, again and again: pause, say so once,
+//! and go on.
+
+use std::io;
+use std::time::Duration;
+
+use super::Metrics;
+
+/// How long accepting rests when the system has nothing to give: short beside a client's patience, long beside a
+/// busy loop.
+const PAUSE: Duration = Duration::from_millis(100);
+/// The process has no file descriptor left (`EMFILE`); the same number on Linux and macOS.
+const EMFILE: i32 = 24;
+/// The system has none left (`ENFILE`).
+const ENFILE: i32 = 23;
+
+/// Remembers whether the last `accept` failed, so that a burst is reported once.
+#[derive(Debug, Default)]
+pub(super) struct Pressure {
+    is_exhausted: bool,
+}
+
+/// What the accept loop does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Response {
+    /// Accept the next one.
+    GoOn,
+    /// Rest first.
+    Pause(Duration),
+}
+
+impl Pressure {
+    /// Judges one `accept`.
+    pub(super) fn on_accept(&mut self, failed: Option<&io::Error>, metrics: &Metrics) -> Response {
+        match failed {
+            None => {
+                if self.is_exhausted {
+                    self.is_exhausted = false;
+                    tracing::info!("accepting connections again");
+                }
+                Response::GoOn
+            }
+            // The client went away between its connect and our accept: its own business.
+            Some(error) if is_of_the_client(error) => Response::GoOn,
+            Some(error) => {
+                if !self.is_exhausted {
+                    self.is_exhausted = true;
+                    metrics.accept_paused();
+                    let hint = is_out_of_files(error).then_some("raise the limit of open files (ulimit -n)");
+                    tracing::warn!(%error, hint, "cannot accept connections; trying again until it works");
+                }
+                Response::Pause(PAUSE)
+            }
+        }
+    }
+}
+
+fn is_of_the_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_pauses_each_time_and_is_counted_once() {
+        let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+        let mut pressure = Pressure::default();
+        for (failed, expected, counted) in [
+            (None, Response::GoOn, 0),
+            (Some(EMFILE), Response::Pause(PAUSE), 1),
+            (Some(ENFILE), Response::Pause(PAUSE), 1),
+            (Some(EMFILE), Response::Pause(PAUSE), 1),
+            (None, Response::GoOn, 1),
+            (Some(EMFILE), Response::Pause(PAUSE), 2),
+        ] {
+            let failed = failed.map(io::Error::from_raw_os_error);
+            assert_eq!(pressure.on_accept(failed.as_ref(), &metrics), expected, "{failed:?}");
+            assert_eq!(metrics.accept_pauses(), counted, "{failed:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_went_away_costs_no_pause() {
+        let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+        let gone = io::Error::from(io::ErrorKind::ConnectionAborted);
+        assert_eq!(Pressure::default().on_accept(Some(&gone), &metrics), Response::GoOn);
+    }
+}
