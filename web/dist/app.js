@@ -555,7 +555,7 @@ var Link = class {
     if (pending === void 0) return;
     this.calls.delete(reply.id);
     pending.cancelTimeout();
-    if (reply.error === void 0) pending.resolve(reply.result);
+    if (reply.error == null) pending.resolve(reply.result);
     else pending.reject(new CallError(reply.error));
     this.leaveIfDone();
   }
@@ -1004,6 +1004,7 @@ var Doorbell = class {
     };
   }
   welcomed(link2, frame) {
+    if (link2 === this.current) return;
     if (link2 !== this.next) return link2.drop("not needed any more");
     const old = this.current;
     this.current = link2;
@@ -1764,7 +1765,7 @@ function callPhrase(method, params) {
 }
 function replied(reply, call) {
   const method = call?.method ?? "reply";
-  if (reply.error !== void 0) {
+  if (reply.error != null) {
     return { kind: "error", label: `${method} ✗`, phrase: `${reply.error.code}: ${reply.error.message}` };
   }
   const result = reply.result ?? {};

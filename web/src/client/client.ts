@@ -175,6 +175,7 @@ export class Doorbell {
   }
 
   private welcomed(link: Link, frame: Welcome): void {
+    if (link === this.current) return;
     if (link !== this.next) return link.drop("not needed any more");
     const old = this.current;
     this.current = link;

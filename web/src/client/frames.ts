@@ -39,7 +39,7 @@ export interface Reply {
   type: "reply";
   id: number | string;
   result?: unknown;
-  error?: ErrorBody;
+  error?: ErrorBody | null;
 }
 
 export interface Goaway {

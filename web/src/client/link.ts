@@ -134,7 +134,8 @@ export class Link {
     if (pending === undefined) return;
     this.calls.delete(reply.id as number);
     pending.cancelTimeout();
-    if (reply.error === undefined) pending.resolve(reply.result);
+    // A field that is null is a field that is absent.
+    if (reply.error == null) pending.resolve(reply.result);
     else pending.reject(new CallError(reply.error));
     this.leaveIfDone();
   }

@@ -84,7 +84,7 @@ function callPhrase(method: string, params: Call["params"]): string {
 
 function replied(reply: Reply, call: Call | undefined): Described {
   const method = call?.method ?? "reply";
-  if (reply.error !== undefined) {
+  if (reply.error != null) {
     return { kind: "error", label: `${method} ✗`, phrase: `${reply.error.code}: ${reply.error.message}` };
   }
   const result = (reply.result ?? {}) as Record<string, unknown>;
