@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{ErrorBody, ErrorCode};
-pub(crate) use check::{Top, check};
+use check::check;
+pub(crate) use check::{Top, check_value};
 
 /// Most arrays and objects inside each other in a payload. What recurses over one is safe on any stack; serde_json's
 /// own limit is 128.

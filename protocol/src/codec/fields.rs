@@ -74,15 +74,13 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Splits a whole frame.
     pub(super) fn split(encoding: Encoding, bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let fields = match encoding {
-            Encoding::Json => json::split(bytes),
-            Encoding::MsgPack => msgpack::split(bytes),
+        let mut fields = Self { encoding, values: [None; Field::COUNT], repeated: 0 };
+        let split = match encoding {
+            Encoding::Json => json::split(bytes, &mut fields),
+            Encoding::MsgPack => msgpack::split(bytes, &mut fields),
         };
-        fields.map_err(DecodeError::NotProtocol)
-    }
-
-    pub(super) const fn new(encoding: Encoding) -> Self {
-        Self { encoding, values: [None; Field::COUNT], repeated: 0 }
+        split.map_err(DecodeError::NotProtocol)?;
+        Ok(fields)
     }
 
     /// Keeps the raw value of a field.

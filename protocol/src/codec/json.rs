@@ -7,37 +7,34 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::codec::fields::{Field, Fields};
-use crate::payload::Encoding;
 
-pub(super) fn split(bytes: &[u8]) -> Result<Fields<'_>, &'static str> {
+pub(super) fn split<'a>(bytes: &'a [u8], fields: &mut Fields<'a>) -> Result<(), &'static str> {
     let text = std::str::from_utf8(bytes).map_err(|_| "the frame is not UTF-8")?;
     let mut json = serde_json::Deserializer::from_str(text);
-    let fields = json.deserialize_any(ObjectVisitor).map_err(|error| match error.classify() {
+    json.deserialize_any(ObjectVisitor(fields)).map_err(|error| match error.classify() {
         Category::Data => "the frame is no JSON object",
         Category::Io | Category::Syntax | Category::Eof => "the frame is malformed JSON",
     })?;
-    json.end().map_err(|_| "something follows the frame's JSON object")?;
-    Ok(fields)
+    json.end().map_err(|_| "something follows the frame's JSON object")
 }
 
-struct ObjectVisitor;
+struct ObjectVisitor<'f, 'a>(&'f mut Fields<'a>);
 
-impl<'de> Visitor<'de> for ObjectVisitor {
-    type Value = Fields<'de>;
+impl<'de> Visitor<'de> for ObjectVisitor<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields = Fields::new(Encoding::Json);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key_seed(NameSeed)? {
             match name {
-                Some(field) => fields.put(field, map.next_value::<&'de RawValue>()?.get().as_bytes()),
+                Some(field) => self.0.put(field, map.next_value::<&'de RawValue>()?.get().as_bytes()),
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(fields)
+        Ok(())
     }
 }
 

@@ -4,15 +4,13 @@
 use rmp::Marker;
 
 use crate::codec::fields::{Field, Fields};
-use crate::payload::Encoding;
 
-pub(super) fn split(bytes: &[u8]) -> Result<Fields<'_>, &'static str> {
+pub(super) fn split<'a>(bytes: &'a [u8], fields: &mut Fields<'a>) -> Result<(), &'static str> {
     const MALFORMED: &str = "the frame is malformed MessagePack";
     let head = Head::read(bytes).ok_or(MALFORMED)?;
     if head.kind != Kind::Map {
         return Err("the frame is no MessagePack map");
     }
-    let mut fields = Fields::new(Encoding::MsgPack);
     let mut rest = &bytes[head.bytes..];
     for _ in 0..head.children / 2 {
         let name = take(&mut rest).ok_or(MALFORMED)?;
@@ -24,7 +22,7 @@ pub(super) fn split(bytes: &[u8]) -> Result<Fields<'_>, &'static str> {
     if !rest.is_empty() {
         return Err("something follows the frame's MessagePack map");
     }
-    Ok(fields)
+    Ok(())
 }
 
 /// Whether `bytes` are one well-formed value and nothing else.

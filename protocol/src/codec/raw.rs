@@ -131,7 +131,7 @@ impl<'a> Raw<'a> {
 
     fn checked(self, top: Top) -> Result<Payload, Fault> {
         // The check comes first: a refused value is not copied.
-        crate::payload::check(self.encoding, self.bytes, top).map_err(Fault::rule)?;
+        crate::payload::check_value(self.encoding, self.bytes, top).map_err(Fault::rule)?;
         Ok(Payload::from_checked(self.encoding, Bytes::copy_from_slice(self.bytes)))
     }
 

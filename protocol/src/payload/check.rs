@@ -21,11 +21,23 @@ const OBJECT: &str = "must be an object";
 const PLAIN: &str = "must hold no binary and no extension values: send text, for example base64";
 const FINITE: &str = "must hold no NaN and no infinite numbers";
 
-/// Reads all of `bytes` without keeping anything.
+/// Reads all of `bytes`, of which nothing is known, and keeps nothing.
 ///
 /// # Errors
 /// The rule that they break, as "must …".
 pub(crate) fn check(encoding: Encoding, bytes: &[u8], top: Top) -> Result<(), &'static str> {
+    // rmp_serde goes by declared lengths and takes no notice of what follows; serde_json checks both by itself.
+    if encoding == Encoding::MsgPack && !crate::codec::is_one_value(bytes) {
+        return Err(MALFORMED);
+    }
+    check_value(encoding, bytes, top)
+}
+
+/// Reads all of `bytes`, which in MessagePack are one whole value for sure.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_value(encoding: Encoding, bytes: &[u8], top: Top) -> Result<(), &'static str> {
     let flaw = Cell::new(MALFORMED);
     let node = Node { top, depth_left: DEPTH_MAX, flaw: &flaw };
     let sound = match encoding {
@@ -33,11 +45,7 @@ pub(crate) fn check(encoding: Encoding, bytes: &[u8], top: Top) -> Result<(), &'
             let mut json = serde_json::Deserializer::from_slice(bytes);
             node.deserialize(&mut json).and_then(|()| json.end()).is_ok()
         }
-        // The lengths are checked first, so that no declared one is believed.
-        Encoding::MsgPack => {
-            crate::codec::is_one_value(bytes)
-                && node.deserialize(&mut rmp_serde::Deserializer::from_read_ref(bytes)).is_ok()
-        }
+        Encoding::MsgPack => node.deserialize(&mut rmp_serde::Deserializer::from_read_ref(bytes)).is_ok(),
     };
     if sound { Ok(()) } else { Err(flaw.get()) }
 }
