@@ -10,6 +10,7 @@ mod file_length;
 mod habits;
 mod invariants;
 mod lock_files;
+mod log_lines;
 mod metric_names;
 mod module_docs;
 mod module_names;
@@ -42,6 +43,7 @@ const RULES: &[Rule] = &[
     Rule { name: "invariants", check: invariants::check },
     Rule { name: "metric-names", check: metric_names::check },
     Rule { name: "doc-paths", check: doc_paths::check },
+    Rule { name: "log-lines", check: log_lines::check },
     Rule { name: "close-code-table", check: close_code_table::check },
 ];
 
