@@ -66,6 +66,12 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A part of the service could not be started.
+    #[error("the message service cannot start: {reason}")]
+    NotStarted {
+        /// Why.
+        reason: String,
+    },
     /// A task or a writer thread panicked: a bug.
     #[error("a part of the message service panicked: {part}")]
     Panicked {

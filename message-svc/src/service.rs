@@ -1,19 +1,53 @@
 //! The service: opens the store, answers calls, announces what was committed.
 
+mod calls;
+
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use doorbell_backplane::HintQueue;
-use doorbell_protocol::{Clock, ErrorBody, ErrorCode, Payload};
+use doorbell_protocol::{Clock, ErrorBody, Payload};
 use doorbell_rpc::{CallRequest, Messages};
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
 
+use crate::announce::Announcer;
+use crate::api::Named;
+use crate::inflight::Inflight;
+use crate::reader::Reader;
+use crate::refusal::Refusal;
+use crate::store::Store;
+use crate::store::disk::DiskStore;
+use crate::throttle::Throttle;
+use crate::writer::request::Request;
+use crate::writer::{Tools, WriterHandle};
 use crate::{Config, Error, Metrics};
 
+/// How often the throttle forgets users who have not sent anything for a while.
+const TIDY_INTERVAL: Duration = Duration::from_secs(10);
+
 /// The truth that clients pull.
+///
+/// Dropping it ends the writers and waits for them, which takes as long as one commit.
 pub struct MessageService {
-    metrics: Arc<Metrics>,
+    tools: Tools,
+    queue: Arc<dyn HintQueue>,
+    reader: Reader,
+    inflight: Inflight,
+    writers: Arc<[WriterHandle]>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Cancelled when a writer ends, in whatever way.
+    writer_ended: CancellationToken,
+    /// Calls are refused.
+    closing: AtomicBool,
 }
 
 impl MessageService {
@@ -31,18 +65,98 @@ impl MessageService {
         queue: Arc<dyn HintQueue>,
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, Error> {
-        let _ = (config, data_dir, clock, queue);
+        let store: Arc<dyn Store> = Arc::new(DiskStore::open(data_dir, config.clone())?);
+        let throttle = Arc::new(Throttle::new(&config));
         metrics.sound(true);
-        Ok(Arc::new(Self { metrics }))
+        let reader = Reader::new(Arc::clone(&store), &config);
+        let tools = Tools { store, clock, throttle, metrics, config: Arc::new(config) };
+        let writer_ended = CancellationToken::new();
+        let mut service = Self {
+            queue,
+            reader,
+            inflight: Inflight::default(),
+            writers: Arc::new([]),
+            threads: Mutex::default(),
+            writer_ended,
+            closing: AtomicBool::new(false),
+            tools,
+        };
+        let mut writers = Vec::new();
+        for shard in service.tools.store.shards().all() {
+            let ended = service.writer_ended.clone().drop_guard();
+            let (writer, thread) = WriterHandle::start(shard, service.tools.clone(), ended)?;
+            writers.push(writer);
+            service.threads.get_mut().push(thread);
+            service.writers = writers.clone().into();
+        }
+        Ok(Arc::new(service))
     }
 
-    /// Announces and keeps house until `stop`; then refuses writes, announces what is committed for at most
+    /// Announces and keeps house until `stop`; then refuses calls, announces what is committed for at most
     /// `drain_timeout`, notes how far it came, and closes the store.
     ///
     /// # Errors
-    /// A part of the service panicked.
+    /// A part of the service panicked. Nothing that was acknowledged is lost: start it again.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
-        stop.cancelled().await;
+        let (drained, abort) = (CancellationToken::new(), CancellationToken::new());
+        let mut announcers = JoinSet::new();
+        for announcer in self.announcers() {
+            announcers.spawn(announcer.run(drained.clone(), abort.clone()));
+        }
+        let mut tidy = interval(TIDY_INTERVAL);
+        tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let outcome = loop {
+            tokio::select! {
+                () = stop.cancelled() => break Ok(()),
+                () = self.writer_ended.cancelled() => break Err(Error::Panicked { part: "a writer" }),
+                Some(_) = announcers.join_next() => break Err(Error::Panicked { part: "an announcer" }),
+                _ = tidy.tick() => self.tools.metrics.throttle_users(self.tools.throttle.tidy()),
+            }
+        };
+        self.closing.store(true, Ordering::Release);
+        for writer in self.writers.iter() {
+            // What was asked before is committed now, and can be announced; a writer that is gone has nothing.
+            drop(writer.ask(Request::Pass).await);
+        }
+        drained.cancel();
+        let all = async { while announcers.join_next().await.is_some() {} };
+        match timeout(self.tools.config.drain_timeout, all).await {
+            Ok(()) => info!("everything that was committed is announced"),
+            Err(_) => warn!("not everything is announced yet: the rest follows after the next start"),
+        }
+        abort.cancel();
+        announcers.shutdown().await;
+        let service = Arc::clone(&self);
+        let closed = tokio::task::spawn_blocking(move || service.close()).await;
+        self.tools.metrics.sound(false);
+        outcome.and(closed.unwrap_or(Err(Error::Panicked { part: "the shutdown" })))
+    }
+
+    fn announcers(&self) -> Vec<Announcer> {
+        let shards = self.tools.store.shards();
+        let announcer = |shard| Announcer {
+            shard,
+            shards,
+            writers: Arc::clone(&self.writers),
+            reader: self.reader.clone(),
+            queue: Arc::clone(&self.queue),
+            metrics: Arc::clone(&self.tools.metrics),
+            config: Arc::clone(&self.tools.config),
+            audiences: HashMap::new(),
+        };
+        shards.all().map(announcer).collect()
+    }
+
+    /// Ends the writers, and waits for them.
+    fn close(&self) -> Result<(), Error> {
+        for writer in self.writers.iter() {
+            writer.close();
+        }
+        let threads = std::mem::take(&mut *self.threads.lock());
+        let ended = threads.into_iter().map(JoinHandle::join).collect::<Vec<_>>();
+        if ended.iter().any(Result::is_err) {
+            return Err(Error::Panicked { part: "a writer" });
+        }
         Ok(())
     }
 
@@ -50,14 +164,36 @@ impl MessageService {
     /// does not make it unsound: reads go on, and sends come back by themselves.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        let _ = &self.metrics;
-        true
+        self.tools.store.is_sound() && !self.writer_ended.is_cancelled()
+    }
+}
+
+impl Drop for MessageService {
+    fn drop(&mut self) {
+        if self.close().is_err() {
+            error!("a writer panicked");
+        }
     }
 }
 
 #[async_trait]
 impl Messages for MessageService {
-    async fn call(&self, _request: CallRequest) -> Result<Payload, ErrorBody> {
-        Err(ErrorBody::new(ErrorCode::Unsupported, "this method is not in this release"))
+    async fn call(&self, request: CallRequest) -> Result<Payload, ErrorBody> {
+        let began = Instant::now();
+        let named = Named::of(&request.method);
+        let outcome = if self.closing.load(Ordering::Acquire) {
+            Err(Refusal::Stopping)
+        } else {
+            self.answer(named, request).await
+        };
+        let outcome = outcome.map_err(|refusal| {
+            if refusal.is_ours() {
+                error!(method = named.label(), %refusal, cause = ?std::error::Error::source(&refusal), "call failed");
+            }
+            refusal.into_body()
+        });
+        let label = outcome.as_ref().map_or_else(|body| calls::code(body.code), |_| "ok");
+        self.tools.metrics.called(named.label(), label, began.elapsed());
+        outcome
     }
 }

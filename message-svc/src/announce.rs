@@ -1,0 +1,220 @@
+//! Tells the hint queue what was committed: everything, at least once, in the order of commit.
+//!
+//! The store's commits are the queue: the announcer reads those after its cursor, so there is one path, for what was
+//! committed a moment ago and for what a crash left. Only when all hints of some commits are with the hint queue does
+//! the cursor move past them; a crash before that announces them again, which merges (MS-4).
+//!
+//! A conversation's change rings its members. A change of somebody's list raises that user's inbox in the home shard
+//! first, durably, and then rings the user: repeated after a crash, the inbox moves once more, which costs a pull.
+
+pub mod plan;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorbell_backplane::{HintQueue, News, UserHint};
+use doorbell_protocol::{ConversationId, Hint, TopicId, UserId};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use self::plan::Plan;
+use crate::conversation::Position;
+use crate::reader::Reader;
+use crate::refusal::Refusal;
+use crate::shard::{Shard, Shards};
+use crate::store::Commit;
+use crate::writer::WriterHandle;
+use crate::writer::request::Request;
+use crate::{Config, Metrics};
+
+/// Hints of one call to the queue at most.
+const HINTS_MAX: usize = 4_096;
+/// Conversations whose members are remembered at most.
+const AUDIENCES_MAX: usize = 10_000;
+/// The first wait after a failure; it doubles up to `announce_retry_max`.
+const RETRY_MIN: Duration = Duration::from_millis(50);
+
+/// Announces one shard's commits.
+pub struct Announcer {
+    /// Whose commits.
+    pub shard: Shard,
+    /// How users are spread.
+    pub shards: Shards,
+    /// All shards' writers: this one's cursor, and every one's inboxes.
+    pub writers: Arc<[WriterHandle]>,
+    /// Reads the commits.
+    pub reader: Reader,
+    /// Where hints go.
+    pub queue: Arc<dyn HintQueue>,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
+    /// How it works.
+    pub config: Arc<Config>,
+    /// Members of conversations, as of the commits read so far. A commit that changes them comes by here first.
+    pub audiences: HashMap<ConversationId, Arc<[UserId]>>,
+}
+
+/// What one step reads.
+struct Read {
+    commits: Vec<Commit>,
+    /// Everything up to here is among them, or forgotten.
+    through: Position,
+}
+
+impl Announcer {
+    /// Announces until `stop`, and then until nothing is left; `abort` ends it at once.
+    pub async fn run(mut self, stop: CancellationToken, abort: CancellationToken) {
+        let mut progress = self.own().progress();
+        let label = self.shard.to_string();
+        loop {
+            let committed = *progress.borrow_and_update();
+            let announced = self.own().announced();
+            self.metrics.announce_lag(&label, committed.0.saturating_sub(announced.0));
+            if announced < committed {
+                if abort.run_until_cancelled(self.step(announced)).await.is_none() {
+                    return;
+                }
+                continue;
+            }
+            // What is left over in one shard may still raise inboxes here, but never rings by this cursor.
+            tokio::select! {
+                moved = progress.changed() => if moved.is_err() { return },
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    fn own(&self) -> &WriterHandle {
+        &self.writers[self.shard.index()]
+    }
+
+    /// Announces the commits after the cursor, and moves it past them.
+    ///
+    /// *Cancel safety*: the cursor has not moved; the same hints come again.
+    async fn step(&mut self, announced: Position) {
+        let commits_max = self.config.announce_commits_max.get();
+        let shard = self.shard;
+        let reader = &self.reader;
+        let read = self.persist("read commits", move || {
+            reader.read(move |store| {
+                let view = store.view(shard)?;
+                let commits = view.commits(announced, commits_max)?;
+                let all = commits.len() < commits_max;
+                let end = commits.last().map_or(view.position(), |commit| commit.position);
+                Ok(Read { through: if all { view.position() } else { end }, commits })
+            })
+        });
+        let read = read.await;
+        let plan = Plan::of(read.commits);
+        self.learn(&plan).await;
+        self.ring_members(&plan).await;
+        self.ring_inboxes(&plan).await;
+        self.own().set_announced(read.through);
+    }
+
+    /// Looks up who is in the conversations of a plan.
+    async fn learn(&mut self, plan: &Plan) {
+        for made in &plan.created {
+            self.audiences.remove(made);
+        }
+        if self.audiences.len() > AUDIENCES_MAX {
+            self.audiences.clear();
+        }
+        let unknown: Vec<ConversationId> =
+            plan.conversations().filter(|known| !self.audiences.contains_key(*known)).cloned().collect();
+        if unknown.is_empty() {
+            return;
+        }
+        let (shard, members_max) = (self.shard, self.config.members_max.get());
+        let reader = &self.reader;
+        let learned = self.persist("read members", move || {
+            let unknown = unknown.clone();
+            reader.read(move |store| {
+                let view = store.view(shard)?;
+                let members = |id: ConversationId| Ok((view.members(&id, members_max)?, id));
+                unknown.into_iter().map(members).collect::<Result<Vec<_>, Refusal>>()
+            })
+        });
+        for (members, conversation) in learned.await {
+            self.audiences.insert(conversation, members.into());
+        }
+    }
+
+    fn members<'a>(&'a self, conversation: &ConversationId) -> impl Iterator<Item = &'a UserId> {
+        self.audiences.get(conversation).into_iter().flat_map(|members| members.iter())
+    }
+
+    async fn ring_members(&self, plan: &Plan) {
+        let mut hints = Vec::new();
+        for (conversation, version) in &plan.appended {
+            let hint = Hint { topic: TopicId::conversation(conversation), version: *version };
+            for user in self.members(conversation) {
+                hints.push(UserHint { user: user.clone(), news: News::Hint(hint.clone()) });
+            }
+            if hints.len() >= HINTS_MAX {
+                self.hint(std::mem::take(&mut hints)).await;
+            }
+        }
+        self.hint(hints).await;
+    }
+
+    async fn ring_inboxes(&self, plan: &Plan) {
+        let mut users = plan.marked.clone();
+        for made in &plan.created {
+            users.extend(self.members(made).cloned());
+        }
+        for home in self.shards.all() {
+            let here: Vec<UserId> =
+                users.iter().filter(|user| self.shards.of_user(user) == home).cloned().collect();
+            if here.is_empty() {
+                continue;
+            }
+            let writer = &self.writers[home.index()];
+            let raise = || writer.ask(|reply| Request::Raise(here.clone(), reply));
+            let raised = self.persist("raise inboxes", raise).await;
+            let news = |(user, version)| {
+                let topic = TopicId::inbox(&user);
+                UserHint { user, news: News::Hint(Hint { topic, version }) }
+            };
+            self.hint(raised.into_iter().map(news).collect()).await;
+        }
+    }
+
+    async fn hint(&self, hints: Vec<UserHint>) {
+        if hints.is_empty() {
+            return;
+        }
+        let report = self.persist("hint", || self.queue.hint(hints.clone())).await;
+        self.metrics.hinted(report.queued, report.merged, report.offline.len());
+    }
+
+    /// Tries until it succeeds: sends go on meanwhile, and what is not announced waits in the store.
+    async fn persist<T, E, F>(&self, what: &'static str, mut attempt: impl FnMut() -> F) -> T
+    where
+        E: std::fmt::Display,
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut wait = RETRY_MIN;
+        let mut tries = 0_u64;
+        loop {
+            match attempt().await {
+                Ok(done) => {
+                    if tries > 0 {
+                        info!(shard = %self.shard, what, tries, "announcing goes on");
+                    }
+                    return done;
+                }
+                Err(error) if tries == 0 => {
+                    warn!(shard = %self.shard, what, %error, "announcing fails, and is tried until it succeeds");
+                }
+                Err(_) => {}
+            }
+            tries += 1;
+            self.metrics.announce_retried();
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(self.config.announce_retry_max);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The methods' names.
+
+/// What is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `topics.changes`
+    Changes,
+    /// `conversations.create`
+    Create,
+    /// `conversations.list`
+    List,
+    /// `conversations.get`
+    Get,
+    /// `conversations.mark_read`
+    MarkRead,
+    /// `messages.send`
+    Send,
+    /// `messages.list`
+    Messages,
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// A method of this release.
+    Served(Method),
+    /// A method of the protocol that is not in this release.
+    Later(&'static str),
+    /// Nothing that the protocol knows.
+    Unknown,
+}
+
+const SERVED: [(&str, Method); 7] = [
+    ("topics.changes", Method::Changes),
+    ("conversations.create", Method::Create),
+    ("conversations.list", Method::List),
+    ("conversations.get", Method::Get),
+    ("conversations.mark_read", Method::MarkRead),
+    ("messages.send", Method::Send),
+    ("messages.list", Method::Messages),
+];
+
+const LATER: [&str; 7] = [
+    "conversations.update",
+    "members.add",
+    "members.remove",
+    "messages.edit",
+    "messages.delete",
+    "status.set",
+    "status.get",
+];
+
+impl Named {
+    /// Looks a name up.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        if let Some((_, method)) = SERVED.iter().find(|(served, _)| *served == name) {
+            return Self::Served(*method);
+        }
+        LATER.iter().find(|later| **later == name).map_or(Self::Unknown, |later| Self::Later(later))
+    }
+
+    /// The name as a metric's label: never what a client made up.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Served(method) => {
+                SERVED.iter().find(|(_, served)| *served == method).map_or("unknown", |(name, _)| name)
+            }
+            Self::Later(name) => name,
+            Self::Unknown => "unknown",
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! What a call carries, and the limits that it must keep. What passes here is good.
+
+use doorbell_protocol::{ConversationId, IdempotencyKey, UserId, Version};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use crate::conversation::{Content, ContentDigest, direct_id};
+use crate::read::pull::Slice;
+use crate::refusal::Refusal;
+use crate::writer::request::{Create, CreateRequest, MarkRequest, SendRequest};
+
+/// Longest text, in Unicode scalar values (protocol, "Methods").
+const TEXT_CHARS_MAX: usize = 10_000;
+/// Most links of one message.
+const MEDIA_MAX: usize = 10;
+/// Longest link, in bytes.
+const LINK_BYTES_MAX: usize = 2_048;
+/// Largest `meta`, in bytes of JSON.
+const META_BYTES_MAX: usize = 4 * 1_024;
+/// Deepest `meta`, counting the object itself.
+const META_DEPTH_MAX: usize = 16;
+/// Longest title, in Unicode scalar values.
+const TITLE_CHARS_MAX: usize = 200;
+
+/// `topics.changes`
+#[derive(Debug, Deserialize)]
+pub struct Changes {
+    /// What an earlier answer brought.
+    pub cursor: Option<String>,
+    /// Topics of one page.
+    pub limit: Option<u32>,
+}
+
+/// `conversations.list`
+#[derive(Debug, Deserialize)]
+pub struct List {
+    /// Conversations of one page.
+    pub limit: Option<u32>,
+    /// What an earlier answer's `next` brought.
+    pub before: Option<String>,
+    changed_since: Option<IgnoredAny>,
+}
+
+impl List {
+    /// Refuses what is not in this release.
+    pub fn check(self) -> Result<Self, Refusal> {
+        match self.changed_since {
+            None => Ok(self),
+            Some(_) => {
+                Err(Refusal::unsupported("`changed_since` is not in this release: ask topics.changes"))
+            }
+        }
+    }
+}
+
+/// `conversations.get`
+#[derive(Debug, Deserialize)]
+pub struct Get {
+    /// Which.
+    pub conversation: ConversationId,
+}
+
+/// `conversations.mark_read`
+#[derive(Debug, Deserialize)]
+pub struct MarkRead {
+    conversation: ConversationId,
+    version: Version,
+}
+
+impl MarkRead {
+    /// What the writer is asked. A version beyond the head means the head.
+    pub fn request(self, user: UserId) -> MarkRequest {
+        MarkRequest { user, conversation: self.conversation, version: self.version, counted: None }
+    }
+}
+
+/// `messages.list`
+#[derive(Debug, Deserialize)]
+pub struct Messages {
+    /// Of which conversation.
+    pub conversation: ConversationId,
+    after: Option<Version>,
+    to: Option<Version>,
+    before: Option<Version>,
+    /// Messages of one page.
+    pub limit: Option<u32>,
+}
+
+impl Messages {
+    /// Which part of the log is meant.
+    pub fn slice(&self) -> Result<Slice, Refusal> {
+        match (self.after, self.to, self.before) {
+            (None, None, None) => Ok(Slice::Newest),
+            (None, None, Some(before)) => Ok(Slice::Before(before)),
+            (Some(after), to, None) if to.is_none_or(|to| to >= after) => Ok(Slice::After { after, to }),
+            (Some(_), _, None) => Err(Refusal::invalid("`to` must not be smaller than `after`")),
+            (None, Some(_), _) => {
+                Err(Refusal::invalid("`to` needs `after`: it ends the range after a version"))
+            }
+            (Some(_), _, Some(_)) => {
+                Err(Refusal::invalid("`after` and `before` exclude each other: ask for one direction"))
+            }
+        }
+    }
+}
+
+/// `messages.send`
+#[derive(Debug, Deserialize)]
+pub struct Send {
+    conversation: Option<ConversationId>,
+    to: Option<UserId>,
+    key: IdempotencyKey,
+    text: Option<String>,
+    media: Option<Vec<String>>,
+    meta: Option<Value>,
+}
+
+impl Send {
+    /// What the writer is asked.
+    pub fn request(self, user: UserId) -> Result<SendRequest, Refusal> {
+        let (conversation, to) = match (self.conversation, self.to) {
+            (Some(conversation), None) => (conversation, None),
+            (None, Some(to)) if to == user => {
+                return Err(Refusal::invalid(
+                    "`to` must be somebody else; for notes of your own, create a conversation without other members",
+                ));
+            }
+            (None, Some(to)) => (direct_id(&user, &to), Some(to)),
+            _ => return Err(Refusal::invalid("give either `conversation` or `to`")),
+        };
+        let content = content(self.text.unwrap_or_default(), self.media.unwrap_or_default(), self.meta)?;
+        let digest = content.digest();
+        Ok(SendRequest { user, conversation, to, key: self.key, content, digest })
+    }
+}
+
+fn content(text: String, media: Vec<String>, meta: Option<Value>) -> Result<Content, Refusal> {
+    if text.is_empty() && media.is_empty() {
+        return Err(Refusal::invalid("a message needs `text` or `media`"));
+    }
+    // A character is at least a byte: most texts need no counting.
+    if text.len() > TEXT_CHARS_MAX && text.chars().count() > TEXT_CHARS_MAX {
+        return Err(Refusal::too_large("`text` is longer than 10000 characters"));
+    }
+    if media.len() > MEDIA_MAX {
+        return Err(Refusal::too_large("`media` has more than 10 links"));
+    }
+    for link in &media {
+        check_link(link)?;
+    }
+    let meta = meta.map(check_meta).transpose()?;
+    Ok(Content { text, media, meta })
+}
+
+fn check_link(link: &str) -> Result<(), Refusal> {
+    if link.len() > LINK_BYTES_MAX {
+        return Err(Refusal::too_large("a link in `media` is longer than 2048 bytes"));
+    }
+    let rest = link.strip_prefix("https://").or_else(|| link.strip_prefix("http://"));
+    let good = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    if !good || link.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Refusal::invalid("each link in `media` must be an http or https address without spaces"));
+    }
+    Ok(())
+}
+
+fn check_meta(meta: Value) -> Result<String, Refusal> {
+    if !meta.is_object() {
+        return Err(Refusal::invalid("`meta` must be an object"));
+    }
+    if depth(&meta) > META_DEPTH_MAX {
+        return Err(Refusal::too_large("`meta` is nested deeper than 16 levels"));
+    }
+    let json = meta.to_string();
+    if json.len() > META_BYTES_MAX {
+        return Err(Refusal::too_large("`meta` is larger than 4096 bytes of JSON"));
+    }
+    Ok(json)
+}
+
+/// Levels of a value. The codec bounds them before anything is parsed, so the recursion is bounded, too.
+fn depth(value: &Value) -> usize {
+    let below = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(fields) => fields.values().map(depth).max(),
+        _ => return 0,
+    };
+    1 + below.unwrap_or(0)
+}
+
+/// `conversations.create`
+#[derive(Debug, Deserialize)]
+pub struct CreateConversation {
+    members: Vec<UserId>,
+    title: Option<String>,
+    closed: Option<bool>,
+    key: IdempotencyKey,
+}
+
+/// What `conversations.create` comes to.
+#[derive(Debug)]
+pub struct Creation {
+    /// For the writer of the creator's home shard.
+    pub request: CreateRequest,
+    /// The other one, where it is a pair.
+    pub pair_with: Option<UserId>,
+}
+
+impl CreateConversation {
+    /// What the writer is asked.
+    pub fn request(self, user: UserId, members_max: usize) -> Result<Creation, Refusal> {
+        let Self { mut members, title, closed, key } = self;
+        if let Some(title) = &title {
+            check_title(title)?;
+        }
+        members.push(user.clone());
+        members.sort_unstable();
+        members.dedup();
+        if members.len() > members_max {
+            return Err(Refusal::too_large(format!(
+                "a conversation has at most {members_max} members in this release, with you"
+            )));
+        }
+        let closed = closed.unwrap_or(false);
+        let other = match (&members[..], &title) {
+            ([one, other], None) => Some(if *one == user { other.clone() } else { one.clone() }),
+            _ => None,
+        };
+        let digest = digest_of(&members, title.as_deref(), closed && other.is_none());
+        let what = match &other {
+            Some(other) => Create::Pair(direct_id(&user, other)),
+            None => Create::Group { members, title, closed },
+        };
+        Ok(Creation { request: CreateRequest { user, key, digest, what }, pair_with: other })
+    }
+}
+
+fn digest_of(members: &[UserId], title: Option<&str>, closed: bool) -> ContentDigest {
+    let closed: &[u8] = if closed { b"closed" } else { b"open" };
+    let fixed = [title.map(str::as_bytes), Some(closed)];
+    ContentDigest::of(fixed.into_iter().chain(members.iter().map(|member| Some(member.as_str().as_bytes()))))
+}
+
+fn check_title(title: &str) -> Result<(), Refusal> {
+    if title.chars().count() > TITLE_CHARS_MAX {
+        return Err(Refusal::too_large("`title` is longer than 200 characters"));
+    }
+    if title.trim().is_empty() {
+        return Err(Refusal::invalid("`title` must not be empty: leave it out instead"));
+    }
+    if title.chars().any(char::is_control) {
+        return Err(Refusal::invalid("`title` must hold no control characters"));
+    }
+    Ok(())
+}
+
+/// The size of a page: what is asked, within what is allowed.
+///
+/// # Errors
+/// A page of nothing.
+pub fn page_size(asked: Option<u32>, default: u32, max: u32) -> Result<usize, Refusal> {
+    match asked {
+        Some(0) => Err(Refusal::invalid("`limit` must be at least 1")),
+        asked => Ok(asked.unwrap_or(default).min(max) as usize),
+    }
+}

@@ -1,0 +1,153 @@
+//! What a call is answered with.
+
+use doorbell_protocol::{ConversationId, MessageId, Timestamp, TopicId, UserId, Version};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::conversation::{Entry, EntryKind};
+
+/// `topics.changes`
+#[derive(Debug, Serialize)]
+pub struct Changes {
+    /// Each topic that changed, with its version.
+    #[serde(serialize_with = "as_map")]
+    pub topics: Vec<(TopicId, Version)>,
+    /// What to ask with the next time.
+    pub cursor: String,
+    /// There are others: ask again, at once.
+    pub more: bool,
+    /// The cursor could not be placed: forget every version that you hold.
+    #[serde(skip_serializing_if = "is_false")]
+    pub reset: bool,
+}
+
+/// `conversations.create`
+#[derive(Debug, Serialize)]
+pub struct Created {
+    /// Its id.
+    pub conversation: ConversationId,
+    /// Its topic.
+    pub topic: TopicId,
+}
+
+/// `conversations.list`
+#[derive(Debug, Serialize)]
+pub struct Conversations {
+    /// Most recent first.
+    pub conversations: Vec<Conversation>,
+    /// What to pass as `before` for the page further down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// One conversation as one member sees it.
+#[derive(Debug, Serialize)]
+pub struct Conversation {
+    /// Its id.
+    pub conversation: ConversationId,
+    /// Its topic.
+    pub topic: TopicId,
+    /// Its title; a pair has none.
+    pub title: Option<String>,
+    /// The version of its last entry.
+    pub version: Version,
+    /// The caller's read mark.
+    pub read: Version,
+    /// Messages of others after the read mark.
+    pub unread: u64,
+    /// The caller wants no pushes from it.
+    pub muted: bool,
+    /// The last message.
+    pub last: Option<Message>,
+    /// When the last entry was made.
+    pub updated_at_ms: Timestamp,
+    /// In a list, the first eight in the order of their names; from `conversations.get`, all.
+    pub members: Vec<UserId>,
+}
+
+/// `conversations.mark_read`
+#[derive(Debug, Serialize)]
+pub struct Read {
+    /// Where the mark stands: the greatest so far.
+    pub read: Version,
+}
+
+/// `messages.send`
+#[derive(Debug, Serialize)]
+pub struct Sent {
+    /// Where it went.
+    pub conversation: ConversationId,
+    /// Its version.
+    pub version: Version,
+    /// Its name.
+    pub id: MessageId,
+    /// When the server took it.
+    pub sent_at_ms: Timestamp,
+}
+
+/// `messages.list`
+#[derive(Debug, Serialize)]
+pub struct Messages {
+    /// In ascending order.
+    pub messages: Vec<Message>,
+    /// There are others further in the direction that was asked.
+    pub more: bool,
+}
+
+/// One entry of a log.
+#[derive(Debug, Serialize)]
+pub struct Message {
+    /// Its place.
+    pub version: Version,
+    /// What it says.
+    pub kind: &'static str,
+    /// The entry that it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<Version>,
+    /// Its name.
+    pub id: MessageId,
+    /// Who sent it.
+    pub from: UserId,
+    /// What it says.
+    pub text: String,
+    /// Links.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<String>,
+    /// What the sender's client put beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meta: Option<Value>,
+    /// When the server took it.
+    pub sent_at_ms: Timestamp,
+}
+
+impl From<Entry> for Message {
+    fn from(entry: Entry) -> Self {
+        let kind = match entry.kind {
+            EntryKind::Message => "message",
+            EntryKind::Edit => "edit",
+            EntryKind::Delete => "delete",
+            EntryKind::Rename => "rename",
+        };
+        let meta = entry.content.meta.and_then(|json| serde_json::from_str(&json).ok());
+        Self {
+            version: entry.version,
+            kind,
+            of: entry.of,
+            id: entry.id,
+            from: entry.from,
+            text: entry.content.text,
+            media: entry.content.media,
+            meta,
+            sent_at_ms: entry.sent_at,
+        }
+    }
+}
+
+fn as_map<S: Serializer>(topics: &[(TopicId, Version)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(topics.iter().map(|(topic, version)| (topic, version)))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}

@@ -1,0 +1,7 @@
+//! Pulls: what a caller may see of the store, in pages. Everything here blocks and runs on a thread for that.
+
+pub mod changes;
+pub mod cursor;
+pub mod listing;
+pub mod pull;
+pub mod size;

@@ -1,0 +1,198 @@
+//! What a client keeps between two asks of `topics.changes`: opaque to it, positions to us.
+//!
+//! Bytes: format, kind, the store's id, the number of shards, a position for each; while paging, also the positions
+//! that the paging began from, and the last topic shown. As base64url without padding. A cursor gives no right to
+//! anything: whoever makes one up sees the same topics of their own.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use doorbell_protocol::{ConversationId, Timestamp, TopicId};
+
+use crate::conversation::Position;
+use crate::store::StoreId;
+
+const FORMAT: u8 = 1;
+const SETTLED: u8 = 0;
+const PAGING: u8 = 1;
+const PLACE: u8 = 2;
+/// Longer than any cursor: what is longer is none, and is not even decoded.
+const CURSOR_BYTES_MAX: usize = 1 << 20;
+
+/// How far a client has come, in the order of the shards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cursor {
+    /// Everything up to here is known.
+    Settled(Vec<Position>),
+    /// Pages are being read; once they are all read, everything up to `target` is known.
+    Paging {
+        /// Where the store stood at the first page.
+        target: Vec<Position>,
+        /// What was known before.
+        base: Vec<Position>,
+        /// The last topic that was shown.
+        last: TopicId,
+    },
+}
+
+/// What a text turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// A cursor of this store.
+    Cursor(Cursor),
+    /// A cursor of another store, or of a later release: it cannot be placed.
+    Foreign,
+    /// No cursor at all.
+    Garbled,
+}
+
+impl Cursor {
+    /// As text, for the store of that id.
+    #[must_use]
+    pub fn encode(&self, store: StoreId) -> String {
+        let (kind, positions) = match self {
+            Self::Settled(positions) => (SETTLED, positions),
+            Self::Paging { target, .. } => (PAGING, target),
+        };
+        let mut bytes = vec![FORMAT, kind];
+        bytes.extend(store.0);
+        bytes.extend(u16::try_from(positions.len()).expect("there are at most 65535 shards").to_be_bytes());
+        bytes.extend(positions.iter().flat_map(|position| position.0.to_be_bytes()));
+        if let Self::Paging { base, last, .. } = self {
+            bytes.extend(base.iter().flat_map(|position| position.0.to_be_bytes()));
+            bytes.extend(last.as_str().as_bytes());
+        }
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Reads a text that claims to be a cursor.
+    #[must_use]
+    pub fn decode(text: &str, store: StoreId, shards: usize) -> Decoded {
+        let bytes = (text.len() <= CURSOR_BYTES_MAX).then(|| URL_SAFE_NO_PAD.decode(text));
+        let Some(Ok(bytes)) = bytes else { return Decoded::Garbled };
+        let mut rest = Rest(&bytes);
+        match rest.take::<1>() {
+            Some([FORMAT]) => {}
+            Some([0]) | None => return Decoded::Garbled,
+            Some(_) => return Decoded::Foreign,
+        }
+        let head = (rest.take::<1>(), rest.take::<16>(), rest.take::<2>());
+        let (Some([kind]), Some(id), Some(count)) = head else { return Decoded::Garbled };
+        let count = usize::from(u16::from_be_bytes(count));
+        let Some(positions) = rest.positions(count) else { return Decoded::Garbled };
+        let cursor = match kind {
+            SETTLED if rest.0.is_empty() => Cursor::Settled(positions),
+            PAGING => {
+                let base = rest.positions(count);
+                let last = std::str::from_utf8(rest.0).ok().and_then(|topic| TopicId::new(topic).ok());
+                let Some((base, last)) = base.zip(last) else { return Decoded::Garbled };
+                Cursor::Paging { target: positions, base, last }
+            }
+            _ => return Decoded::Garbled,
+        };
+        if StoreId(id) != store {
+            return Decoded::Foreign;
+        }
+        if count == shards { Decoded::Cursor(cursor) } else { Decoded::Garbled }
+    }
+}
+
+/// A place in a user's list of conversations, most recent first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// When the conversation there was last changed.
+    pub updated_at: Timestamp,
+    /// Which it is: what decides between two of the same time.
+    pub conversation: ConversationId,
+}
+
+impl Place {
+    /// As text.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut bytes = vec![FORMAT, PLACE];
+        bytes.extend(self.updated_at.as_millis().to_be_bytes());
+        bytes.extend(self.conversation.as_str().as_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// `None` where the text is none.
+    #[must_use]
+    pub fn decode(text: &str) -> Option<Self> {
+        let bytes = (text.len() <= CURSOR_BYTES_MAX).then(|| URL_SAFE_NO_PAD.decode(text))?.ok()?;
+        let mut rest = Rest(&bytes);
+        let ([FORMAT, PLACE], millis) = (rest.take::<2>()?, rest.take::<8>()?) else { return None };
+        let conversation = ConversationId::new(std::str::from_utf8(rest.0).ok()?).ok()?;
+        Some(Self { updated_at: Timestamp::from_millis(u64::from_be_bytes(millis)), conversation })
+    }
+}
+
+/// What is not yet read.
+struct Rest<'a>(&'a [u8]);
+
+impl Rest<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (first, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn positions(&mut self, count: usize) -> Option<Vec<Position>> {
+        (0..count).map(|_| self.take::<8>().map(|bytes| Position(u64::from_be_bytes(bytes)))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STORE: StoreId = StoreId([7; 16]);
+
+    fn cursors() -> [Cursor; 2] {
+        let positions = |a, b| vec![Position(a), Position(b)];
+        let last = TopicId::new("conversation:x").unwrap();
+        [
+            Cursor::Settled(positions(1, u64::MAX)),
+            Cursor::Paging { target: positions(3, 4), base: positions(1, 2), last },
+        ]
+    }
+
+    #[test]
+    fn a_cursor_comes_back_as_it_was() {
+        for cursor in cursors() {
+            let text = cursor.encode(STORE);
+            assert_eq!(Cursor::decode(&text, STORE, 2), Decoded::Cursor(cursor));
+            assert_eq!(Cursor::decode(&text, StoreId([8; 16]), 2), Decoded::Foreign);
+            assert_eq!(Cursor::decode(&text, STORE, 3), Decoded::Garbled);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_or_made_up_is_garbled() {
+        for cursor in cursors() {
+            let text = cursor.encode(STORE);
+            let bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
+            let shortest = if matches!(cursor, Cursor::Settled(_)) { bytes.len() } else { bytes.len() - 1 };
+            for length in 0..shortest {
+                let cut = URL_SAFE_NO_PAD.encode(&bytes[..length]);
+                let decoded = Cursor::decode(&cut, STORE, 2);
+                // A topic cut short may be a topic still: it names a place as well.
+                let a_topic_still = matches!(&decoded, Decoded::Cursor(Cursor::Paging { .. }));
+                assert!(decoded == Decoded::Garbled || a_topic_still, "{length}");
+            }
+        }
+        for text in ["", "x", "!", "AAAA", "ä", "==", &"A".repeat(2_000_000)] {
+            assert_eq!(Cursor::decode(text, STORE, 2), Decoded::Garbled);
+        }
+        assert_eq!(Cursor::decode(&URL_SAFE_NO_PAD.encode([9, 9]), STORE, 2), Decoded::Foreign);
+    }
+
+    #[test]
+    fn a_place_comes_back_as_it_was() {
+        let conversation = ConversationId::new("c-1").unwrap();
+        let place = Place { updated_at: Timestamp::from_millis(5), conversation };
+        assert_eq!(Place::decode(&place.encode()), Some(place));
+        for text in ["", "x", "AQI", &cursors()[0].encode(STORE)] {
+            assert_eq!(Place::decode(text), None, "{text}");
+        }
+    }
+}

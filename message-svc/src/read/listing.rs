@@ -1,0 +1,117 @@
+//! `conversations.list` and `conversations.get`: conversations as one member sees them.
+
+use std::cmp::Reverse;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use doorbell_protocol::{ConversationId, TopicId, UserId};
+
+use super::cursor::Place;
+use super::size::{self, Budget};
+use crate::api::reply::{Conversation, Conversations, Message};
+use crate::conversation::{Head, Membership};
+use crate::refusal::Refusal;
+use crate::store::{EntryRange, Order, Store, StoreError, View};
+
+/// Members that a list shows of each conversation.
+const LISTED_MEMBERS_MAX: usize = 8;
+
+/// One conversation of the user's, before it is worth reading more of it.
+struct Row {
+    place: Reverse<Place>,
+    head: Head,
+    member: Membership,
+    view: Arc<dyn View>,
+}
+
+/// A page of the user's conversations, most recent first.
+///
+/// # Errors
+/// `invalid` for a `before` that no answer brought.
+pub fn list(
+    store: &dyn Store,
+    user: &UserId,
+    before: Option<&str>,
+    limit: usize,
+) -> Result<Conversations, Refusal> {
+    let before = match before {
+        None => None,
+        Some(text) => {
+            let place = Place::decode(text);
+            Some(place.ok_or_else(|| Refusal::invalid("`before` is none that this server gave as `next`"))?)
+        }
+    };
+    let mut rows = rows(store, user)?;
+    rows.retain(|row| before.as_ref().is_none_or(|before| row.place.0 < *before));
+    rows.sort_unstable_by(|one, other| one.place.cmp(&other.place));
+    let mut page = Conversations { conversations: Vec::new(), next: None };
+    let mut budget = Budget::default();
+    let mut last: Option<Place> = None;
+    for row in rows {
+        let shown = show(&*row.view, &row.place.0.conversation, &row.head, &row.member, LISTED_MEMBERS_MAX)?;
+        if page.conversations.len() == limit || !budget.take(size::conversation(&shown)) {
+            page.next = last.as_ref().map(Place::encode);
+            break;
+        }
+        page.conversations.push(shown);
+        last = Some(row.place.0);
+    }
+    Ok(page)
+}
+
+fn rows(store: &dyn Store, user: &UserId) -> Result<Vec<Row>, Refusal> {
+    let mut rows = Vec::new();
+    for shard in store.shards().all() {
+        let view = store.view(shard)?;
+        for (conversation, member) in view.memberships(user)? {
+            let head = view.head(&conversation)?.ok_or(StoreError::Damaged { table: "heads" })?;
+            let place = Reverse(Place { updated_at: head.updated_at, conversation });
+            rows.push(Row { place, head, member, view: Arc::clone(&view) });
+        }
+    }
+    Ok(rows)
+}
+
+/// One conversation, with all its members.
+///
+/// # Errors
+/// [`Refusal::NoConversation`] where the caller is no member.
+pub fn get(
+    view: &dyn View,
+    user: &UserId,
+    conversation: &ConversationId,
+    members_max: usize,
+) -> Result<Conversation, Refusal> {
+    let member = view.membership(user, conversation)?.ok_or(Refusal::NoConversation)?;
+    let head = view.head(conversation)?.ok_or(StoreError::Damaged { table: "heads" })?;
+    Ok(show(view, conversation, &head, &member, members_max)?)
+}
+
+fn show(
+    view: &dyn View,
+    id: &ConversationId,
+    head: &Head,
+    member: &Membership,
+    members_max: usize,
+) -> Result<Conversation, StoreError> {
+    let conversation = view.conversation(id)?.ok_or(StoreError::Damaged { table: "conversations" })?;
+    let mut last = None;
+    let (first, end) = (head.last_message, head.last_message);
+    let range = EntryRange { conversation: id, first, last: end, order: Order::Ascending };
+    view.entries(&range, &mut |entry| {
+        last = Some(Message::from(entry));
+        ControlFlow::Break(())
+    })?;
+    Ok(Conversation {
+        conversation: id.clone(),
+        topic: TopicId::conversation(id),
+        title: conversation.title,
+        version: head.version,
+        read: member.mark.version,
+        unread: member.unread(head),
+        muted: member.muted,
+        last,
+        updated_at_ms: head.updated_at,
+        members: view.members(id, members_max)?,
+    })
+}

@@ -1,0 +1,176 @@
+//! One function a method: parameters in, result out.
+//!
+//! A write is put into its writer's queue before the first await: that keeps the order in which calls were made.
+
+use doorbell_protocol::{ErrorBody, ErrorCode, Payload, TopicId, UserId};
+use doorbell_rpc::CallRequest;
+use serde::Serialize;
+
+use super::MessageService;
+use crate::api::params::{self, page_size};
+use crate::api::{Method, Named, reply};
+use crate::marks;
+use crate::read::{changes, listing, pull};
+use crate::refusal::Refusal;
+use crate::shard::Shard;
+use crate::writer::WriterHandle;
+use crate::writer::request::{MarkRequest, Marked, PairRequest, Request};
+
+/// Topics of one page of `topics.changes`: by default, and at most. A topic takes 160 bytes at most.
+const CHANGES: (u32, u32) = (500, 1_000);
+/// Conversations of one page.
+const CONVERSATIONS: (u32, u32) = (50, 200);
+/// Messages of one page (protocol, "Methods").
+const MESSAGES: (u32, u32) = (100, 500);
+/// Rounds of counting for one read mark: each finds that another device was faster.
+const MARK_ROUNDS: usize = 4;
+
+impl MessageService {
+    pub(super) async fn answer(&self, named: Named, request: CallRequest) -> Result<Payload, Refusal> {
+        let CallRequest { user, method: _, params } = request;
+        match named {
+            Named::Served(Method::Send) => self.send(user, &params).await,
+            Named::Served(Method::Messages) => self.messages(user, &params).await,
+            Named::Served(Method::Changes) => self.changes(user, &params).await,
+            Named::Served(Method::MarkRead) => self.mark_read(user, &params).await,
+            Named::Served(Method::List) => self.list(user, &params).await,
+            Named::Served(Method::Get) => self.get(user, &params).await,
+            Named::Served(Method::Create) => self.create(user, &params).await,
+            Named::Later(name) => Err(Refusal::unsupported(format!("`{name}` is not in this release"))),
+            Named::Unknown => {
+                let message = "there is no such method: see the protocol's table of methods";
+                Err(Refusal::Request(ErrorBody::new(ErrorCode::UnknownMethod, message)))
+            }
+        }
+    }
+
+    async fn send(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
+        let request = parse::<params::Send>(params)?.request(user)?;
+        let _inflight = self.inflight.enter(&request.user);
+        let writer = self.writer(self.tools.store.shards().of_conversation(&request.conversation));
+        let sent = writer.ask(|reply| Request::Send(Box::new(request), reply)).await?;
+        let (conversation, version) = (sent.conversation, sent.version);
+        Ok(encode(params, &reply::Sent { conversation, version, id: sent.id, sent_at_ms: sent.sent_at }))
+    }
+
+    async fn create(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
+        let members_max = self.tools.config.members_max.get();
+        let creation = parse::<params::CreateConversation>(params)?.request(user.clone(), members_max)?;
+        let _inflight = self.inflight.enter(&user);
+        let shards = self.tools.store.shards();
+        let (home, request) = (self.writer(shards.of_user(&user)), Box::new(creation.request));
+        let mut conversation = home.ask(|reply| Request::Create(request, reply)).await?;
+        if let Some(to) = creation.pair_with {
+            // The key is noted; the pair's own shard makes the conversation, also for a repeat after a crash between.
+            let pair = PairRequest { user, to, conversation };
+            let writer = self.writer(shards.of_conversation(&pair.conversation));
+            conversation = writer.ask(|reply| Request::Pair(pair, reply)).await?;
+        }
+        let topic = TopicId::conversation(&conversation);
+        Ok(encode(params, &reply::Created { conversation, topic }))
+    }
+
+    async fn mark_read(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
+        let mut request = parse::<params::MarkRead>(params)?.request(user);
+        let _inflight = self.inflight.enter(&request.user);
+        let shard = self.tools.store.shards().of_conversation(&request.conversation);
+        for _ in 0..MARK_ROUNDS {
+            let asked = request.clone();
+            match self.writer(shard).ask(|reply| Request::Mark(asked, reply)).await? {
+                Marked::At(read) => return Ok(encode(params, &reply::Read { read })),
+                Marked::Uncounted(version) => {
+                    let MarkRequest { user, conversation, .. } = request.clone();
+                    let count = self.reader.read(move |store| {
+                        let view = store.view(shard)?;
+                        Ok(marks::count(&*view, &user, &conversation, version, u64::MAX)?)
+                    });
+                    request = MarkRequest { version, counted: count.await?, ..request };
+                }
+            }
+        }
+        Err(Refusal::Busy)
+    }
+
+    async fn messages(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
+        let asked: params::Messages = parse(params)?;
+        let (slice, limit) = (asked.slice()?, page_size(asked.limit, MESSAGES.0, MESSAGES.1)?);
+        let shard = self.tools.store.shards().of_conversation(&asked.conversation);
+        self.own_writes_first(&user, [shard]).await?;
+        let read = self.reader.read(move |store| {
+            pull::messages(&*store.view(shard)?, &user, &asked.conversation, slice, limit)
+        });
+        Ok(encode(params, &read.await?))
+    }
+
+    async fn get(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
+        let params::Get { conversation } = parse(params)?;
+        let shard = self.tools.store.shards().of_conversation(&conversation);
+        self.own_writes_first(&user, [shard]).await?;
+        let members_max = self.tools.config.members_max.get();
+        let read = self
+            .reader
+            .read(move |store| listing::get(&*store.view(shard)?, &user, &conversation, members_max));
+        Ok(encode(params, &read.await?))
+    }
+
+    async fn list(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
+        let asked = parse::<params::List>(params)?.check()?;
+        let limit = page_size(asked.limit, CONVERSATIONS.0, CONVERSATIONS.1)?;
+        self.own_writes_first(&user, self.tools.store.shards().all()).await?;
+        let read = self.reader.read(move |store| listing::list(store, &user, asked.before.as_deref(), limit));
+        Ok(encode(params, &read.await?))
+    }
+
+    async fn changes(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
+        let asked: params::Changes = parse(params)?;
+        let limit = page_size(asked.limit, CHANGES.0, CHANGES.1)?;
+        self.own_writes_first(&user, self.tools.store.shards().all()).await?;
+        let read =
+            self.reader.read(move |store| changes::changes(store, &user, asked.cursor.as_deref(), limit));
+        Ok(encode(params, &read.await?))
+    }
+
+    fn writer(&self, shard: Shard) -> &WriterHandle {
+        &self.writers[shard.index()]
+    }
+
+    /// Lets a read wait for the caller's own writes that were made before it.
+    async fn own_writes_first(
+        &self,
+        user: &UserId,
+        shards: impl IntoIterator<Item = Shard, IntoIter: Send> + Send,
+    ) -> Result<(), Refusal> {
+        if self.inflight.any(user) {
+            for shard in shards {
+                self.writer(shard).ask(Request::Pass).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(params: &Payload) -> Result<T, Refusal> {
+    params.parse().map_err(Refusal::Request)
+}
+
+fn encode(params: &Payload, result: &impl Serialize) -> Payload {
+    Payload::encode(params.encoding(), result)
+}
+
+/// An error's code as a metric's label.
+pub(super) const fn code(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::Invalid => "invalid",
+        ErrorCode::Unauthorized => "unauthorized",
+        ErrorCode::Forbidden => "forbidden",
+        ErrorCode::NotFound => "not_found",
+        ErrorCode::Conflict => "conflict",
+        ErrorCode::TooLarge => "too_large",
+        ErrorCode::RateLimited => "rate_limited",
+        ErrorCode::Unavailable => "unavailable",
+        ErrorCode::UnknownType => "unknown_type",
+        ErrorCode::UnknownMethod => "unknown_method",
+        ErrorCode::Unsupported => "unsupported",
+        ErrorCode::Internal => "internal",
+    }
+}

@@ -1,0 +1,303 @@
+//! Where conversations are kept: the contract, and the embedded back-end.
+//!
+//! A [`Store`] is split into shards. All that belongs to a conversation lives in the conversation's shard, a user's
+//! inbox and keys of `conversations.create` in the user's home shard. Each shard has exactly one writer.
+//!
+//! What every back-end promises, and [`conformance`] checks:
+//! - **Atomic**: of a [`Batch`], a view shows all or nothing, also after a crash.
+//! - **Durable first**: a view never shows what a power cut could take back.
+//! - **Published in order**: a view stands at a position and shows exactly the commits up to it; when `commit`
+//!   returns, [`Store::view`] answers a view at that commit's position or a later one.
+//! - **Nothing half-done**: a commit that fails shows nothing until the store was recovered. After a recovery it is
+//!   there whole, or not at all.
+
+#[cfg(test)]
+mod conformance;
+pub mod disk;
+mod journals;
+mod keys;
+mod lock;
+mod open;
+mod records;
+mod space;
+mod tables;
+mod view;
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use doorbell_protocol::{ConversationId, IdempotencyKey, MessageId, Timestamp, UserId, Version};
+
+use crate::conversation::{ContentDigest, Conversation, Entry, Head, Membership, Position};
+use crate::shard::{Shard, Shards};
+
+/// A store's name: random, made with it. A cursor of another store cannot be placed in this one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct StoreId(pub [u8; 16]);
+
+impl fmt::Debug for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was written: what is free must stay free. It ends by itself when there is room again.
+    #[error("the disk is full: {free_bytes} bytes are free, and {reserve_bytes} of them are kept in reserve")]
+    DiskFull {
+        /// Free for us, less what is accepted and not yet in tables.
+        free_bytes: u64,
+        /// What must stay free.
+        reserve_bytes: u64,
+    },
+    /// A write failed; whether it happened will be known when the store was recovered from disk.
+    #[error("a write to the store failed")]
+    Write(#[source] fjall::Error),
+    /// An earlier write failed, and the store is not yet recovered.
+    #[error("an earlier write to the store failed, and it is not yet recovered")]
+    Unsound,
+    /// A read failed.
+    #[error("a read from the store failed")]
+    Read(#[source] fjall::Error),
+    /// A record is there and cannot be read.
+    #[error("a record in `{table}` of the store is damaged")]
+    Damaged {
+        /// Where it stands.
+        table: &'static str,
+    },
+}
+
+/// Keeps conversations. All calls block: none belongs on a thread that drives tasks.
+pub trait Store: Send + Sync {
+    /// Which store this is.
+    fn id(&self) -> StoreId;
+
+    /// How it is split.
+    fn shards(&self) -> Shards;
+
+    /// The newest view of a shard. A view is for one request: while one is held, a failed store cannot be recovered.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsound`] for the moment of a recovery. A full disk and a failed write do not stop reads.
+    fn view(&self, shard: Shard) -> Result<Arc<dyn View>, StoreError>;
+
+    /// Makes a batch durable, then visible. Only the shard's one writer calls it, with the position after its
+    /// view's.
+    ///
+    /// # Errors
+    /// [`StoreError::DiskFull`] and [`StoreError::Unsound`]: nothing happened. [`StoreError::Write`]: unknown until
+    /// [`Store::recover`].
+    fn commit(&self, shard: Shard, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Notes what is announced, and forgets commits. It takes no position and need not survive a power cut.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn note(&self, shard: Shard, note: Note) -> Result<(), StoreError>;
+
+    /// Lets the shard's view catch up with what other shards did to the tables that they share, so that an idle
+    /// shard does not keep their old versions alive.
+    fn refresh(&self, shard: Shard);
+
+    /// Opens a store whose write has failed again, from what the disk holds. A no-op for a sound one.
+    ///
+    /// # Errors
+    /// Still not possible: try again later. The store stays unsound.
+    fn recover(&self) -> Result<(), crate::Error>;
+
+    /// Whether writes are possible, but for a full disk.
+    fn is_sound(&self) -> bool;
+
+    /// Counts recoveries: what was remembered from before the last one may be wrong.
+    fn generation(&self) -> u64;
+}
+
+/// A shard as of one commit.
+pub trait View: Send + Sync {
+    /// The commit that this view shows as the last.
+    fn position(&self) -> Position;
+
+    /// Up to where commits are noted as announced.
+    fn announced(&self) -> Position;
+
+    /// What never changes of a conversation.
+    fn conversation(&self, conversation: &ConversationId) -> Result<Option<Conversation>, StoreError>;
+
+    /// How far its log has come.
+    fn head(&self, conversation: &ConversationId) -> Result<Option<Head>, StoreError>;
+
+    /// Its members, in the order of their names, `members_max` at most.
+    fn members(&self, conversation: &ConversationId, members_max: usize) -> Result<Vec<UserId>, StoreError>;
+
+    /// One user in one conversation.
+    fn membership(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+    ) -> Result<Option<Membership>, StoreError>;
+
+    /// Every conversation of a user in this shard, in the order of their ids.
+    fn memberships(&self, user: &UserId) -> Result<Vec<(ConversationId, Membership)>, StoreError>;
+
+    /// Shows the entries of a range to `visit`, until it breaks.
+    fn entries(&self, range: &EntryRange<'_>, visit: &mut Visit<'_>) -> Result<(), StoreError>;
+
+    /// The answer that was given under a key, at least 7 days long.
+    fn answer(&self, key: &AnswerKey) -> Result<Option<Answer>, StoreError>;
+
+    /// A user's inbox, where this is the user's home shard.
+    fn inbox(&self, user: &UserId) -> Result<Inbox, StoreError>;
+
+    /// What the commits after a position changed, in their order, `commits_max` at most. Commits that are forgotten
+    /// are left out.
+    fn commits(&self, after: Position, commits_max: usize) -> Result<Vec<Commit>, StoreError>;
+}
+
+/// What [`View::entries`] calls for each entry.
+pub type Visit<'a> = dyn FnMut(Entry) -> ControlFlow<()> + 'a;
+
+/// A part of a log.
+#[derive(Clone, Copy, Debug)]
+pub struct EntryRange<'a> {
+    /// Of which conversation.
+    pub conversation: &'a ConversationId,
+    /// The first version of the range.
+    pub first: Version,
+    /// The last version of the range.
+    pub last: Version,
+    /// Which end is shown first.
+    pub order: Order,
+}
+
+/// Which end of a range is shown first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first.
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+/// Everything that one commit writes.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// The position that it takes.
+    pub position: Position,
+    /// When.
+    pub at: Timestamp,
+    /// What it changes, for the announcement.
+    pub events: Vec<Event>,
+    /// New conversations, with the members that they begin with.
+    pub conversations: Vec<(ConversationId, Conversation, Vec<UserId>)>,
+    /// New entries.
+    pub entries: Vec<(ConversationId, Entry)>,
+    /// New heads.
+    pub heads: Vec<(ConversationId, Head)>,
+    /// New memberships, and new states of old ones.
+    pub memberships: Vec<(UserId, ConversationId, Membership)>,
+    /// Answers to keep under their keys.
+    pub answers: Vec<(AnswerKey, Answer)>,
+    /// New states of inboxes.
+    pub inboxes: Vec<(UserId, Inbox)>,
+}
+
+/// What a commit changes, and so whom it concerns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A conversation's log has reached a version: rings its members.
+    Appended {
+        /// Which.
+        conversation: ConversationId,
+        /// How far.
+        version: Version,
+    },
+    /// A conversation was made: moves its members' inboxes.
+    Created {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// A user has read: moves that user's inbox.
+    Marked {
+        /// Who.
+        user: UserId,
+    },
+}
+
+/// One commit, as the announcement reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Which.
+    pub position: Position,
+    /// What it changed.
+    pub events: Vec<Event>,
+}
+
+/// What [`Store::note`] writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// Everything up to here is announced.
+    pub announced: Position,
+    /// Commits up to here may be forgotten.
+    pub forget: Position,
+}
+
+/// What a user's own topic stands at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inbox {
+    /// The topic's version; 0 before the first change.
+    pub version: Version,
+    /// The commit of the last change.
+    pub position: Position,
+}
+
+/// Within what an idempotency key names one request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AnswerKey {
+    /// A message: by user and conversation.
+    Send {
+        /// Whose key.
+        user: UserId,
+        /// For which conversation.
+        conversation: ConversationId,
+        /// The key.
+        key: IdempotencyKey,
+    },
+    /// A new conversation: by user.
+    Create {
+        /// Whose key.
+        user: UserId,
+        /// The key.
+        key: IdempotencyKey,
+    },
+}
+
+/// What was answered under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Of what was asked.
+    pub digest: ContentDigest,
+    /// What was said.
+    pub said: Said,
+}
+
+/// The words of an [`Answer`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The message has its place.
+    Sent {
+        /// In the log.
+        version: Version,
+        /// Its name.
+        id: MessageId,
+        /// When it was taken.
+        sent_at: Timestamp,
+    },
+    /// The conversation has its id.
+    Created {
+        /// The id.
+        conversation: ConversationId,
+    },
+}

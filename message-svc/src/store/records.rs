@@ -1,0 +1,257 @@
+//! The bytes of the store's values: one format byte, then MessagePack arrays.
+//!
+//! Fields are told apart by their place: a later release may add some at the end with a default, or change the
+//! format byte and read both. A table's fixture in the tests holds the bytes of today.
+
+use std::borrow::Cow;
+
+use doorbell_protocol::{ConversationId, MessageId, Timestamp, UserId, Version};
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Event, Inbox, Said};
+use crate::conversation::{
+    Content, ContentDigest, Conversation, Entry, EntryKind, Head, Kind, Mark, Membership, Position,
+};
+
+/// The format of every record of this release.
+const FORMAT: u8 = 1;
+
+/// Something that is kept as one value of one table.
+pub trait Record: Sized {
+    /// Its value's bytes.
+    fn write(&self) -> Vec<u8>;
+    /// `None` where the bytes are no such record.
+    fn read(bytes: &[u8]) -> Option<Self>;
+}
+
+fn write(fields: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(256);
+    bytes.push(FORMAT);
+    rmp_serde::encode::write(&mut bytes, fields).expect("plain fields encode");
+    bytes
+}
+
+fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    match bytes {
+        [FORMAT, fields @ ..] => rmp_serde::from_slice(fields).ok(),
+        _ => None,
+    }
+}
+
+/// What a store is: the one row of `store`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Of the whole store; greater than what this release knows means: hands off.
+    pub format: u32,
+    /// Random.
+    pub id: [u8; 16],
+    /// Fixed.
+    pub shards: u16,
+}
+
+impl Record for Identity {
+    fn write(&self) -> Vec<u8> {
+        write(self)
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        read(bytes)
+    }
+}
+
+/// How far a shard has come: written with every commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardState {
+    /// The last commit.
+    pub position: u64,
+    /// Everything up to here is announced.
+    pub announced: u64,
+    /// Commits up to here are forgotten.
+    pub forgotten: u64,
+}
+
+impl Record for ShardState {
+    fn write(&self) -> Vec<u8> {
+        write(self)
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        read(bytes)
+    }
+}
+
+impl Record for Conversation {
+    fn write(&self) -> Vec<u8> {
+        let kind: u8 = match self.kind {
+            Kind::Direct => 0,
+            Kind::Group => 1,
+        };
+        write(&(kind, &self.owner, &self.title, self.closed, self.created_at))
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (kind, owner, title, closed, created_at) = read::<(u8, _, _, _, _)>(bytes)?;
+        let kind = match kind {
+            0 => Kind::Direct,
+            1 => Kind::Group,
+            _ => return None,
+        };
+        Some(Self { kind, owner, title, closed, created_at })
+    }
+}
+
+impl Record for Head {
+    fn write(&self) -> Vec<u8> {
+        write(&(self.version, self.messages, self.last_message, self.position.0, self.updated_at))
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (version, messages, last_message, position, updated_at) = read(bytes)?;
+        Some(Self { version, messages, last_message, position: Position(position), updated_at })
+    }
+}
+
+impl Record for Membership {
+    fn write(&self) -> Vec<u8> {
+        let mark = (self.mark.version, self.mark.messages, self.mark.own);
+        write(&(self.joined.0, mark, self.own, self.last_own, self.muted))
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (joined, (version, messages, marked), own, last_own, muted) = read(bytes)?;
+        let mark = Mark { version, messages, own: marked };
+        Some(Self { joined: Position(joined), mark, own, last_own, muted })
+    }
+}
+
+impl Record for Inbox {
+    fn write(&self) -> Vec<u8> {
+        write(&(self.version, self.position.0))
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (version, position) = read(bytes)?;
+        Some(Self { version, position: Position(position) })
+    }
+}
+
+/// An [`Entry`] without its version, which stands in the key.
+#[derive(Serialize, Deserialize)]
+struct EntryFields<'a> {
+    kind: u8,
+    of: Option<Version>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    from: Cow<'a, str>,
+    sent_at: Timestamp,
+    messages: u64,
+    #[serde(borrow)]
+    text: Cow<'a, str>,
+    media: Cow<'a, [String]>,
+    #[serde(borrow)]
+    meta: Option<Cow<'a, str>>,
+}
+
+/// The bytes of an entry of `log`.
+pub fn write_entry(entry: &Entry) -> Vec<u8> {
+    let kind = match entry.kind {
+        EntryKind::Message => 0,
+        EntryKind::Edit => 1,
+        EntryKind::Delete => 2,
+        EntryKind::Rename => 3,
+    };
+    write(&EntryFields {
+        kind,
+        of: entry.of,
+        id: entry.id.as_str().into(),
+        from: entry.from.as_str().into(),
+        sent_at: entry.sent_at,
+        messages: entry.messages,
+        text: entry.content.text.as_str().into(),
+        media: entry.content.media.as_slice().into(),
+        meta: entry.content.meta.as_deref().map(Cow::Borrowed),
+    })
+}
+
+/// `None` where the bytes are no entry.
+pub fn read_entry(version: Version, bytes: &[u8]) -> Option<Entry> {
+    let fields: EntryFields<'_> = read(bytes)?;
+    let kind = match fields.kind {
+        0 => EntryKind::Message,
+        1 => EntryKind::Edit,
+        2 => EntryKind::Delete,
+        3 => EntryKind::Rename,
+        _ => return None,
+    };
+    Some(Entry {
+        version,
+        kind,
+        of: fields.of,
+        id: MessageId::new(&fields.id).ok()?,
+        from: UserId::new(&fields.from).ok()?,
+        sent_at: fields.sent_at,
+        messages: fields.messages,
+        content: Content {
+            text: fields.text.into_owned(),
+            media: fields.media.into_owned(),
+            meta: fields.meta.map(Cow::into_owned),
+        },
+    })
+}
+
+impl Record for Answer {
+    fn write(&self) -> Vec<u8> {
+        match &self.said {
+            Said::Sent { version, id, sent_at } => write(&(0u8, halves(self.digest), version, id, sent_at)),
+            Said::Created { conversation } => write(&(1u8, halves(self.digest), conversation)),
+        }
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        if let Some((0u8, halves, version, id, sent_at)) = read(bytes) {
+            return Some(Self { digest: digest(halves), said: Said::Sent { version, id, sent_at } });
+        }
+        let (1u8, halves, conversation) = read(bytes)? else { return None };
+        Some(Self { digest: digest(halves), said: Said::Created { conversation } })
+    }
+}
+
+/// Two numbers of 128 bits take 36 bytes and one step each; 32 numbers of 8 bits take up to 64 bytes.
+fn halves(digest: ContentDigest) -> (u128, u128) {
+    let half = |range: std::ops::Range<usize>| {
+        u128::from_be_bytes(digest.0[range].try_into().expect("half of 32 bytes is 16"))
+    };
+    (half(0..16), half(16..32))
+}
+
+fn digest((first, second): (u128, u128)) -> ContentDigest {
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(&first.to_be_bytes());
+    bytes[16..].copy_from_slice(&second.to_be_bytes());
+    ContentDigest(bytes)
+}
+
+/// An [`Event`] as three fields: its kind, whom or what it concerns, and a version.
+type EventFields<'a> = (u8, Cow<'a, str>, Version);
+
+/// The bytes of the events of one commit.
+pub fn write_events(events: &[Event]) -> Vec<u8> {
+    let fields: Vec<EventFields<'_>> = events
+        .iter()
+        .map(|event| match event {
+            Event::Appended { conversation, version } => (0, conversation.as_str().into(), *version),
+            Event::Created { conversation } => (1, conversation.as_str().into(), Version::ZERO),
+            Event::Marked { user } => (2, user.as_str().into(), Version::ZERO),
+        })
+        .collect();
+    write(&fields)
+}
+
+/// `None` where the bytes are no events.
+pub fn read_events(bytes: &[u8]) -> Option<Vec<Event>> {
+    let fields: Vec<EventFields<'_>> = read(bytes)?;
+    let event = |(kind, name, version): EventFields<'_>| {
+        let conversation = || ConversationId::new(&name).ok();
+        Some(match kind {
+            0 => Event::Appended { conversation: conversation()?, version },
+            1 => Event::Created { conversation: conversation()? },
+            2 => Event::Marked { user: UserId::new(&name).ok()? },
+            _ => return None,
+        })
+    };
+    fields.into_iter().map(event).collect()
+}

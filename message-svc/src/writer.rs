@@ -1,0 +1,302 @@
+//! One thread a shard that decides and commits: the only one that writes there.
+//!
+//! It takes what is waiting, decides each request on top of the ones before ([`draft`]), commits all of it with one
+//! fsync, and then answers all of it. It never waits for more to come: what comes during a commit makes the next one,
+//! so that a commit carries one request when there is little to do, and as many as wait when there is much.
+//!
+//! Order: durable, then published (the store), then answered, then told to the announcer. An answer before the commit
+//! would break MS-1; telling the announcer before the view is published would have it read nothing.
+
+pub mod draft;
+pub mod handle;
+pub mod memory;
+pub mod request;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+
+use doorbell_protocol::Clock;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::DropGuard;
+use tracing::{error, info, warn};
+
+use self::draft::Draft;
+pub use self::handle::WriterHandle;
+use self::memory::Memory;
+use self::request::{Reply, Request};
+use crate::conversation::Position;
+use crate::metrics::CommitOutcome;
+use crate::refusal::Refusal;
+use crate::shard::Shard;
+use crate::store::{Note, Store, StoreError};
+use crate::throttle::Throttle;
+use crate::{Config, Metrics};
+
+/// What all writers share.
+#[derive(Clone)]
+pub struct Tools {
+    /// Where they write.
+    pub store: Arc<dyn Store>,
+    /// When.
+    pub clock: Clock,
+    /// Who may.
+    pub throttle: Arc<Throttle>,
+    /// What they count.
+    pub metrics: Arc<Metrics>,
+    /// How.
+    pub config: Arc<Config>,
+}
+
+/// A shard's writer. It ends when it is told to close, or when every handle is gone.
+pub struct Writer {
+    shard: Shard,
+    tools: Tools,
+    queue: Receiver<Request>,
+    /// How many requests wait.
+    depth: Arc<AtomicUsize>,
+    /// The last commit that readers see.
+    progress: watch::Sender<Position>,
+    /// Up to where the announcer has come.
+    announced: Arc<AtomicU64>,
+    memory: Memory,
+    /// The recovery of the store that `memory` belongs to.
+    generation: u64,
+    noting: Noting,
+    /// Tells the service that this writer has ended, in whatever way.
+    _ended: DropGuard,
+}
+
+/// When to note what is announced, and what to forget.
+struct Noting {
+    noted: Position,
+    at: Instant,
+    /// What was announced when, to know what is old enough to be forgotten.
+    history: std::collections::VecDeque<(Instant, Position)>,
+    forgotten: Position,
+    recovered_at: Instant,
+    disk_full: bool,
+}
+
+/// Gives one request its answer, or the reason why the commit failed.
+type Finish = Box<dyn FnOnce(Result<(), Refusal>)>;
+
+/// Whether the writer goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Again,
+    Last,
+}
+
+impl Writer {
+    /// Works until it is told to close. Blocks: it has a thread of its own.
+    pub fn run(mut self) {
+        let tick = self.tools.config.announce_note_interval;
+        loop {
+            let turn = match self.queue.recv_timeout(tick) {
+                Ok(first) => self.turn(first),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.catch_up();
+                    self.tools.store.refresh(self.shard);
+                    Turn::Again
+                }
+                Err(RecvTimeoutError::Disconnected) => Turn::Last,
+            };
+            self.recover_if_due();
+            self.note_if_due(turn);
+            if turn == Turn::Last {
+                return;
+            }
+        }
+    }
+
+    /// Decides what waits, commits it, answers it.
+    fn turn(&mut self, first: Request) -> Turn {
+        self.catch_up();
+        self.memory.tidy();
+        let view = match self.tools.store.view(self.shard) {
+            Ok(view) => view,
+            Err(e) => return refuse(first, e, &self.depth),
+        };
+        let writes_max = self.tools.config.commit_writes_max.get();
+        let mut finish = Vec::<Finish>::with_capacity(64);
+        let mut turn = Turn::Again;
+        let places = (self.shard, self.tools.store.shards());
+        let at = (self.tools.clock)();
+        let mut draft = Draft::new(&*view, &mut self.memory, &self.tools.throttle, places, at);
+        let mut next = Some(first);
+        while let Some(request) = next.take() {
+            self.depth.fetch_sub(1, Ordering::Relaxed);
+            match decide(&mut draft, request) {
+                Some(answer) => finish.push(answer),
+                None => turn = Turn::Last,
+            }
+            if turn == Turn::Again && finish.len() < writes_max {
+                next = self.queue.try_recv().ok();
+            }
+        }
+        let drafted = draft.finish();
+        drop(view);
+        for _ in 0..drafted.repeats {
+            self.tools.metrics.repeated();
+        }
+        let outcome = drafted.batch.map_or(Ok(()), |batch| self.commit(&batch, finish.len()));
+        for answer in finish {
+            let committed = match &outcome {
+                Ok(()) => Ok(()),
+                Err(e) => Err(again(e)),
+            };
+            answer(committed);
+        }
+        turn
+    }
+
+    fn commit(&mut self, batch: &crate::store::Batch, writes: usize) -> Result<(), StoreError> {
+        let began = Instant::now();
+        let outcome = self.tools.store.commit(self.shard, batch);
+        let label = match &outcome {
+            Ok(()) => CommitOutcome::Committed,
+            Err(StoreError::DiskFull { .. }) => CommitOutcome::DiskFull,
+            Err(_) => CommitOutcome::Failed,
+        };
+        self.tools.metrics.committed(label, writes, began.elapsed());
+        match &outcome {
+            Ok(()) => {
+                self.tools.metrics.appended(u64::try_from(batch.entries.len()).unwrap_or(u64::MAX));
+                self.progress.send_replace(batch.position);
+                if std::mem::take(&mut self.noting.disk_full) {
+                    info!(shard = %self.shard, "the disk has room again, writes go on");
+                }
+            }
+            Err(e) => self.not_committed(e),
+        }
+        outcome
+    }
+
+    /// Logs the first of a row of failures, and forgets what was decided on top of them.
+    fn not_committed(&mut self, error: &StoreError) {
+        self.memory.clear();
+        match error {
+            StoreError::DiskFull { .. } if !self.noting.disk_full => {
+                self.noting.disk_full = true;
+                warn!(shard = %self.shard, %error, "writes are refused until there is room again");
+            }
+            StoreError::DiskFull { .. } | StoreError::Unsound => {}
+            StoreError::Write(cause) => {
+                self.tools.metrics.sound(false);
+                error!(shard = %self.shard, %cause, "a write failed: the store will be opened again from disk");
+            }
+            StoreError::Read(_) | StoreError::Damaged { .. } => {
+                error!(shard = %self.shard, %error, "not committed")
+            }
+        }
+    }
+
+    /// Opens a failed store again. Of all writers, the first shard's does it.
+    fn recover_if_due(&mut self) {
+        let store = &self.tools.store;
+        let interval = self.tools.config.recover_interval;
+        if store.is_sound() || self.shard.index() != 0 || self.noting.recovered_at.elapsed() < interval {
+            return;
+        }
+        match store.recover() {
+            Ok(()) => {
+                self.tools.metrics.recovered();
+                self.tools.metrics.sound(true);
+                info!("the store was opened again from disk, writes go on");
+            }
+            Err(error) => warn!(%error, "the store cannot be opened again yet"),
+        }
+        self.noting.recovered_at = Instant::now();
+    }
+
+    /// Notes what is announced, now and then, and forgets what was announced long enough ago.
+    fn note_if_due(&mut self, turn: Turn) {
+        let announced = Position(self.announced.load(Ordering::Acquire));
+        let config = &self.tools.config;
+        let due = self.noting.at.elapsed() >= config.announce_note_interval || turn == Turn::Last;
+        if !due {
+            return;
+        }
+        self.noting.at = Instant::now();
+        if self.noting.history.back().is_none_or(|(_, last)| *last < announced) {
+            self.noting.history.push_back((self.noting.at, announced));
+        }
+        let mut forget = self.noting.forgotten;
+        while let Some((at, position)) = self.noting.history.front()
+            && at.elapsed() >= config.commits_kept_for
+        {
+            forget = *position;
+            self.noting.history.pop_front();
+        }
+        if announced == self.noting.noted && forget == self.noting.forgotten {
+            return;
+        }
+        if self.tools.store.note(self.shard, Note { announced, forget }).is_ok() {
+            self.noting.noted = announced;
+            self.noting.forgotten = forget;
+        }
+    }
+
+    /// After a recovery, commits whose outcome was unknown may be there: the announcer has to see them.
+    fn catch_up(&mut self) {
+        if self.generation != self.tools.store.generation()
+            && let Ok(view) = self.tools.store.view(self.shard)
+        {
+            self.memory.clear();
+            self.generation = self.tools.store.generation();
+            self.progress.send_replace(view.position());
+        }
+    }
+}
+
+/// Decides one request; `None` for the request to close.
+fn decide(draft: &mut Draft<'_>, request: Request) -> Option<Finish> {
+    Some(match request {
+        Request::Send(request, reply) => later(reply, draft.send(*request)),
+        Request::Create(request, reply) => later(reply, draft.create(*request)),
+        Request::Pair(request, reply) => later(reply, draft.pair(request)),
+        Request::Mark(request, reply) => later(reply, draft.mark(request)),
+        Request::Raise(users, reply) => later(reply, draft.raise(users)),
+        Request::Pass(reply) => Box::new(move |_| drop(reply.send(Ok(())))),
+        Request::Close => return None,
+    })
+}
+
+/// Keeps an answer until the commit. A refusal stands whatever becomes of the commit, unless it rests on it.
+fn later<T: 'static>(reply: Reply<T>, outcome: Result<T, Refusal>) -> Finish {
+    Box::new(move |committed| {
+        let outcome = match (committed, outcome) {
+            (Err(failed), Ok(_) | Err(Refusal::KeyConflict)) => Err(failed),
+            (_, outcome) => outcome,
+        };
+        drop(reply.send(outcome));
+    })
+}
+
+/// Answers a request that cannot even be decided.
+fn refuse(request: Request, error: StoreError, depth: &AtomicUsize) -> Turn {
+    depth.fetch_sub(1, Ordering::Relaxed);
+    let refusal = Refusal::Store(error);
+    match request {
+        Request::Send(_, reply) => drop(reply.send(Err(refusal))),
+        Request::Create(_, reply) | Request::Pair(_, reply) => drop(reply.send(Err(refusal))),
+        Request::Mark(_, reply) => drop(reply.send(Err(refusal))),
+        Request::Raise(_, reply) => drop(reply.send(Err(refusal))),
+        Request::Pass(reply) => drop(reply.send(Ok(()))),
+        Request::Close => return Turn::Last,
+    }
+    Turn::Again
+}
+
+/// The same error for each request of a commit.
+fn again(error: &StoreError) -> Refusal {
+    Refusal::Store(match error {
+        StoreError::DiskFull { free_bytes, reserve_bytes } => {
+            StoreError::DiskFull { free_bytes: *free_bytes, reserve_bytes: *reserve_bytes }
+        }
+        StoreError::Damaged { table } => StoreError::Damaged { table },
+        StoreError::Write(_) | StoreError::Unsound | StoreError::Read(_) => StoreError::Unsound,
+    })
+}

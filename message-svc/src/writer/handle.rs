@@ -1,0 +1,136 @@
+//! How others talk to a writer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::DropGuard;
+
+use super::memory::Memory;
+use super::request::{Reply, Request};
+use super::{Noting, Tools, Writer};
+use crate::conversation::Position;
+use crate::refusal::Refusal;
+use crate::shard::Shard;
+use crate::{Error, Metrics};
+
+/// Talks to a shard's writer. Cheap to clone.
+#[derive(Clone)]
+pub struct WriterHandle {
+    label: Arc<str>,
+    queue: SyncSender<Request>,
+    depth: Arc<AtomicUsize>,
+    progress: watch::Receiver<Position>,
+    announced: Arc<AtomicU64>,
+    metrics: Arc<Metrics>,
+}
+
+impl WriterHandle {
+    /// Starts a shard's writer on a thread of its own. `ended` is dropped when it ends, in whatever way.
+    ///
+    /// # Errors
+    /// The store cannot be read, or there is no thread to be had.
+    pub fn start(shard: Shard, tools: Tools, ended: DropGuard) -> Result<(Self, JoinHandle<()>), Error> {
+        let view = tools.store.view(shard).map_err(|e| Error::NotStarted { reason: e.to_string() })?;
+        let (position, announced) = (view.position(), view.announced());
+        drop(view);
+        let (sender, queue) = sync_channel(tools.config.write_queue_max.get());
+        let (progress, seen) = watch::channel(position);
+        let handle = Self {
+            label: shard.to_string().into(),
+            queue: sender,
+            depth: Arc::default(),
+            progress: seen,
+            announced: Arc::new(AtomicU64::new(announced.0)),
+            metrics: Arc::clone(&tools.metrics),
+        };
+        let now = Instant::now();
+        let writer = Writer {
+            shard,
+            queue,
+            depth: Arc::clone(&handle.depth),
+            progress,
+            announced: Arc::clone(&handle.announced),
+            memory: Memory::default(),
+            generation: tools.store.generation(),
+            noting: Noting {
+                noted: announced,
+                at: now,
+                history: VecDeque::new(),
+                forgotten: Position::default(),
+                recovered_at: now,
+                disk_full: false,
+            },
+            tools,
+            _ended: ended,
+        };
+        let thread = std::thread::Builder::new().name(format!("doorbell-writer-{shard}"));
+        let thread = thread.spawn(move || writer.run());
+        let thread = thread.map_err(|e| Error::NotStarted { reason: e.to_string() })?;
+        Ok((handle, thread))
+    }
+
+    /// Puts a request into the queue at once, and then waits for its answer.
+    ///
+    /// *Ordering*: requests take effect in the order in which the futures are first polled.
+    /// *Cancel safety*: a dropped future's request may still take effect.
+    ///
+    /// # Errors
+    /// [`Refusal::Busy`] where the queue is full; [`Refusal::Stopping`] after the end; else what the writer says.
+    pub async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request + Send) -> Result<T, Refusal> {
+        let answer = self.put(request)?;
+        answer.await.unwrap_or(Err(Refusal::Stopping))
+    }
+
+    fn put<T>(
+        &self,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Result<oneshot::Receiver<Result<T, Refusal>>, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let depth = self.depth.fetch_add(1, Ordering::Relaxed) + 1;
+        match self.queue.try_send(request(reply)) {
+            Ok(()) => {
+                self.metrics.write_queue(&self.label, depth);
+                Ok(answer)
+            }
+            Err(refused) => {
+                self.depth.fetch_sub(1, Ordering::Relaxed);
+                Err(match refused {
+                    TrySendError::Full(_) => {
+                        self.metrics.write_refused();
+                        Refusal::Busy
+                    }
+                    TrySendError::Disconnected(_) => Refusal::Stopping,
+                })
+            }
+        }
+    }
+
+    /// Ends the writer after what waits already. Blocks while the queue is full.
+    pub fn close(&self) {
+        self.depth.fetch_add(1, Ordering::Relaxed);
+        // A writer that is gone already needs no telling.
+        drop(self.queue.send(Request::Close));
+    }
+
+    /// The last commit that readers see, as it moves.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Position> {
+        self.progress.clone()
+    }
+
+    /// Up to where everything is announced.
+    #[must_use]
+    pub fn announced(&self) -> Position {
+        Position(self.announced.load(Ordering::Acquire))
+    }
+
+    /// Everything up to here is announced; the writer notes it on disk by and by.
+    pub fn set_announced(&self, position: Position) {
+        self.announced.fetch_max(position.0, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,121 @@
+//! What a writer is asked to do.
+
+use doorbell_protocol::{ConversationId, IdempotencyKey, MessageId, Timestamp, UserId, Version};
+use tokio::sync::oneshot;
+
+use crate::conversation::{Content, ContentDigest, Mark};
+use crate::refusal::Refusal;
+
+/// Where an answer goes. An asker who is gone is no concern: what was asked may have happened all the same.
+pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// One thing for a shard's writer to do, with the place for its answer. Answers are given after the commit.
+#[derive(Debug)]
+pub enum Request {
+    /// Append a message.
+    Send(Box<SendRequest>, Reply<Sent>),
+    /// Make a group, in the creator's home shard; or note under the creator's key which pair it stands for.
+    Create(Box<CreateRequest>, Reply<ConversationId>),
+    /// Make a pair's conversation where there is none, in its own shard.
+    Pair(PairRequest, Reply<ConversationId>),
+    /// Move a read mark.
+    Mark(MarkRequest, Reply<Marked>),
+    /// Raise inboxes, in the users' home shard.
+    Raise(Vec<UserId>, Reply<Vec<(UserId, Version)>>),
+    /// Nothing: it is answered after everything that was asked before.
+    Pass(Reply<()>),
+    /// End, after what was asked before.
+    Close,
+}
+
+/// Append a message.
+#[derive(Clone, Debug)]
+pub struct SendRequest {
+    /// Who sends.
+    pub user: UserId,
+    /// To where.
+    pub conversation: ConversationId,
+    /// The other one of the pair, which is made where it does not exist; `None` where it must.
+    pub to: Option<UserId>,
+    /// The client's key.
+    pub key: IdempotencyKey,
+    /// What it says.
+    pub content: Content,
+    /// Of the content.
+    pub digest: ContentDigest,
+}
+
+/// The message has its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Its version.
+    pub version: Version,
+    /// Its name.
+    pub id: MessageId,
+    /// When it was taken.
+    pub sent_at: Timestamp,
+}
+
+/// Make a conversation, once a key.
+#[derive(Clone, Debug)]
+pub struct CreateRequest {
+    /// Who makes it.
+    pub user: UserId,
+    /// The client's key.
+    pub key: IdempotencyKey,
+    /// Of what is asked.
+    pub digest: ContentDigest,
+    /// What is asked.
+    pub what: Create,
+}
+
+/// What is to be made.
+#[derive(Clone, Debug)]
+pub enum Create {
+    /// The key stands for this pair; [`Request::Pair`] makes it.
+    Pair(ConversationId),
+    /// A group.
+    Group {
+        /// Everybody, the creator as well, each once.
+        members: Vec<UserId>,
+        /// Its title.
+        title: Option<String>,
+        /// Nobody can be added.
+        closed: bool,
+    },
+}
+
+/// Make a pair's conversation where there is none.
+#[derive(Clone, Debug)]
+pub struct PairRequest {
+    /// Who asks.
+    pub user: UserId,
+    /// The other one.
+    pub to: UserId,
+    /// What follows from the two names.
+    pub conversation: ConversationId,
+}
+
+/// Move a read mark.
+#[derive(Clone, Debug)]
+pub struct MarkRequest {
+    /// Whose.
+    pub user: UserId,
+    /// Where.
+    pub conversation: ConversationId,
+    /// To where; beyond the head means: to the head.
+    pub version: Version,
+    /// The counts at that version, where they are known.
+    pub counted: Option<Mark>,
+}
+
+/// What became of a read mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marked {
+    /// It stands here: the greatest so far wins.
+    At(Version),
+    /// Too much lies between for the writer to count it: count at this version, and ask again with it.
+    Uncounted(Version),
+}

@@ -1,0 +1,281 @@
+//! A service on a directory of its own, and what its hint queue was told.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use doorbell_backplane::queue::QueueDepth;
+use doorbell_backplane::{
+    Claim, ClaimToken, Error as Unavailable, HintQueue, HintReport, Memory, News, Partition, Partitions,
+    Settled, Settlement, UserHint,
+};
+use doorbell_message_svc::{Config, Error, MessageService, Metrics};
+use doorbell_protocol::{Clock, Encoding, ErrorBody, ErrorCode, Payload, Timestamp, UserId};
+use doorbell_rpc::{CallRequest, Messages};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A wait for something that must come; far longer than it takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A clock that moves by hand.
+#[derive(Clone)]
+pub struct Hands(Arc<AtomicU64>);
+
+impl Hands {
+    pub fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(1_700_000_000_000)))
+    }
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+    pub fn clock(&self) -> Clock {
+        let hands = self.0.clone();
+        Arc::new(move || Timestamp::from_millis(hands.load(Ordering::SeqCst)))
+    }
+}
+
+/// The memory back-end, with a record of what it was told, and with faults.
+pub struct Bells {
+    inner: Memory,
+    told: Mutex<Vec<UserHint>>,
+    fail: AtomicUsize,
+    asked: Notify,
+}
+
+impl Bells {
+    pub fn new(clock: Clock) -> Arc<Self> {
+        let inner = Memory::new(&doorbell_backplane::Config::default(), clock);
+        Arc::new(Self { inner, told: Mutex::default(), fail: AtomicUsize::new(0), asked: Notify::new() })
+    }
+
+    /// Lets the next calls fail.
+    pub fn fail(&self, calls: usize) {
+        self.fail.store(calls, Ordering::SeqCst);
+    }
+
+    /// Everything that was told so far: user, topic, version; each once, sorted.
+    pub fn told(&self) -> BTreeMap<(String, String), u64> {
+        let mut told = BTreeMap::new();
+        for hint in self.told.lock().iter() {
+            let News::Hint(news) = &hint.news else { continue };
+            let greatest = told.entry((hint.user.to_string(), news.topic.to_string())).or_insert(0);
+            *greatest = news.version.get().max(*greatest);
+        }
+        told
+    }
+
+    /// Waits until a user was told of a version of a topic.
+    pub async fn rung(&self, user: &str, topic: &str, version: u64) {
+        let key = (user.to_owned(), topic.to_owned());
+        let all = async {
+            loop {
+                let asked = self.asked.notified();
+                if self.told().get(&key).is_some_and(|told| *told >= version) {
+                    return;
+                }
+                asked.await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all)
+            .await
+            .unwrap_or_else(|_| panic!("{key:?} at {version}: {:?}", self.told()));
+    }
+
+    /// Waits for the next call, whatever becomes of it.
+    pub async fn asked(&self) {
+        tokio::time::timeout(PATIENCE, self.asked.notified()).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl HintQueue for Bells {
+    fn partitions(&self) -> Partitions {
+        self.inner.partitions()
+    }
+    async fn hint(&self, hints: Vec<UserHint>) -> Result<HintReport, Unavailable> {
+        let fails =
+            self.fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        let answer = if fails {
+            Err(Unavailable::Unavailable { reason: "a test said so".into() })
+        } else {
+            self.told.lock().extend(hints.iter().cloned());
+            self.inner.hint(hints).await
+        };
+        self.asked.notify_waiters();
+        answer
+    }
+    async fn claim(
+        &self,
+        partition: Partition,
+        users: usize,
+        lease: Duration,
+    ) -> Result<Vec<Claim>, Unavailable> {
+        self.inner.claim(partition, users, lease).await
+    }
+    async fn settle(
+        &self,
+        partition: Partition,
+        settlements: Vec<Settlement>,
+        delay: Duration,
+    ) -> Result<Vec<Settled>, Unavailable> {
+        self.inner.settle(partition, settlements, delay).await
+    }
+    async fn release(
+        &self,
+        partition: Partition,
+        claims: Vec<(UserId, ClaimToken)>,
+        delay: Duration,
+    ) -> Result<(), Unavailable> {
+        self.inner.release(partition, claims, delay).await
+    }
+    async fn bell(&self) -> Partition {
+        self.inner.bell().await
+    }
+    async fn depth(&self) -> Result<QueueDepth, Unavailable> {
+        self.inner.depth().await
+    }
+}
+
+/// A service, and what surrounds it.
+pub struct House {
+    pub service: Arc<MessageService>,
+    pub bells: Arc<Bells>,
+    pub hands: Hands,
+    pub config: Config,
+    pub dir: Arc<TempDir>,
+    running: Option<(CancellationToken, JoinHandle<Result<(), Error>>)>,
+}
+
+/// No throttle: only its own tests want one.
+pub fn config() -> Config {
+    Config { throttle_messages: 0, disk_reserve_bytes: 1 << 20, ..Config::default() }
+}
+
+pub fn open_in(
+    dir: &Path,
+    config: &Config,
+    hands: &Hands,
+    bells: &Arc<Bells>,
+) -> Result<Arc<MessageService>, Error> {
+    let metrics = Arc::new(Metrics::register(&prometheus::Registry::new()).unwrap());
+    MessageService::open(config.clone(), dir, hands.clock(), bells.clone(), metrics)
+}
+
+impl House {
+    pub fn new() -> Self {
+        Self::with(config())
+    }
+
+    pub fn with(config: Config) -> Self {
+        let hands = Hands::new();
+        Self::build(config, Arc::new(tempfile::tempdir().unwrap()), Bells::new(hands.clock()), hands)
+    }
+
+    fn build(config: Config, dir: Arc<TempDir>, bells: Arc<Bells>, hands: Hands) -> Self {
+        let service = open_in(dir.path(), &config, &hands, &bells).unwrap();
+        Self { service, bells, hands, config, dir, running: None }
+    }
+
+    /// Starts to announce.
+    pub fn run(&mut self) {
+        let stop = CancellationToken::new();
+        let handle = tokio::runtime::Handle::current().spawn(self.service.clone().run(stop.clone()));
+        self.running = Some((stop, handle));
+    }
+
+    /// Stops in good order.
+    pub async fn stop(&mut self) {
+        let (stop, running) = self.running.take().unwrap();
+        stop.cancel();
+        tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+    }
+
+    /// Opens the same directory again, with bells that have not heard anything.
+    pub async fn reopen(mut self) -> Self {
+        if self.running.is_some() {
+            self.stop().await;
+        }
+        let Self { service, hands, config, dir, .. } = self;
+        drop(service);
+        Self::build(config, dir, Bells::new(hands.clock()), hands)
+    }
+
+    pub async fn call_in(
+        &self,
+        encoding: Encoding,
+        user: &str,
+        method: &str,
+        params: &Value,
+    ) -> Result<Value, ErrorBody> {
+        let user = UserId::new(user).unwrap();
+        let params = Payload::encode(encoding, params);
+        let request = CallRequest { user, method: method.into(), params };
+        let result = self.service.call(request).await?;
+        assert_eq!(result.encoding(), encoding);
+        assert!(result.bytes().len() <= 256 * 1024 - 64, "{method}: {} bytes", result.bytes().len());
+        Ok(result.parse().unwrap())
+    }
+
+    pub async fn call(&self, user: &str, method: &str, params: Value) -> Result<Value, ErrorBody> {
+        self.call_in(Encoding::Json, user, method, &params).await
+    }
+
+    pub async fn ok(&self, user: &str, method: &str, params: Value) -> Value {
+        self.call(user, method, params).await.unwrap_or_else(|e| panic!("{method}: {e:?}"))
+    }
+
+    pub async fn code(&self, user: &str, method: &str, params: Value) -> ErrorCode {
+        match self.call(user, method, params).await {
+            Err(body) => body.code,
+            Ok(result) => panic!("{method}: {result}"),
+        }
+    }
+
+    /// Sends a text under a key that nobody used before.
+    pub async fn send(&self, user: &str, conversation: &str, text: &str) -> u64 {
+        let params = json!({"conversation": conversation, "key": fresh_key(), "text": text});
+        self.ok(user, "messages.send", params).await["version"].as_u64().unwrap()
+    }
+
+    /// Sends a text to a user; answers the conversation's id.
+    pub async fn send_to(&self, user: &str, to: &str, text: &str) -> String {
+        let params = json!({"to": to, "key": fresh_key(), "text": text});
+        text_of(&self.ok(user, "messages.send", params).await["conversation"])
+    }
+
+    /// Makes a group; answers its id.
+    pub async fn group(&self, user: &str, members: &[&str]) -> String {
+        let params = json!({"members": members, "title": "a group", "key": fresh_key()});
+        text_of(&self.ok(user, "conversations.create", params).await["conversation"])
+    }
+
+    /// The texts of a log after a version.
+    pub async fn texts(&self, user: &str, conversation: &str, after: u64) -> Vec<String> {
+        let params = json!({"conversation": conversation, "after": after, "limit": 500});
+        let page = self.ok(user, "messages.list", params).await;
+        page["messages"].as_array().unwrap().iter().map(|message| text_of(&message["text"])).collect()
+    }
+}
+
+pub fn text_of(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+}
+
+pub fn fresh_key() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("key-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Raw bytes as parameters, as a client may send them.
+pub fn raw(json: &str) -> Payload {
+    Payload::from_untrusted(Encoding::Json, Bytes::copy_from_slice(json.as_bytes())).unwrap()
+}
