@@ -53,11 +53,11 @@ impl Reader {
         Self { limits, partial: None, ended: false }
     }
 
-    /// Whether no byte is kept. Asked after [`Reader::next`] has returned `None`: an event's bytes are given back
-    /// by the call after it.
+    /// Whether nothing is kept, so that a new reader would do as well: no byte, and not that it has ended. Asked
+    /// after [`Reader::next`] has returned `None`: an event's bytes are given back by the call after it.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
-        self.partial.is_none()
+        self.partial.is_none() && !self.ended
     }
 
     /// Takes one event out of the front of `input`, unmasking in place, and leaves the rest there.
