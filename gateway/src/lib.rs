@@ -1,6 +1,57 @@
-//! Holds client sockets.
+//! Holds client sockets: checks who comes, registers where they are, rings them, and passes their calls on.
+//!
+//! This crate owns listening, the upgrade, tokens, sessions, the fan-out to local sockets, heartbeats and the drain.
+//! It never holds durable state, nor anything that another gateway must know.
+//!
+//! Life of a socket: the listener accepts, the handshake checks and answers 101, [`Gateway::start`] takes over. The
+//! session waits for `hello`; its token is checked; it enters the local index, able to hold hints; its enter goes to
+//! the registry with others of the same milliseconds; confirmed, it gets `welcome` and what was held. From then on a
+//! delivery writes hints straight to the socket; what the socket does not take merges. Calls go to message-svc and
+//! come back as replies. Silence, expiry, eviction, flooding or the drain close it, each with its own code.
+//!
+//! Invariants:
+//! - **GW-1** A session is in the local index before its enter is sent, and has its `welcome` only after that is
+//!   confirmed: no change falls between.
+//! - **GW-2** Frames of one socket never interleave: whoever writes holds the session's lock, and what was begun goes
+//!   first.
+//! - **GW-3** An idle session owns no buffer, no channel and no timer.
+//! - **GW-4** What a session has not taken is bounded: one version a topic up to a cap, then `more`; and the answers to
+//!   the calls it may have in flight, during which nothing more is read.
+//! - **GW-5** A leave names the user's greatest stamp, an enter a greater one: a late leave removes nothing alive.
+//! - **GW-6** Enters go out under a live lease of their partition; a lapsed one is replaced, everybody is entered
+//!   again, and only then hinted `resync`.
+//! - **GW-7** A slow socket delays no other, and is not closed for being slow, only for being dead.
+//! - **GW-8** Every end has one code, mapped in one place ([`close`]).
+//! - **GW-9** No lock is held across an await; a session's lock is never held while another is taken.
+//!
+//! Map: [`gateway`] the parts and the loops; `session` one socket: rules, outbox, task; `local` user to sessions;
+//! `entries` the registry's side; `fanout` one hint to many; `sweep` the coarse wheel; `pull` calls; [`drain`]
+//! leaving; `api` what notifiers call; [`close`] ends to codes; [`config`], [`error`], [`metrics`], [`uptime`];
+//! [`handshake`] request to socket; [`auth`] tokens; [`ws`] frames.
+
+mod api;
 pub mod auth;
+pub mod close;
+pub mod config;
+pub mod drain;
+mod entries;
+pub mod error;
+mod fanout;
+pub mod gateway;
 pub mod handshake;
 pub mod http;
 pub mod listener;
+mod local;
+pub mod metrics;
+mod pull;
+mod session;
+mod sweep;
+pub mod uptime;
 pub mod ws;
+
+pub use config::Config;
+pub use drain::Drained;
+pub use error::{End, Error};
+pub use gateway::{Gateway, GatewayParts};
+pub use handshake::Upgraded;
+pub use metrics::Metrics;

@@ -1,0 +1,164 @@
+//! What an operator can set about sessions. Every limit says where its number comes from.
+
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Largest server frame, in bytes (protocol, "Transport"): fixed, clients rely on it.
+pub const SERVER_FRAME_BYTES_MAX: usize = 256 * 1024;
+
+/// Sessions: their limits and times.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Largest client message, its fragments together, in bytes. 10,000 characters fit even when each is escaped
+    /// as twelve bytes.
+    pub message_bytes_max: NonZeroUsize,
+    /// Most fragments of one client message: an honest client sends one.
+    pub message_fragments_max: NonZeroUsize,
+    /// From the upgrade to `hello`.
+    #[serde(with = "humantime_serde")]
+    pub hello_timeout: Duration,
+    /// How long `welcome` may wait for a registry that does not answer; then the client comes back with backoff.
+    #[serde(with = "humantime_serde")]
+    pub welcome_timeout: Duration,
+    /// From our close frame, or the last byte of a client that left, to the end of TCP.
+    #[serde(with = "humantime_serde")]
+    pub close_timeout: Duration,
+    /// A socket silent for that long gets a WebSocket ping; up to a fifth earlier, so that pings spread. Below the
+    /// 30 to 60 s after which common proxies and mobile networks drop an idle connection.
+    #[serde(with = "humantime_serde")]
+    pub heartbeat: Duration,
+    /// A session silent for that long is closed: 2.4 heartbeats, so that two pings may be lost.
+    #[serde(with = "humantime_serde")]
+    pub silence_max: Duration,
+    /// Frames a second that a session may send for ever, control frames included. `welcome` tells it.
+    pub frames_per_second: NonZeroU32,
+    /// Frames that may come at once: a client that returns after a night pulls some hundred topics.
+    pub frames_burst: NonZeroU32,
+    /// Frames beyond the burst before the session is closed. What is beyond the rate is answered with
+    /// `rate_limited`, and weighs a quarter of a served frame here.
+    pub frames_grace: u32,
+    /// Calls of one session that may wait for their answer; with so many, no further frame is read.
+    pub calls_in_flight_max: NonZeroU16,
+    /// From a call to its answer; then it gets `unavailable`.
+    #[serde(with = "humantime_serde")]
+    pub call_timeout: Duration,
+    /// Sessions of one user on this gateway; one more evicts one.
+    pub sessions_per_user_max: NonZeroUsize,
+    /// How often silence, expiry and deadlines are looked at.
+    #[serde(with = "humantime_serde")]
+    pub sweep_interval: Duration,
+    /// How long enters and leaves gather into one call of the registry.
+    #[serde(with = "humantime_serde")]
+    pub enter_batch_delay: Duration,
+    /// Users in one call of the registry.
+    pub enter_batch_max: NonZeroUsize,
+    /// One call of the registry.
+    #[serde(with = "humantime_serde")]
+    pub registry_timeout: Duration,
+    /// How long the registry holds this gateway alive without a renewal (design, section 6).
+    #[serde(with = "humantime_serde")]
+    pub lease_ttl: Duration,
+    /// How often the leases are renewed (design, section 6).
+    #[serde(with = "humantime_serde")]
+    pub lease_renewal: Duration,
+    /// How far `resync` spreads the pulls of a partition's sessions (design, section 6).
+    #[serde(with = "humantime_serde")]
+    pub resync_spread: Duration,
+    /// The share of the drain's budget over which clients are told to come back, in percent. The rest is for
+    /// stragglers.
+    pub drain_spread_percent: u8,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        const fn secs(secs: u64) -> Duration {
+            Duration::from_secs(secs)
+        }
+        Self {
+            message_bytes_max: NonZeroUsize::new(128 * 1024).expect("not zero"),
+            message_fragments_max: NonZeroUsize::new(1024).expect("not zero"),
+            hello_timeout: secs(10),
+            welcome_timeout: secs(60),
+            close_timeout: secs(5),
+            heartbeat: secs(25),
+            silence_max: secs(60),
+            frames_per_second: NonZeroU32::new(50).expect("not zero"),
+            frames_burst: NonZeroU32::new(200).expect("not zero"),
+            frames_grace: 100,
+            calls_in_flight_max: NonZeroU16::new(16).expect("not zero"),
+            call_timeout: secs(10),
+            sessions_per_user_max: NonZeroUsize::new(16).expect("not zero"),
+            sweep_interval: secs(1),
+            enter_batch_delay: Duration::from_millis(2),
+            enter_batch_max: NonZeroUsize::new(512).expect("not zero"),
+            registry_timeout: secs(2),
+            lease_ttl: secs(5),
+            lease_renewal: secs(1),
+            resync_spread: secs(3),
+            drain_spread_percent: 60,
+        }
+    }
+}
+
+/// Two keys that do not fit together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("gateway: `{key}` must be {relation} `{other}`")]
+pub struct InvalidConfig {
+    /// The key to change.
+    pub key: &'static str,
+    /// How it must stand to the other.
+    pub relation: &'static str,
+    /// The other key, or a bound.
+    pub other: &'static str,
+}
+
+impl Config {
+    /// Checks how the keys stand to each other.
+    ///
+    /// # Errors
+    /// The first relation that does not hold, with both keys.
+    pub fn validate(&self) -> Result<(), InvalidConfig> {
+        let rules: [(bool, &str, &str, &str); 9] = [
+            (self.silence_max >= self.heartbeat * 2, "silence_max", "at least twice", "heartbeat"),
+            (self.heartbeat >= Duration::from_secs(1), "heartbeat", "at least", "1s"),
+            (self.sweep_interval <= Duration::from_secs(1), "sweep_interval", "at most", "1s"),
+            (!self.sweep_interval.is_zero(), "sweep_interval", "more than", "0s"),
+            (!self.lease_renewal.is_zero(), "lease_renewal", "more than", "0s"),
+            (self.lease_ttl >= self.lease_renewal * 3, "lease_ttl", "at least three times", "lease_renewal"),
+            (self.registry_timeout < self.lease_ttl, "registry_timeout", "less than", "lease_ttl"),
+            (self.hello_timeout <= self.silence_max, "hello_timeout", "at most", "silence_max"),
+            (self.drain_spread_percent <= 90, "drain_spread_percent", "at most", "90"),
+        ];
+        match rules.into_iter().find(|(holds, ..)| !holds) {
+            Some((_, key, relation, other)) => Err(InvalidConfig { key, relation, other }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_hold_their_own_relations() {
+        assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_bad_relation_names_both_keys() {
+        let config = Config { lease_ttl: Duration::from_secs(2), ..Config::default() };
+        let said = config.validate().unwrap_err().to_string();
+        assert!(said.contains("lease_ttl") && said.contains("lease_renewal"), "{said}");
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_and_times_are_words() {
+        let config: Config = serde_json::from_str(r#"{"heartbeat": "10s"}"#).unwrap();
+        assert_eq!(config.heartbeat, Duration::from_secs(10));
+        assert!(serde_json::from_str::<Config>(r#"{"hartbeat": "10s"}"#).is_err());
+    }
+}

@@ -1,0 +1,98 @@
+//! This gateway's entries in the session registry: entered, renewed, registered again, left.
+//!
+//! Each partition has a lane: one task that alone takes the partition's lease and enters its users, so that a lease is
+//! always taken before the enters under it, and a partition that does not answer holds up no other. Renewals are
+//! apart, so that a slow enter never costs a lease.
+
+mod lane;
+mod renewal;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use doorbell_backplane::{Partition, Partitions, Registry};
+use doorbell_protocol::{GatewayId, Generation, Stamp, UserId};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::gateway::Gateway;
+use crate::session::Session;
+use lane::{Lane, LaneTask};
+use renewal::Renewals;
+
+/// All partitions' lanes, and the one counter of enters.
+pub(crate) struct Entries {
+    gateway: GatewayId,
+    registry: Arc<dyn Registry>,
+    partitions: Partitions,
+    lanes: Vec<Lane>,
+    /// One for the process; it never goes back (design, section 5).
+    generation: AtomicU64,
+}
+
+impl Entries {
+    pub(crate) fn new(gateway: GatewayId, registry: Arc<dyn Registry>, partitions: Partitions) -> Self {
+        let lanes = partitions.all().map(|_| Lane::default()).collect();
+        Self { gateway, registry, partitions, lanes, generation: AtomicU64::new(0) }
+    }
+
+    /// Queues a session's enter: it is confirmed by an event to the session. The session is in the local index.
+    ///
+    /// The queue holds a session at most once, so it is bounded by the sessions.
+    pub(crate) fn enter(&self, session: Arc<Session>) {
+        if let Some(identity) = session.identity() {
+            self.lane(&identity.user).queue_enter(session);
+        }
+    }
+
+    /// Queues the leave of a user whose last session has gone.
+    pub(crate) fn leave(&self, user: &UserId, stamp: Stamp) {
+        self.lane(user).queue_leave(user.clone(), stamp);
+    }
+
+    /// What an absent user is answered with. Called under the lock of the user's shard: any later enter is greater.
+    pub(crate) fn absent(&self, user: &UserId) -> Stamp {
+        let generation = Generation(self.generation.load(Ordering::SeqCst));
+        Stamp { epoch: self.lane(user).epoch(), generation }
+    }
+
+    fn next_generation(&self) -> Generation {
+        Generation(self.generation.fetch_add(1, Ordering::SeqCst)).next()
+    }
+
+    fn lane(&self, user: &UserId) -> &Lane {
+        self.lane_of(self.partitions.of(user))
+    }
+
+    fn lane_of(&self, partition: Partition) -> &Lane {
+        &self.lanes[partition.index()]
+    }
+
+    /// Starts the tasks that own the lanes and the renewals.
+    pub(crate) fn spawn(&self, gateway: &Arc<Gateway>, into: &mut JoinSet<()>, stop: &CancellationToken) {
+        for partition in self.partitions.all() {
+            into.spawn(LaneTask::new(Arc::clone(gateway), partition).run(stop.clone()));
+        }
+        into.spawn(Renewals::new(Arc::clone(gateway)).run(stop.clone()));
+    }
+
+    /// Sends the leaves that wait and ends the leases: for a gateway that has closed its last session.
+    pub(crate) async fn finish(&self, gateway: &Gateway, budget: Duration) {
+        let leaving = async {
+            let mut leases = Vec::new();
+            for (partition, lane) in self.partitions.all().zip(&self.lanes) {
+                lane.leave_batch(gateway).await;
+                leases.extend(lane.drop_lease().map(|epoch| (partition, epoch)));
+            }
+            self.registry.end_leases(&self.gateway, leases).await
+        };
+        match tokio::time::timeout(budget, leaving).await {
+            Ok(Ok(())) => tracing::info!("left the registry"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "could not leave the registry: the leases end by themselves")
+            }
+            Err(_) => tracing::warn!("no time left to leave the registry: the leases end by themselves"),
+        }
+    }
+}

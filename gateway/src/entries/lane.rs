@@ -1,0 +1,311 @@
+//! One partition's enters and leaves, gathered for some milliseconds and sent one call after the other.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use doorbell_backplane::{Enter, Entered, Entry, Lease, Partition, PartitionIdentity, Registry};
+use doorbell_protocol::{Epoch, Stamp, UserId};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::gateway::Gateway;
+use crate::local::{SHARDS_PER_PARTITION, SessionsOfUser};
+use crate::metrics::Answer;
+use crate::session::Session;
+use crate::session::state::Event;
+
+/// Leaves that wait at most; beyond it they are dropped, counted, and the entries go when a hint finds nobody here.
+const LEAVES_MAX: usize = 65_536;
+/// After a failed call: doubled up to the design's 2 s, with full jitter.
+const BACKOFF_FIRST: Duration = Duration::from_millis(50);
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// What others see of a partition's entries.
+#[derive(Default)]
+pub(super) struct Lane {
+    /// The lease's epoch; 0 where none was taken yet. Written under the state's lock.
+    epoch: AtomicU64,
+    bell: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    entering: Vec<Arc<Session>>,
+    leaving: Vec<(UserId, Stamp)>,
+    lease: Option<Lease>,
+    /// A lease was lost, or its store was: everybody must be entered again under a new one.
+    lapsed: bool,
+}
+
+impl Lane {
+    pub(super) fn queue_enter(&self, session: Arc<Session>) {
+        self.state.lock().entering.push(session);
+        self.bell.notify_one();
+    }
+
+    pub(super) fn queue_leave(&self, user: UserId, stamp: Stamp) {
+        let mut state = self.state.lock();
+        if state.leaving.len() < LEAVES_MAX {
+            state.leaving.push((user, stamp));
+        }
+        drop(state);
+        self.bell.notify_one();
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::SeqCst))
+    }
+
+    /// The lease to renew.
+    pub(super) fn lease(&self) -> Option<Lease> {
+        let state = self.state.lock();
+        state.lease.clone().filter(|_| !state.lapsed)
+    }
+
+    /// The lease of this epoch does not hold any more; a newer one is not touched.
+    pub(super) fn lapse(&self, epoch: Epoch) -> bool {
+        let mut state = self.state.lock();
+        let lapses = !state.lapsed && state.lease.as_ref().is_some_and(|lease| lease.epoch == epoch);
+        state.lapsed |= lapses;
+        drop(state);
+        self.bell.notify_one();
+        lapses
+    }
+
+    /// Whether a renewal's answer shows another store than the one that gave the lease.
+    pub(super) fn moved(&self, epoch: Epoch, identity: &PartitionIdentity) -> bool {
+        let state = self.state.lock();
+        state.lease.as_ref().is_some_and(|lease| lease.epoch == epoch && lease.identity != *identity)
+    }
+
+    /// Forgets the lease, so that nobody renews it.
+    pub(super) fn drop_lease(&self) -> Option<Epoch> {
+        let mut state = self.state.lock();
+        state.lapsed = false;
+        state.lease.take().map(|lease| lease.epoch)
+    }
+
+    fn set_lease(&self, lease: Lease) {
+        let mut state = self.state.lock();
+        self.epoch.store(lease.epoch.0, Ordering::SeqCst);
+        state.lease = Some(lease);
+        state.lapsed = false;
+    }
+
+    /// Sends the leaves that wait. One that fails is not repeated: a hint that finds nobody here removes the entry.
+    pub(super) async fn leave_batch(&self, gateway: &Gateway) {
+        let leaving = std::mem::take(&mut self.state.lock().leaving);
+        let name = &gateway.entries().gateway;
+        let max = gateway.setting().rules.config.enter_batch_max.get();
+        for chunk in leaving.chunks(max) {
+            let leaves = chunk
+                .iter()
+                .map(|(user, stamp)| Enter {
+                    user: user.clone(),
+                    entry: Entry { gateway: name.clone(), stamp: *stamp },
+                })
+                .collect();
+            let answer = match within(gateway, gateway.entries().registry.leave(leaves)).await {
+                Some(()) => Answer::Done,
+                None => Answer::Failed,
+            };
+            gateway.setting().metrics.left(answer, chunk.len());
+        }
+    }
+}
+
+/// A call of the registry within its time. What went wrong is logged here, where it stops.
+pub(super) async fn within<T>(
+    gateway: &Gateway,
+    call: impl Future<Output = Result<T, doorbell_backplane::Error>>,
+) -> Option<T> {
+    let timeout = gateway.setting().rules.config.registry_timeout;
+    match tokio::time::timeout(timeout, call).await {
+        Ok(Ok(answer)) => Some(answer),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the registry refused");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(?timeout, "the registry does not answer");
+            None
+        }
+    }
+}
+
+/// How a turn of a lane went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Nothing is left to do.
+    Done,
+    /// The lease had ended: take another, now.
+    Lapsed,
+    /// The registry did not do it: later.
+    Failed,
+}
+
+/// The task that owns a lane.
+pub(super) struct LaneTask {
+    gateway: Arc<Gateway>,
+    partition: Partition,
+    /// Everybody must be entered again, since a lease was lost.
+    reenters: bool,
+}
+
+impl LaneTask {
+    pub(super) fn new(gateway: Arc<Gateway>, partition: Partition) -> Self {
+        Self { gateway, partition, reenters: false }
+    }
+
+    /// Runs until `stop`. What waits then is sent by the drain.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        stop.clone().run_until_cancelled(self.work()).await;
+    }
+
+    async fn work(&mut self) {
+        let mut backoff = BACKOFF_FIRST;
+        loop {
+            self.lane().bell.notified().await;
+            tokio::time::sleep(self.gateway.setting().rules.config.enter_batch_delay).await;
+            loop {
+                match self.turn().await {
+                    Turn::Done => break,
+                    // The next lease is taken at once, but not in a circle.
+                    Turn::Lapsed if backoff == BACKOFF_FIRST => {}
+                    Turn::Lapsed | Turn::Failed => {
+                        tokio::time::sleep(backoff.mul_f64(rand::random::<f64>())).await;
+                    }
+                }
+                backoff = (backoff * 2).min(BACKOFF_MAX);
+            }
+            backoff = BACKOFF_FIRST;
+        }
+    }
+
+    fn lane(&self) -> &Lane {
+        self.gateway.entries().lane_of(self.partition)
+    }
+
+    fn registry(&self) -> &dyn Registry {
+        &*self.gateway.entries().registry
+    }
+
+    async fn turn(&mut self) -> Turn {
+        let (lapsed, has_lease, has_work) = {
+            let state = self.lane().state.lock();
+            (state.lapsed, state.lease.is_some(), !state.entering.is_empty())
+        };
+        self.reenters |= lapsed;
+        if (lapsed || (!has_lease && (has_work || self.reenters))) && !self.take_lease().await {
+            return Turn::Failed;
+        }
+        if self.reenters {
+            match self.reenter_all().await {
+                Turn::Done => self.reenters = false,
+                turn => return turn,
+            }
+        }
+        match self.enter_waiting().await {
+            Turn::Done => {}
+            turn => return turn,
+        }
+        self.lane().leave_batch(&self.gateway).await;
+        Turn::Done
+    }
+
+    async fn take_lease(&self) -> bool {
+        let entries = self.gateway.entries();
+        let ttl = self.gateway.setting().rules.config.lease_ttl;
+        let call = self.registry().take_lease(&entries.gateway, self.partition, ttl);
+        let Some(lease) = within(&self.gateway, call).await else { return false };
+        tracing::debug!(partition = %self.partition, epoch = lease.epoch.0, "lease taken");
+        self.lane().set_lease(lease);
+        true
+    }
+
+    /// Enters every user of the partition again, then hints each session `resync`: only after the confirmation, for
+    /// what it would pull before that could still be missed (design, section 6).
+    async fn reenter_all(&self) -> Turn {
+        self.gateway.setting().metrics.partition_lapsed();
+        let max = self.gateway.setting().rules.config.enter_batch_max.get();
+        for shard in 0..SHARDS_PER_PARTITION {
+            for users in self.gateway.local().users(self.partition, shard).chunks(max) {
+                match self.enter(users.iter()).await {
+                    Ok(confirmed) => self.tell(confirmed, || Event::Reentered).await,
+                    Err(turn) => return turn,
+                }
+            }
+        }
+        tracing::info!(partition = %self.partition, "all sessions registered again");
+        Turn::Done
+    }
+
+    async fn enter_waiting(&self) -> Turn {
+        let max = self.gateway.setting().rules.config.enter_batch_max.get();
+        loop {
+            let batch: Vec<_> = {
+                let mut state = self.lane().state.lock();
+                let count = state.entering.len().min(max);
+                state.entering.drain(..count).collect()
+            };
+            if batch.is_empty() {
+                return Turn::Done;
+            }
+            let users: HashSet<_> =
+                batch.iter().filter_map(|session| Some(&session.identity()?.user)).collect();
+            match self.enter(users.iter().copied()).await {
+                Ok(confirmed) => self.tell(confirmed, || Event::Entered).await,
+                Err(turn) => {
+                    drop(users);
+                    self.lane().state.lock().entering.extend(batch);
+                    return turn;
+                }
+            }
+        }
+    }
+
+    /// Enters users, each with a fresh stamp; answers the sessions that this confirms.
+    async fn enter<'u>(&self, users: impl Iterator<Item = &'u UserId>) -> Result<Vec<SessionsOfUser>, Turn> {
+        let entries = self.gateway.entries();
+        let epoch = self.lane().epoch();
+        let (mut enters, mut confirmed) = (Vec::new(), Vec::new());
+        for user in users {
+            let next = || Stamp { epoch, generation: entries.next_generation() };
+            // Whoever has gone meanwhile is not entered.
+            let Some((stamp, sessions)) = self.gateway.local().stamp(user, next) else { continue };
+            let entry = Entry { gateway: entries.gateway.clone(), stamp };
+            enters.push(Enter { user: user.clone(), entry });
+            confirmed.push(sessions);
+        }
+        if enters.is_empty() {
+            return Ok(confirmed);
+        }
+        let metrics = &self.gateway.setting().metrics;
+        let count = enters.len();
+        let Some(answers) = within(&self.gateway, self.registry().enter(enters)).await else {
+            metrics.entered(Answer::Failed, count);
+            return Err(Turn::Failed);
+        };
+        if answers.len() != count || answers.contains(&Entered::LeaseLapsed) {
+            metrics.entered(Answer::Lapsed, count);
+            self.lane().lapse(epoch);
+            return Err(Turn::Lapsed);
+        }
+        metrics.entered(Answer::Done, count);
+        Ok(confirmed)
+    }
+
+    async fn tell(&self, confirmed: Vec<SessionsOfUser>, event: impl Fn() -> Event) {
+        for sessions in confirmed {
+            for session in sessions {
+                self.gateway.tell(&session, event());
+            }
+            tokio::task::consume_budget().await;
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! One hint to many sessions: encoded once an encoding, offered to each, yielding in between.
+
+use std::sync::Arc;
+
+use doorbell_protocol::codec::encode_hint;
+use doorbell_protocol::frames::HintFrame;
+use doorbell_protocol::{DirtyMap, Encoding};
+
+use crate::metrics::Offered;
+use crate::session::outbox::put_message;
+use crate::session::{Session, Setting};
+
+/// Sessions offered between two yields: at some 5 µs a write, others wait a third of a millisecond at most.
+const CHUNK: usize = 64;
+
+/// A hint, with its bytes in each encoding once somebody needs them. Reused from user to user: its buffers stay.
+#[derive(Debug, Default)]
+pub(crate) struct Notice {
+    hint: HintFrame,
+    json: Vec<u8>,
+    msgpack: Vec<u8>,
+}
+
+impl Notice {
+    /// Takes the next hint in place of the last one.
+    pub(crate) fn set(&mut self, dirty: &DirtyMap) {
+        self.json.clear();
+        self.msgpack.clear();
+        self.hint.topics.clear();
+        self.hint.topics.extend(dirty.topics().iter().map(|(topic, version)| (topic.clone(), *version)));
+        self.hint.resync = dirty.resync();
+    }
+
+    pub(crate) const fn hint(&self) -> &HintFrame {
+        &self.hint
+    }
+
+    /// Nothing to tell a client: a refollow mark alone is the gateway's own business.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hint.topics.is_empty() && !self.hint.resync
+    }
+
+    /// The whole WebSocket frame.
+    pub(crate) fn bytes(&mut self, encoding: Encoding) -> &[u8] {
+        let bytes = match encoding {
+            Encoding::Json => &mut self.json,
+            Encoding::MsgPack => &mut self.msgpack,
+        };
+        if bytes.is_empty() {
+            put_message(encoding, bytes, |out| encode_hint(encoding, &self.hint, out));
+        }
+        bytes
+    }
+}
+
+/// One task's fan-outs: it yields after some sessions, over all users of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct FanOut {
+    offered: usize,
+}
+
+impl FanOut {
+    /// Offers a notice to each session; answers how many took it, now or merged.
+    pub(crate) async fn offer(&mut self, notice: &mut Notice, to: &[Arc<Session>], setting: &Setting) -> u32 {
+        let mut taken = 0;
+        for session in to {
+            let offered = session.offer(notice, setting);
+            setting.metrics.hint_offered(offered);
+            if offered != Offered::Gone {
+                taken += 1;
+            }
+            self.offered += 1;
+            if self.offered.is_multiple_of(CHUNK) {
+                tokio::task::yield_now().await;
+            }
+        }
+        taken
+    }
+}

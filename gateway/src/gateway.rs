@@ -1,0 +1,239 @@
+//! The gateway: builds its parts, starts sessions, runs the background loops.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use doorbell_backplane::{Partitions, Registry};
+use doorbell_protocol::{Clock, GatewayId};
+use doorbell_rpc::Messages;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::Config;
+use crate::auth::Authenticator;
+use crate::entries::Entries;
+use crate::error::Error;
+use crate::handshake::Upgraded;
+use crate::local::{Eviction, LocalSessions, Removed};
+use crate::metrics::Metrics;
+use crate::session::state::{Event, Rules};
+use crate::session::task::SessionTask;
+use crate::session::{Errand, Errands, Session, Setting};
+use crate::sweep::{self, Sweep};
+use crate::uptime::Uptime;
+
+/// What a gateway is made of.
+pub struct GatewayParts {
+    /// Its name in the registry.
+    pub id: GatewayId,
+    /// Limits and times.
+    pub config: Config,
+    /// Where it enters its users.
+    pub registry: Arc<dyn Registry>,
+    /// How users are spread over the registry.
+    pub partitions: Partitions,
+    /// Who answers calls.
+    pub messages: Arc<dyn Messages>,
+    /// Who checks tokens.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Wall time: for tokens and for `welcome`, nothing else.
+    pub clock: Clock,
+    /// What it counts.
+    pub metrics: Metrics,
+}
+
+/// Holds client sockets: see the crate's own page.
+pub struct Gateway {
+    id: GatewayId,
+    setting: Setting,
+    eviction: Eviction,
+    local: LocalSessions,
+    entries: Entries,
+    sweep: Sweep,
+    tasks: TaskTracker,
+    draining: AtomicBool,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("id", &self.id)
+            .field("sockets", &self.sockets())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Builds a gateway; it does nothing until [`Gateway::run`] and [`Gateway::start`].
+    #[must_use]
+    pub fn new(parts: GatewayParts) -> Arc<Self> {
+        Self::with_uptime(parts, Uptime::start())
+    }
+
+    /// Builds a gateway whose silence, deadlines and frame rate go by a clock that somebody else moves: for tests.
+    #[must_use]
+    pub fn with_uptime(parts: GatewayParts, uptime: Uptime) -> Arc<Self> {
+        let GatewayParts { id, config, registry, partitions, messages, authenticator, clock, metrics } =
+            parts;
+        Arc::new(Self {
+            eviction: Eviction::new(&config),
+            local: LocalSessions::new(partitions),
+            entries: Entries::new(id.clone(), registry, partitions),
+            sweep: Sweep::new(uptime.now().second()),
+            setting: Setting { rules: Rules::new(config), metrics, clock, uptime, authenticator, messages },
+            id,
+            tasks: TaskTracker::new(),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// This gateway's name.
+    #[must_use]
+    pub const fn id(&self) -> &GatewayId {
+        &self.id
+    }
+
+    /// Open sockets.
+    #[must_use]
+    pub fn sockets(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether it leaves: it is unready, and the listener takes no new socket.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Takes over an upgraded socket and serves it to its end. Returns at once.
+    pub fn start(self: &Arc<Self>, upgraded: Upgraded) {
+        let Upgraded { socket, leftover, encoding, verified, peer } = upgraded;
+        // Hints are small and must not wait for an acknowledgement of the last one. It fails on a dead socket only.
+        let _ = socket.set_nodelay(true);
+        let (reader, writer) = socket.into_split();
+        let session = Arc::new(Session::new(writer, encoding, verified, self.setting.uptime.now()));
+        tracing::debug!(session = %session.id(), %peer, "socket opened");
+        self.setting.metrics.socket_opened();
+        self.reschedule(&session);
+        let task = SessionTask::new(Arc::clone(self), Arc::clone(&session), reader, &leftover);
+        self.tasks.spawn(task);
+        if self.is_draining() {
+            self.tell(&session, Event::Drained);
+        }
+    }
+
+    /// Runs the background loops until `stop`: enters and leaves, lease renewals, the sweep. Cancel `stop` after
+    /// [`Gateway::drain`].
+    ///
+    /// # Errors
+    /// A loop panicked. The process should end: its sessions would be neither registered nor swept.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+        let mut loops = JoinSet::new();
+        self.entries.spawn(&self, &mut loops, &stop);
+        loops.spawn(Arc::clone(&self).sweep_loop(stop.clone()));
+        while let Some(ended) = loops.join_next().await {
+            ended.map_err(|source| Error::Loop { source })?;
+        }
+        Ok(())
+    }
+
+    async fn sweep_loop(self: Arc<Self>, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(self.setting.rules.config.sweep_interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.sweep_once().await;
+        }
+    }
+
+    async fn sweep_once(&self) {
+        let second = self.setting.uptime.now().second();
+        let mut looked_at: usize = 0;
+        for shard in 0..self.sweep.shards() {
+            for session in self.sweep.take_due(shard, second) {
+                let (errands, next) = session.tick(&self.setting);
+                self.run_errands(&session, errands);
+                self.sweep.schedule(&session, next);
+                looked_at += 1;
+                if looked_at.is_multiple_of(sweep::CHUNK) {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    /// A checked `hello`: into the index first, then the enter (GW-1).
+    pub(crate) fn admit(&self, session: &Arc<Session>) {
+        let evicted = self.local.insert(session, &self.eviction, self.setting.uptime.now());
+        for session in evicted {
+            self.tell(&session, Event::Evicted);
+        }
+        self.entries.enter(Arc::clone(session));
+        self.reschedule(session);
+    }
+
+    /// Out of the index; the user's last session leaves the registry too. May be called again.
+    pub(crate) fn leave(&self, session: &Session) {
+        let Some(identity) = session.identity() else { return };
+        match self.local.remove(session) {
+            Removed::Last(Some(stamp)) => self.entries.leave(&identity.user, stamp),
+            Removed::Last(None) | Removed::OneOfMany | Removed::Unknown => {}
+        }
+    }
+
+    /// A session ends: out of the index, and the sweep sees to it that its socket ends in time.
+    pub(crate) fn end(&self, session: &Arc<Session>) {
+        self.leave(session);
+        self.reschedule(session);
+    }
+
+    /// Tells a session what happened outside it.
+    pub(crate) fn tell(&self, session: &Arc<Session>, event: Event) {
+        let errands = session.tell(event, &self.setting);
+        self.run_errands(session, errands);
+    }
+
+    fn run_errands(&self, session: &Arc<Session>, errands: Errands) {
+        for errand in errands {
+            match errand {
+                Errand::Leave => self.end(session),
+                Errand::Verify(_) | Errand::Admit | Errand::Call { .. } => {
+                    unreachable!("only a client's frame asks for that, and only the session's task reads one")
+                }
+            }
+        }
+    }
+
+    /// Moves a session's appointment with the sweep to where it belongs now.
+    pub(crate) fn reschedule(&self, session: &Arc<Session>) {
+        let second = session.next_due((self.setting.clock)(), &self.setting);
+        self.sweep.schedule(session, second);
+    }
+
+    pub(crate) fn begin_drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        self.tasks.close();
+    }
+
+    pub(crate) const fn setting(&self) -> &Setting {
+        &self.setting
+    }
+
+    pub(crate) const fn local(&self) -> &LocalSessions {
+        &self.local
+    }
+
+    pub(crate) const fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
+    pub(crate) const fn sweep(&self) -> &Sweep {
+        &self.sweep
+    }
+
+    pub(crate) const fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+}

@@ -1,0 +1,235 @@
+//! What the gateway counts. Metric names stand nowhere else, and no label holds a user, topic or session.
+
+use std::time::Duration;
+
+use doorbell_protocol::{ErrorBody, ErrorCode};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    register_histogram_with_registry, register_int_counter_vec_with_registry,
+    register_int_counter_with_registry, register_int_gauge_with_registry,
+};
+
+use crate::close;
+use crate::error::End;
+
+/// The sessions' metrics. Cheap to clone: the families are shared.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    sockets: IntGauge,
+    sessions: IntGauge,
+    slow: IntGauge,
+    closes: IntCounterVec,
+    panics: IntCounter,
+    frames_in: IntCounter,
+    frames_out: IntCounter,
+    refused: IntCounterVec,
+    hints: IntCounterVec,
+    calls: IntCounterVec,
+    call_time: Histogram,
+    calls_in_flight: IntGauge,
+    enters: IntCounterVec,
+    leaves: IntCounterVec,
+    renewals: IntCounterVec,
+    lapses: IntCounter,
+    welcome_time: Histogram,
+}
+
+/// What became of one hint at one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offered {
+    /// Written to the socket at once.
+    Written,
+    /// Merged into what the session has not taken yet.
+    Merged,
+    /// Kept for a session that has no `welcome` yet.
+    Held,
+    /// The session was ending.
+    Gone,
+}
+
+/// How a call of the registry ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It happened.
+    Done,
+    /// The lease had ended.
+    Lapsed,
+    /// No answer, or an error: tried again.
+    Failed,
+}
+
+impl Answer {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Lapsed => "lapsed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// From 0.5 ms to 10 s, the longest that a call may take.
+const SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+impl Metrics {
+    /// Makes the families and registers them.
+    ///
+    /// # Errors
+    /// A family of that name is there already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauge = |name: &str, help: &str| register_int_gauge_with_registry!(name, help, registry);
+        let counter = |name: &str, help: &str| register_int_counter_with_registry!(name, help, registry);
+        let counters = |name: &str, help: &str, label: &str| {
+            register_int_counter_vec_with_registry!(Opts::new(name, help), &[label], registry)
+        };
+        let seconds = |name: &str, help: &str| {
+            let opts = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+            register_histogram_with_registry!(opts, registry)
+        };
+        Ok(Self {
+            sockets: gauge("doorbell_gateway_sockets", "open WebSockets")?,
+            sessions: gauge("doorbell_gateway_sessions", "sessions that had their welcome")?,
+            slow: gauge("doorbell_gateway_slow_sockets", "sockets that do not take what waits for them")?,
+            closes: counters("doorbell_gateway_closes_total", "sessions ended, by close code", "code")?,
+            panics: counter("doorbell_gateway_session_panics_total", "sessions ended by a panic")?,
+            frames_in: counter("doorbell_gateway_frames_in_total", "client frames read")?,
+            frames_out: counter("doorbell_gateway_frames_out_total", "server frames begun")?,
+            refused: counters(
+                "doorbell_gateway_frames_refused_total",
+                "client frames answered with an error",
+                "code",
+            )?,
+            hints: counters(
+                "doorbell_gateway_hints_total",
+                "hints offered to sessions, by outcome",
+                "outcome",
+            )?,
+            calls: counters("doorbell_gateway_calls_total", "calls answered, by outcome", "outcome")?,
+            call_time: seconds("doorbell_gateway_call_seconds", "from a call to its answer")?,
+            calls_in_flight: gauge("doorbell_gateway_calls_in_flight", "calls that wait for their answer")?,
+            enters: counters(
+                "doorbell_gateway_enters_total",
+                "users entered into the registry, by outcome",
+                "outcome",
+            )?,
+            leaves: counters(
+                "doorbell_gateway_leaves_total",
+                "users removed from the registry, by outcome",
+                "outcome",
+            )?,
+            renewals: counters(
+                "doorbell_gateway_lease_renewals_total",
+                "lease renewals, by outcome",
+                "outcome",
+            )?,
+            lapses: counter("doorbell_gateway_lease_lapses_total", "partitions registered again")?,
+            welcome_time: seconds("doorbell_gateway_welcome_seconds", "from hello to welcome")?,
+        })
+    }
+
+    pub(crate) fn socket_opened(&self) {
+        self.sockets.inc();
+    }
+
+    pub(crate) fn socket_closed(&self) {
+        self.sockets.dec();
+    }
+
+    pub(crate) fn session_welcomed(&self, waited: Duration) {
+        self.sessions.inc();
+        self.welcome_time.observe(waited.as_secs_f64());
+    }
+
+    pub(crate) fn session_left(&self) {
+        self.sessions.dec();
+    }
+
+    pub(crate) fn session_ended(&self, end: &End) {
+        self.closes.with_label_values(&[close::label(end)]).inc();
+    }
+
+    pub(crate) fn session_panicked(&self) {
+        self.panics.inc();
+    }
+
+    pub(crate) fn socket_slowed(&self) {
+        self.slow.inc();
+    }
+
+    pub(crate) fn socket_caught_up(&self) {
+        self.slow.dec();
+    }
+
+    pub(crate) fn frame_read(&self) {
+        self.frames_in.inc();
+    }
+
+    pub(crate) fn frame_written(&self) {
+        self.frames_out.inc();
+    }
+
+    pub(crate) fn frame_refused(&self, code: ErrorCode) {
+        self.refused.with_label_values(&[error_label(code)]).inc();
+    }
+
+    pub(crate) fn hint_offered(&self, offered: Offered) {
+        let outcome = match offered {
+            Offered::Written => "written",
+            Offered::Merged => "merged",
+            Offered::Held => "held",
+            Offered::Gone => "gone",
+        };
+        self.hints.with_label_values(&[outcome]).inc();
+    }
+
+    pub(crate) fn call_started(&self) {
+        self.calls_in_flight.inc();
+    }
+
+    pub(crate) fn call_ended(&self, outcome: Result<(), &ErrorBody>, took: Duration) {
+        self.calls_in_flight.dec();
+        self.calls
+            .with_label_values(&[outcome.map_or_else(|error| error_label(error.code), |()| "ok")])
+            .inc();
+        self.call_time.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn call_dropped(&self) {
+        self.calls_in_flight.dec();
+        self.calls.with_label_values(&["dropped"]).inc();
+    }
+
+    pub(crate) fn entered(&self, answer: Answer, users: usize) {
+        self.enters.with_label_values(&[answer.label()]).inc_by(users as u64);
+    }
+
+    pub(crate) fn left(&self, answer: Answer, users: usize) {
+        self.leaves.with_label_values(&[answer.label()]).inc_by(users as u64);
+    }
+
+    pub(crate) fn renewed(&self, answer: Answer) {
+        self.renewals.with_label_values(&[answer.label()]).inc();
+    }
+
+    pub(crate) fn partition_lapsed(&self) {
+        self.lapses.inc();
+    }
+}
+
+const fn error_label(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::Invalid => "invalid",
+        ErrorCode::Unauthorized => "unauthorized",
+        ErrorCode::Forbidden => "forbidden",
+        ErrorCode::NotFound => "not_found",
+        ErrorCode::Conflict => "conflict",
+        ErrorCode::TooLarge => "too_large",
+        ErrorCode::RateLimited => "rate_limited",
+        ErrorCode::Unavailable => "unavailable",
+        ErrorCode::UnknownType => "unknown_type",
+        ErrorCode::UnknownMethod => "unknown_method",
+        ErrorCode::Unsupported => "unsupported",
+        ErrorCode::Internal => "internal",
+    }
+}

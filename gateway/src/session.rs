@@ -1,0 +1,480 @@
+//! One client's WebSocket: what fan-out, sweep and drain share with the task that reads it.
+//!
+//! Everything about a session lies behind one short lock, so that frames never interleave; a write under it never
+//! waits. Idle, a session owns its socket, its rules and nothing else (GW-3).
+
+pub(crate) mod heartbeat;
+pub(crate) mod outbox;
+pub(crate) mod rate;
+pub(crate) mod state;
+pub(crate) mod task;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+use std::time::Duration;
+
+use doorbell_protocol::codec::decode_client;
+use doorbell_protocol::frames::{HintFrame, Limits, Token, Welcome};
+use doorbell_protocol::{
+    CallId, Clock, DecodeError, DeviceId, Encoding, Payload, ServerFrame, SessionId, Timestamp, UserId,
+};
+use doorbell_rpc::Messages;
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::time::Instant;
+
+use crate::auth::{Authenticator, Verified};
+use crate::error::End;
+use crate::fanout::Notice;
+use crate::metrics::{Metrics, Offered};
+use crate::session::outbox::{Flushed, Hints, Outbox};
+use crate::session::state::{Action, Admission, At, Event, HintGate, ReadGate, Rules, State};
+use crate::sweep::AHEAD_SECONDS_MAX;
+use crate::uptime::{Moment, Uptime};
+use crate::{close, ws};
+
+/// With so many bytes owed, the task writes before it parses further.
+const UNSENT_BYTES_PAUSE: usize = 16 * 1024;
+
+/// What every session of a gateway goes by.
+pub(crate) struct Setting {
+    pub(crate) rules: Rules,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Clock,
+    pub(crate) uptime: Uptime,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) messages: Arc<dyn Messages>,
+}
+
+/// Whose session it is, from `hello` on.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) user: UserId,
+    pub(crate) device: Option<DeviceId>,
+}
+
+/// What an event leaves to be done outside the session's lock.
+pub(crate) enum Errand {
+    /// Check a token, and say so with [`Event::Verified`].
+    Verify(Token),
+    /// Into the local index, then enter.
+    Admit,
+    /// Pass a call on.
+    Call { id: CallId, method: String, params: Payload },
+    /// Out of the local index.
+    Leave,
+}
+
+pub(crate) type Errands = SmallVec<[Errand; 1]>;
+
+/// What the session's task does next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Next {
+    pub(crate) read: ReadGate,
+    /// Wait until the socket takes more.
+    pub(crate) blocked: bool,
+    /// The socket broke while writing.
+    pub(crate) broken: bool,
+    /// When the gathered hints go out.
+    pub(crate) window_ends: Option<Instant>,
+    /// A frame waited for the `welcome`, which is out.
+    pub(crate) parked: bool,
+    /// Nothing more will happen.
+    pub(crate) closed: bool,
+}
+
+/// One session.
+pub(crate) struct Session {
+    id: SessionId,
+    encoding: Encoding,
+    identity: OnceLock<Identity>,
+    /// The last sign of life, as [`Moment`]'s microseconds.
+    heard: AtomicU64,
+    /// The second of uptime in which the sweep comes by; an older place in the wheel is void.
+    due: AtomicU64,
+    told_goaway: AtomicBool,
+    waker: AtomicWaker,
+    core: Mutex<Core>,
+}
+
+struct Core {
+    state: State,
+    /// `None` once our side of TCP has ended.
+    writer: Option<OwnedWriteHalf>,
+    outbox: Option<Box<Outbox>>,
+    hint_window_ms: u16,
+    /// End our side of TCP when the outbox is empty.
+    ends_writes: bool,
+    welcomed: bool,
+    /// Counted as a slow socket.
+    slow: bool,
+}
+
+impl Session {
+    pub(crate) fn new(
+        writer: OwnedWriteHalf,
+        encoding: Encoding,
+        verified: Option<Verified>,
+        now: Moment,
+    ) -> Self {
+        Self {
+            id: SessionId::from_bits(rand::random()),
+            encoding,
+            identity: OnceLock::new(),
+            heard: AtomicU64::new(now.as_micros()),
+            due: AtomicU64::new(0),
+            told_goaway: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+            core: Mutex::new(Core {
+                state: State::new(verified, now),
+                writer: Some(writer),
+                outbox: None,
+                hint_window_ms: 0,
+                ends_writes: false,
+                welcomed: false,
+                slow: false,
+            }),
+        }
+    }
+
+    pub(crate) const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    pub(crate) const fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Whose it is; `None` before `hello`.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.identity.get()
+    }
+
+    /// The last sign of life.
+    pub(crate) fn heard(&self) -> Moment {
+        Moment::from_micros(self.heard.load(Ordering::Relaxed))
+    }
+
+    /// Notes a sign of life.
+    pub(crate) fn hear(&self, now: Moment) {
+        self.heard.store(now.as_micros(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_told_goaway(&self) -> bool {
+        self.told_goaway.load(Ordering::Relaxed)
+    }
+
+    /// Whom [`Session::wake`] wakes: the session's task.
+    pub(crate) fn wakes(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    /// Wakes the session's task.
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Tells the session what happened elsewhere, and wakes its task if that calls for anything.
+    pub(crate) fn tell(&self, event: Event, setting: &Setting) -> Errands {
+        let (errands, acted) = self.step(event, &[], setting);
+        if acted {
+            self.wake();
+        }
+        errands
+    }
+
+    /// Tells the session what its own task found. `ping` is the payload of a WebSocket ping.
+    pub(crate) fn step(&self, event: Event, ping: &[u8], setting: &Setting) -> (Errands, bool) {
+        let at = self.at(setting);
+        let mut core = self.core.lock();
+        let actions = core.state.on_event(event, &at);
+        let acted = !actions.is_empty();
+        (self.perform(&mut core, actions, ping, setting), acted)
+    }
+
+    /// Takes up the frame that waited for the `welcome`.
+    pub(crate) fn unpark(&self, setting: &Setting) -> Errands {
+        let mut core = self.core.lock();
+        let Some(frame) = core.state.take_parked() else { return Errands::new() };
+        let actions = core.state.on_parked(frame);
+        self.perform(&mut core, actions, &[], setting)
+    }
+
+    fn at<'s>(&self, setting: &'s Setting) -> At<'s> {
+        At { session: self.id, rules: &setting.rules, now: setting.uptime.now() }
+    }
+
+    fn perform(&self, core: &mut Core, actions: state::Actions, ping: &[u8], setting: &Setting) -> Errands {
+        let mut errands = Errands::new();
+        for action in actions {
+            match action {
+                Action::Send(frame) => self.send(core, &frame, setting),
+                Action::Refuse(id, error) => {
+                    setting.metrics.frame_refused(error.code);
+                    let frame = match id {
+                        Some(id) => ServerFrame::Reply { id, outcome: Err(error) },
+                        None => ServerFrame::Error(error),
+                    };
+                    self.send(core, &frame, setting);
+                }
+                Action::Pong => core.outbox().pong(ping),
+                Action::Ping => ws::write_ping(&[], core.outbox().raw()),
+                Action::Welcome { waited } => self.welcome(core, waited, setting),
+                Action::Resync => {
+                    let spread = setting.rules.config.resync_spread.as_millis();
+                    let after = rand::random_range(0..=u32::try_from(spread).unwrap_or(u32::MAX));
+                    let hint = HintFrame { resync: true, pull_after_ms: Some(after), ..HintFrame::default() };
+                    core.outbox().merge(&hint);
+                }
+                Action::Verify(token) => errands.push(Errand::Verify(token)),
+                Action::Admit(admission) => {
+                    self.admit(core, admission);
+                    errands.push(Errand::Admit);
+                }
+                Action::Call { id, method, params } => errands.push(Errand::Call { id, method, params }),
+                Action::Leave(end) => {
+                    self.leave(core, &end, setting);
+                    errands.push(Errand::Leave);
+                }
+                Action::Close(end) => {
+                    let code = close::code(&end).map_or(1000, |code| code.number());
+                    ws::write_close(code, &close::reason(&end), core.outbox().raw());
+                }
+                Action::EchoClose(code) => ws::write_close_echo(code, core.outbox().raw()),
+                Action::EndWrites => core.ends_writes = true,
+                Action::Cut => {
+                    core.outbox = None;
+                    core.writer = None;
+                    core.note_slow(&setting.metrics);
+                }
+            }
+        }
+        errands
+    }
+
+    fn send(&self, core: &mut Core, frame: &ServerFrame, setting: &Setting) {
+        if matches!(frame, ServerFrame::Goaway(_)) {
+            self.told_goaway.store(true, Ordering::Relaxed);
+        }
+        setting.metrics.frame_written();
+        core.outbox().send(self.encoding, frame);
+    }
+
+    fn admit(&self, core: &mut Core, admission: Admission) {
+        core.hint_window_ms = u16::try_from(admission.hint_window.as_millis()).unwrap_or(u16::MAX);
+        let identity = Identity { user: admission.user, device: admission.device };
+        self.identity.set(identity).expect("a session is admitted once: its phase moves on");
+    }
+
+    fn welcome(&self, core: &mut Core, waited: Duration, setting: &Setting) {
+        let identity = self.identity.get().expect("a session is admitted before it is welcomed");
+        let config = &setting.rules.config;
+        core.welcomed = true;
+        setting.metrics.session_welcomed(waited);
+        let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let welcome = Welcome {
+            session: self.id,
+            user: identity.user.clone(),
+            device: identity.device.clone(),
+            server_time_ms: (setting.clock)(),
+            heartbeat_ms: u32::try_from(config.heartbeat.as_millis()).unwrap_or(u32::MAX),
+            limits: Limits {
+                frame_bytes: small(config.message_bytes_max.get()),
+                subscriptions: 0,
+                calls_per_second: config.frames_per_second.get(),
+            },
+        };
+        self.send(core, &ServerFrame::Welcome(welcome), setting);
+    }
+
+    fn leave(&self, core: &mut Core, end: &End, setting: &Setting) {
+        if std::mem::take(&mut core.welcomed) {
+            setting.metrics.session_left();
+        }
+        setting.metrics.session_ended(end);
+        if let Some(outbox) = &mut core.outbox {
+            outbox.forget_hints();
+        }
+        tracing::debug!(session = %self.id, code = close::label(end), reason = %end, "session ends");
+    }
+
+    /// Offers a hint: written at once if the socket takes it and nothing waits, else merged into what waits (GW-2).
+    pub(crate) fn offer(&self, notice: &mut Notice, setting: &Setting) -> Offered {
+        let mut guard = self.core.lock();
+        let core = &mut *guard;
+        match core.state.hints() {
+            HintGate::Shut => return Offered::Gone,
+            HintGate::Hold => {
+                core.outbox().merge(notice.hint());
+                return Offered::Held;
+            }
+            HintGate::Open => {}
+        }
+        let waits = core.outbox.is_some();
+        if !waits && core.hint_window_ms == 0 && core.write_at_once(notice.bytes(self.encoding)) {
+            setting.metrics.frame_written();
+            if core.outbox.is_none() {
+                return Offered::Written;
+            }
+            core.note_slow(&setting.metrics);
+            drop(guard);
+            self.wake();
+            return Offered::Written;
+        }
+        core.outbox().merge(notice.hint());
+        if core.hint_window_ms > 0 {
+            let ends = Instant::now() + Duration::from_millis(core.hint_window_ms.into());
+            core.outbox().open_window(ends);
+        }
+        drop(guard);
+        // What waited already has its waker: the socket, the window, or the task itself in the middle of a turn.
+        if !waits {
+            self.wake();
+        }
+        Offered::Merged
+    }
+
+    /// What becomes of the client's bytes at this moment of a turn.
+    pub(crate) fn gate(&self, setting: &Setting) -> ReadGate {
+        let core = self.core.lock();
+        match core.state.reads(&setting.rules) {
+            ReadGate::Open if core.unsent_bytes() >= UNSENT_BYTES_PAUSE => ReadGate::Held,
+            gate => gate,
+        }
+    }
+
+    /// Writes what the socket takes, and says what to do next.
+    pub(crate) fn settle(&self, setting: &Setting) -> Next {
+        let mut guard = self.core.lock();
+        let core = &mut *guard;
+        let broken = self.flush(core, setting);
+        core.note_slow(&setting.metrics);
+        let held = core.outbox.as_ref().is_some_and(|outbox| outbox.holds_reading());
+        Next {
+            read: match core.state.reads(&setting.rules) {
+                ReadGate::Open if held => ReadGate::Held,
+                gate => gate,
+            },
+            blocked: core.is_blocked(),
+            broken,
+            window_ends: core.outbox.as_ref().and_then(|outbox| outbox.window_ends()),
+            parked: core.state.has_parked(),
+            closed: core.state.is_closed(),
+        }
+    }
+
+    /// Whether the socket broke.
+    fn flush(&self, core: &mut Core, setting: &Setting) -> bool {
+        if let Some(outbox) = &mut core.outbox {
+            let Some(writer) = &core.writer else {
+                core.outbox = None;
+                return false;
+            };
+            let hints = match core.state.hints() {
+                HintGate::Open if outbox.window_ends().is_none_or(|ends| ends <= Instant::now()) => {
+                    Hints::Send
+                }
+                _ => Hints::Hold,
+            };
+            let (was_blocked, before) = (outbox.is_blocked(), outbox.unsent_bytes());
+            let flushed = outbox.flush(self.encoding, hints, |bytes| writer.try_write(bytes));
+            if was_blocked && outbox.unsent_bytes() < before {
+                // The client's side acknowledged bytes: that is a sign of life.
+                self.hear(setting.uptime.now());
+            }
+            match flushed {
+                Flushed::All if outbox.is_empty() => core.outbox = None,
+                Flushed::All => {}
+                Flushed::Blocked => return false,
+                Flushed::Broken(error) => {
+                    tracing::debug!(session = %self.id, %error, "the socket broke");
+                    return true;
+                }
+            }
+        }
+        if core.ends_writes && core.unsent_bytes() == 0 {
+            core.writer = None;
+            core.state.on_writes_ended();
+        }
+        false
+    }
+
+    /// Comes by with the sweep: answers what is to be done, and when to come again.
+    pub(crate) fn tick(&self, setting: &Setting) -> (Errands, u64) {
+        let (heard, wall) = (self.heard(), (setting.clock)());
+        let errands = self.tell(Event::Tick { heard, wall }, setting);
+        (errands, self.next_due(wall, setting))
+    }
+
+    /// The second in which the sweep must come by.
+    pub(crate) fn next_due(&self, wall: Timestamp, setting: &Setting) -> u64 {
+        let at = self.at(setting);
+        let due = self.core.lock().state.due(self.heard(), wall, &at);
+        let now = at.now.second();
+        due.second_after().clamp(now + 1, now + AHEAD_SECONDS_MAX)
+    }
+
+    /// Notes the present appointment with the sweep: an older one is void.
+    pub(crate) fn set_due(&self, second: u64) {
+        self.due.store(second, Ordering::Relaxed);
+    }
+
+    /// The second of the session's present appointment with the sweep.
+    pub(crate) fn due(&self) -> u64 {
+        self.due.load(Ordering::Relaxed)
+    }
+}
+
+impl Core {
+    fn outbox(&mut self) -> &mut Outbox {
+        self.outbox.get_or_insert_default()
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.outbox.as_ref().is_some_and(|outbox| outbox.is_blocked())
+    }
+
+    fn unsent_bytes(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.unsent_bytes())
+    }
+
+    /// Tries one whole frame with nothing before it. `false`: not a byte was taken. What is left of a frame begun
+    /// goes to the outbox.
+    fn write_at_once(&mut self, frame: &[u8]) -> bool {
+        let written = self.writer.as_ref().and_then(|writer| writer.try_write(frame).ok()).unwrap_or(0);
+        if written == 0 {
+            return false;
+        }
+        if written < frame.len() {
+            let outbox = self.outbox();
+            outbox.raw().extend_from_slice(&frame[written..]);
+            outbox.mark_blocked();
+        }
+        true
+    }
+
+    fn note_slow(&mut self, metrics: &Metrics) {
+        let slow = self.is_blocked();
+        if slow != std::mem::replace(&mut self.slow, slow) {
+            if slow { metrics.socket_slowed() } else { metrics.socket_caught_up() }
+        }
+    }
+}
+
+/// Reads one message into the event that it is.
+pub(crate) fn event_of(encoding: Encoding, kind: ws::MessageKind, bytes: &[u8]) -> Event {
+    if kind != outbox::kind(encoding) {
+        return Event::NotProtocol(match encoding {
+            Encoding::Json => "this session speaks JSON: text frames only",
+            Encoding::MsgPack => "this session speaks MessagePack: binary frames only",
+        });
+    }
+    match decode_client(encoding, bytes) {
+        Ok(frame) => Event::Frame(frame),
+        Err(DecodeError::NotProtocol(reason)) => Event::NotProtocol(reason),
+        Err(DecodeError::Rejected { id, error }) => Event::Faulty { id, error },
+    }
+}

@@ -1,0 +1,551 @@
+//! The pure rules of a session: an event in, actions out. No I/O, no lock, no clock.
+//!
+//! Waiting for `hello` -> entering (indexed, its enter under way) -> open (welcomed) -> closing (our close frame is
+//! sent, the client's is awaited) -> parting (both closes are said: the end as soon as ours is written) -> closed.
+//! After a violation: lingering (our side of TCP is ended; what still comes is dropped) -> closed.
+
+use std::time::Duration;
+
+use doorbell_protocol::frames::{Goaway, Hello, Token};
+use doorbell_protocol::{
+    CallId, ClientFrame, DeviceId, ErrorBody, ErrorCode, Payload, ServerFrame, SessionId, Timestamp, UserId,
+};
+use smallvec::SmallVec;
+
+use super::heartbeat::{Beat, Heartbeat};
+use super::rate::{Pass, Rate, RateRule};
+use crate::Config;
+use crate::auth::{AuthError, Verified};
+use crate::error::End;
+use crate::uptime::Moment;
+use crate::ws::Violation;
+
+const NOT_HELLO: &str = "the first frame must be a hello";
+
+/// What the rules go by: made once a gateway.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) rate: RateRule,
+    pub(crate) config: Config,
+}
+
+impl Rules {
+    pub(crate) fn new(config: Config) -> Self {
+        Self { rate: RateRule::new(&config), config }
+    }
+}
+
+/// Which session, by which rules, at which moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At<'r> {
+    pub(crate) session: SessionId,
+    pub(crate) rules: &'r Rules,
+    pub(crate) now: Moment,
+}
+
+/// Everything that can happen to a session.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A client frame, well-formed.
+    Frame(ClientFrame),
+    /// A client frame with a fault: answered, and the socket stays.
+    Faulty { id: Option<CallId>, error: ErrorBody },
+    /// What is no frame of the protocol, or came with the other encoding's opcode.
+    NotProtocol(&'static str),
+    /// The framing is broken.
+    Violation(Violation),
+    /// A WebSocket ping.
+    Ping,
+    /// A WebSocket pong.
+    Pong,
+    /// The client's close.
+    ClientClose(Option<u16>),
+    /// The socket ended or broke.
+    SocketEnded,
+    /// The client goes on sending into a socket that is closing.
+    Overrun,
+    /// What became of the token that [`Action::Verify`] asked about.
+    Verified(Result<Verified, AuthError>),
+    /// The registry has confirmed the user's entry.
+    Entered,
+    /// The registry has confirmed it anew, after the entry may have been lost for a while.
+    Reentered,
+    /// Another session of the user takes this one's place.
+    Evicted,
+    /// The gateway leaves: this is told to the client.
+    Draining(Goaway),
+    /// The drain's deadline has come.
+    Drained,
+    /// A call has its answer.
+    CallDone { id: CallId, outcome: Result<Payload, ErrorBody> },
+    /// The sweep came by.
+    Tick { heard: Moment, wall: Timestamp },
+    /// The session's task panicked.
+    Panicked,
+}
+
+/// What the session does about it, in this order.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Action {
+    /// Write a frame.
+    Send(ServerFrame),
+    /// Answer a frame with an error: a `reply` where it has an id that replies go by, else an `error`.
+    Refuse(Option<CallId>, ErrorBody),
+    /// Answer the WebSocket ping at hand.
+    Pong,
+    /// Write a WebSocket ping.
+    Ping,
+    /// Write the `welcome`, that long after the `hello`.
+    Welcome { waited: Duration },
+    /// Hint that anything may have changed, with the pulls spread.
+    Resync,
+    /// Check a token; answered by [`Event::Verified`].
+    Verify(Token),
+    /// Put the session into the local index, then send its enter.
+    Admit(Admission),
+    /// Pass a call on; answered by [`Event::CallDone`].
+    Call { id: CallId, method: String, params: Payload },
+    /// Take the session out of the local index. It is over, for this reason.
+    Leave(End),
+    /// Write a close frame with the end's code and reason.
+    Close(End),
+    /// Write the answer to the client's close.
+    EchoClose(Option<u16>),
+    /// End our side of TCP after what was written.
+    EndWrites,
+    /// Drop the socket.
+    Cut,
+}
+
+/// What `hello` said, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Admission {
+    pub(crate) user: UserId,
+    pub(crate) device: Option<DeviceId>,
+    pub(crate) hint_window: Duration,
+}
+
+/// At most a reply and what follows; a close takes three.
+pub(crate) type Actions = SmallVec<[Action; 2]>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Hello,
+    Entering,
+    Open,
+    Closing,
+    Parting,
+    Lingering,
+    Closed,
+}
+
+impl Phase {
+    const fn is_over(self) -> bool {
+        match self {
+            Self::Hello | Self::Entering | Self::Open => false,
+            Self::Closing | Self::Parting | Self::Lingering | Self::Closed => true,
+        }
+    }
+}
+
+/// What becomes of hints now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HintGate {
+    /// They are kept until the `welcome` is out.
+    Hold,
+    /// They go out.
+    Open,
+    /// Nobody will read them.
+    Shut,
+}
+
+/// What becomes of the client's bytes now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReadGate {
+    /// They are read.
+    Open,
+    /// They wait in the socket.
+    Held,
+    /// They are read and dropped, but for the client's close.
+    Drop,
+    /// There is no socket to read.
+    Shut,
+}
+
+/// What waits for the `welcome`. Gone after it.
+#[derive(Debug, Default)]
+struct Parked {
+    hello: Option<Hello>,
+    frame: Option<ClientFrame>,
+    goaway: Option<Goaway>,
+}
+
+/// One session's rules. A few words, for there are a million of them.
+#[derive(Debug)]
+pub(crate) struct State {
+    phase: Phase,
+    /// Calls that wait for their answer.
+    calls: u16,
+    /// When the phase began.
+    since: Moment,
+    /// When the last ping went out.
+    pinged: Moment,
+    rate: Rate,
+    /// Whose it is: from the token that came with the upgrade, or with `hello`.
+    user: Option<UserId>,
+    /// When that token ends.
+    expires: Timestamp,
+    parked: Option<Box<Parked>>,
+}
+
+impl State {
+    pub(crate) fn new(verified: Option<Verified>, now: Moment) -> Self {
+        let (user, expires) = verified.map_or((None, Timestamp::default()), |v| (Some(v.user), v.expires));
+        Self {
+            phase: Phase::Hello,
+            calls: 0,
+            since: now,
+            pinged: now,
+            rate: Rate::default(),
+            user,
+            expires,
+            parked: None,
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// How long the phase has lasted.
+    pub(crate) fn lasted(&self, now: Moment) -> Duration {
+        now.since(self.since)
+    }
+
+    pub(crate) fn hints(&self) -> HintGate {
+        match self.phase {
+            Phase::Hello | Phase::Entering => HintGate::Hold,
+            Phase::Open => HintGate::Open,
+            Phase::Closing | Phase::Parting | Phase::Lingering | Phase::Closed => HintGate::Shut,
+        }
+    }
+
+    pub(crate) fn reads(&self, rules: &Rules) -> ReadGate {
+        match self.phase {
+            Phase::Hello => ReadGate::Open,
+            Phase::Entering | Phase::Open if self.parks_frame() => ReadGate::Held,
+            Phase::Entering => ReadGate::Open,
+            Phase::Open if self.calls >= rules.config.calls_in_flight_max.get() => ReadGate::Held,
+            Phase::Open => ReadGate::Open,
+            Phase::Closing | Phase::Parting | Phase::Lingering => ReadGate::Drop,
+            Phase::Closed => ReadGate::Shut,
+        }
+    }
+
+    /// Whether a frame waited for the `welcome`, which is out.
+    pub(crate) fn has_parked(&self) -> bool {
+        self.phase == Phase::Open && self.parks_frame()
+    }
+
+    fn parks_frame(&self) -> bool {
+        self.parked.as_ref().is_some_and(|parked| parked.frame.is_some())
+    }
+
+    /// Everything was written and our side of TCP has ended.
+    pub(crate) fn on_writes_ended(&mut self) {
+        if self.phase == Phase::Parting {
+            self.phase = Phase::Closed;
+        }
+    }
+
+    /// The frame that waited for the `welcome`, once it is out.
+    pub(crate) fn take_parked(&mut self) -> Option<ClientFrame> {
+        if self.phase != Phase::Open {
+            return None;
+        }
+        self.parked.take()?.frame
+    }
+
+    /// When the sweep must come by next, at the latest.
+    pub(crate) fn due(&self, heard: Moment, wall: Timestamp, at: &At<'_>) -> Moment {
+        let rules = at.rules;
+        let life = || {
+            let beat = Heartbeat::of(at.session, &rules.config).due(heard, self.pinged);
+            beat.min(at.now.plus(self.expires.since(wall)))
+        };
+        match self.phase {
+            Phase::Hello => self.since.plus(rules.config.hello_timeout),
+            Phase::Entering => life().min(self.since.plus(rules.config.welcome_timeout)),
+            Phase::Open => life(),
+            Phase::Closing | Phase::Parting | Phase::Lingering | Phase::Closed => {
+                self.since.plus(rules.config.close_timeout)
+            }
+        }
+    }
+
+    /// What happens now, and what is done about it.
+    pub(crate) fn on_event(&mut self, event: Event, at: &At<'_>) -> Actions {
+        let mut out = Actions::new();
+        let now = at.now;
+        match event {
+            Event::SocketEnded => self.end_at_once(End::SocketEnded, &mut out),
+            Event::Panicked => self.end_at_once(End::Internal, &mut out),
+            Event::CallDone { id, outcome } => self.on_answer(id, outcome, &mut out),
+            Event::Tick { heard, wall } => self.on_tick(heard, wall, at, &mut out),
+            _ if self.hints() == HintGate::Shut => self.on_event_while_closing(&event, now, &mut out),
+            Event::Frame(frame) => self.on_frame(frame, at, &mut out),
+            Event::Faulty { id, error } => self.on_faulty(id, error, at, &mut out),
+            Event::NotProtocol(reason) => self.close(End::NotProtocol(reason.into()), now, &mut out),
+            Event::Violation(violation) => self.close(End::Violation(violation), now, &mut out),
+            Event::Ping | Event::Pong => match self.rate.pass(&at.rules.rate, now) {
+                Pass::Serve if matches!(event, Event::Ping) => out.push(Action::Pong),
+                // An error about a ping would be one more frame; the rate alone is the answer.
+                Pass::Serve | Pass::Refuse(_) => {}
+                Pass::Flood => self.close(End::Flooding, now, &mut out),
+            },
+            Event::ClientClose(code) => self.echo(code, now, &mut out),
+            Event::Verified(outcome) => self.on_verified(outcome, now, &mut out),
+            Event::Entered => self.on_entered(now, &mut out),
+            Event::Reentered if self.phase == Phase::Open => out.push(Action::Resync),
+            Event::Reentered => self.on_entered(now, &mut out),
+            Event::Evicted => self.close(End::Evicted, now, &mut out),
+            Event::Draining(goaway) => self.on_draining(goaway, &mut out),
+            Event::Drained => self.close(End::Drained, now, &mut out),
+            Event::Overrun => {}
+        }
+        out
+    }
+
+    fn on_event_while_closing(&mut self, event: &Event, now: Moment, out: &mut Actions) {
+        match event {
+            Event::ClientClose(_) if self.phase == Phase::Closing => {
+                self.enter_phase(Phase::Parting, now);
+                out.push(Action::EndWrites);
+            }
+            Event::Overrun | Event::Violation(_) if self.phase != Phase::Closed => {
+                self.enter_phase(Phase::Closed, now);
+                out.push(Action::Cut);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_frame(&mut self, frame: ClientFrame, at: &At<'_>, out: &mut Actions) {
+        let now = at.now;
+        match self.rate.pass(&at.rules.rate, now) {
+            Pass::Serve => {}
+            Pass::Refuse(wait) => return out.push(Action::Refuse(id_of(&frame), too_fast(wait))),
+            Pass::Flood => return self.close(End::Flooding, now, out),
+        }
+        match (self.phase, frame) {
+            (Phase::Hello, ClientFrame::Hello(hello)) => self.on_hello(hello, now, out),
+            (Phase::Hello, _) => self.close(End::NotProtocol(NOT_HELLO.into()), now, out),
+            (_, ClientFrame::Ping { id }) => out.push(Action::Send(ServerFrame::Pong { id })),
+            (Phase::Entering, frame) => self.parked().frame = Some(frame),
+            (_, frame) => self.on_open_frame(frame, out),
+        }
+    }
+
+    /// A frame that was parked has passed the limit already.
+    pub(crate) fn on_parked(&mut self, frame: ClientFrame) -> Actions {
+        let mut out = Actions::new();
+        if self.phase == Phase::Open {
+            self.on_open_frame(frame, &mut out);
+        }
+        out
+    }
+
+    fn on_open_frame(&mut self, frame: ClientFrame, out: &mut Actions) {
+        out.push(match frame {
+            ClientFrame::Hello(_) => {
+                Action::Refuse(None, ErrorBody::new(ErrorCode::Invalid, "hello: this session had its hello"))
+            }
+            ClientFrame::Token(token) => Action::Verify(token),
+            ClientFrame::Subscribe { id, .. } => Action::Refuse(Some(id), unsupported("subscribe")),
+            ClientFrame::Unsubscribe { id, .. } => Action::Refuse(Some(id), unsupported("unsubscribe")),
+            ClientFrame::Signal { .. } => Action::Refuse(None, unsupported("signal")),
+            ClientFrame::Call { id, method, params } => {
+                self.calls += 1;
+                Action::Call { id, method, params }
+            }
+            ClientFrame::Ping { id } => Action::Send(ServerFrame::Pong { id }),
+        });
+    }
+
+    fn on_faulty(&mut self, id: Option<CallId>, error: ErrorBody, at: &At<'_>, out: &mut Actions) {
+        if self.phase == Phase::Hello {
+            let reason = format!("{NOT_HELLO}: {}", error.message);
+            return self.close(End::NotProtocol(reason.into()), at.now, out);
+        }
+        match self.rate.pass(&at.rules.rate, at.now) {
+            Pass::Serve => out.push(Action::Refuse(id, error)),
+            Pass::Refuse(wait) => out.push(Action::Refuse(id, too_fast(wait))),
+            Pass::Flood => self.close(End::Flooding, at.now, out),
+        }
+    }
+
+    fn on_hello(&mut self, mut hello: Hello, now: Moment, out: &mut Actions) {
+        match hello.token.take() {
+            Some(token) => {
+                self.parked().hello = Some(hello);
+                out.push(Action::Verify(token));
+            }
+            None if self.user.is_some() => self.admit(&hello, now, out),
+            None => self.close(End::Unauthorized(AuthError::Missing), now, out),
+        }
+    }
+
+    fn on_verified(&mut self, outcome: Result<Verified, AuthError>, now: Moment, out: &mut Actions) {
+        let hello = self.parked.as_mut().and_then(|parked| parked.hello.take());
+        let verified = match outcome {
+            Ok(verified) => verified,
+            Err(error) if hello.is_some() => return self.close(End::Unauthorized(error), now, out),
+            // The old token still holds: a failed refresh is no reason to lose the socket before its end.
+            Err(_) => {
+                let message = "token: it does not hold; the session goes on until its present token ends";
+                return out.push(Action::Refuse(None, ErrorBody::new(ErrorCode::Unauthorized, message)));
+            }
+        };
+        if self.user.as_ref().is_some_and(|user| *user != verified.user) {
+            return self.close(End::OtherUser, now, out);
+        }
+        self.user = Some(verified.user);
+        self.expires = verified.expires;
+        if let Some(hello) = hello {
+            self.admit(&hello, now, out);
+        }
+    }
+
+    fn admit(&mut self, hello: &Hello, now: Moment, out: &mut Actions) {
+        let Some(user) = self.user.clone() else { return };
+        self.enter_phase(Phase::Entering, now);
+        let hint_window = Duration::from_millis(hello.hint_window_ms.into());
+        out.push(Action::Admit(Admission { user, device: hello.device.clone(), hint_window }));
+    }
+
+    fn on_entered(&mut self, now: Moment, out: &mut Actions) {
+        if self.phase != Phase::Entering {
+            return;
+        }
+        let waited = self.lasted(now);
+        self.enter_phase(Phase::Open, now);
+        out.push(Action::Welcome { waited });
+        if let Some(goaway) = self.parked.as_mut().and_then(|parked| parked.goaway.take()) {
+            out.push(Action::Send(ServerFrame::Goaway(goaway)));
+        }
+    }
+
+    fn on_draining(&mut self, goaway: Goaway, out: &mut Actions) {
+        match self.phase {
+            Phase::Open => out.push(Action::Send(ServerFrame::Goaway(goaway))),
+            // `welcome` comes first: a client expects nothing before it.
+            _ => self.parked().goaway = Some(goaway),
+        }
+    }
+
+    fn on_answer(&mut self, id: CallId, outcome: Result<Payload, ErrorBody>, out: &mut Actions) {
+        self.calls = self.calls.saturating_sub(1);
+        if self.phase == Phase::Open {
+            out.push(Action::Send(ServerFrame::Reply { id, outcome }));
+        }
+    }
+
+    fn on_tick(&mut self, heard: Moment, wall: Timestamp, at: &At<'_>, out: &mut Actions) {
+        let (rules, now) = (at.rules, at.now);
+        let lasted = self.lasted(now);
+        match self.phase {
+            Phase::Hello if lasted >= rules.config.hello_timeout => self.close(End::NoHello, now, out),
+            Phase::Entering if lasted >= rules.config.welcome_timeout => {
+                self.close(End::NotRegistered, now, out)
+            }
+            Phase::Entering | Phase::Open if wall >= self.expires => self.close(End::TokenExpired, now, out),
+            Phase::Entering | Phase::Open => self.on_beat(heard, at, out),
+            Phase::Closing | Phase::Parting | Phase::Lingering if lasted >= rules.config.close_timeout => {
+                self.enter_phase(Phase::Closed, now);
+                out.push(Action::Cut);
+            }
+            Phase::Hello | Phase::Closing | Phase::Parting | Phase::Lingering | Phase::Closed => {}
+        }
+    }
+
+    fn on_beat(&mut self, heard: Moment, at: &At<'_>, out: &mut Actions) {
+        let now = at.now;
+        match Heartbeat::of(at.session, &at.rules.config).beat(heard, self.pinged, now) {
+            // Its signs of life wait unread, by our own choice and for a bounded time.
+            Beat::Dead if self.reads(at.rules) == ReadGate::Held => {}
+            Beat::Dead => self.close(End::Silent, now, out),
+            Beat::Ping => {
+                self.pinged = now;
+                out.push(Action::Ping);
+            }
+            Beat::Rest => {}
+        }
+    }
+
+    fn close(&mut self, end: End, now: Moment, out: &mut Actions) {
+        // After a violation nothing of the client's can be understood: no answer is waited for (RFC 6455, 7.1.7).
+        let lingers = matches!(end, End::Violation(_) | End::Flooding);
+        self.enter_phase(if lingers { Phase::Lingering } else { Phase::Closing }, now);
+        out.push(Action::Leave(end.clone()));
+        out.push(Action::Close(end));
+        if lingers {
+            out.push(Action::EndWrites);
+        }
+    }
+
+    fn echo(&mut self, code: Option<u16>, now: Moment, out: &mut Actions) {
+        self.enter_phase(Phase::Parting, now);
+        out.push(Action::Leave(End::ClientClosed(code)));
+        out.push(Action::EchoClose(code));
+        out.push(Action::EndWrites);
+    }
+
+    fn end_at_once(&mut self, end: End, out: &mut Actions) {
+        match self.phase {
+            Phase::Closed => {}
+            Phase::Closing | Phase::Parting | Phase::Lingering => out.push(Action::Cut),
+            Phase::Hello | Phase::Entering | Phase::Open => {
+                out.push(Action::Leave(end));
+                out.push(Action::Cut);
+            }
+        }
+        self.phase = Phase::Closed;
+        self.parked = None;
+    }
+
+    fn enter_phase(&mut self, phase: Phase, now: Moment) {
+        self.phase = phase;
+        self.since = now;
+        if phase.is_over() {
+            self.parked = None;
+        }
+    }
+
+    fn parked(&mut self) -> &mut Parked {
+        self.parked.get_or_insert_default()
+    }
+}
+
+fn id_of(frame: &ClientFrame) -> Option<CallId> {
+    match frame {
+        ClientFrame::Call { id, .. }
+        | ClientFrame::Subscribe { id, .. }
+        | ClientFrame::Unsubscribe { id, .. } => Some(id.clone()),
+        ClientFrame::Ping { .. }
+        | ClientFrame::Hello(_)
+        | ClientFrame::Token(_)
+        | ClientFrame::Signal { .. } => None,
+    }
+}
+
+fn unsupported(what: &str) -> ErrorBody {
+    ErrorBody::new(ErrorCode::Unsupported, format!("{what}: not offered by this release"))
+}
+
+fn too_fast(wait: Duration) -> ErrorBody {
+    let wait_ms = u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+    ErrorBody::retry_after(ErrorCode::RateLimited, "too many frames: slow down", wait_ms)
+}
+
+#[cfg(test)]
+mod tests;

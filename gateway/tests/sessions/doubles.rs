@@ -1,0 +1,160 @@
+//! The neighbours of a gateway, as far as a test must steer them.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use doorbell_backplane::memory::Memory;
+use doorbell_backplane::{Enter, Entered, Entry, Error, Lease, LeaseRenewal, Partition, Registry};
+use doorbell_gateway::auth::{AuthError, Authenticator, Verified};
+use doorbell_protocol::frames::Token;
+use doorbell_protocol::{Epoch, ErrorBody, ErrorCode, GatewayId, Payload, Timestamp, UserId};
+use doorbell_rpc::{CallRequest, Messages};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+/// Takes `name` and `name@MS`, the token's end; `bad` is refused.
+pub struct Names;
+
+impl Authenticator for Names {
+    fn verify(&self, token: &Token, now: Timestamp) -> Result<Verified, AuthError> {
+        let (user, expires) = match token.0.split_once('@') {
+            Some((user, ms)) => (user, Timestamp::from_millis(ms.parse().map_err(|_| AuthError::Bad)?)),
+            None => (&*token.0, now.plus(Duration::from_secs(86_400))),
+        };
+        if user == "bad" {
+            return Err(AuthError::Bad);
+        }
+        if expires <= now {
+            return Err(AuthError::Expired);
+        }
+        Ok(Verified { user: UserId::new(user).map_err(|_| AuthError::Bad)?, expires })
+    }
+}
+
+/// The memory registry behind a gate: enters can be made to wait, calls to fail.
+pub struct Gated {
+    memory: Memory,
+    open: watch::Sender<bool>,
+    failing: AtomicBool,
+    pub enters: AtomicUsize,
+    pub left: Mutex<Vec<UserId>>,
+}
+
+impl Gated {
+    pub fn new(memory: Memory) -> Self {
+        Self {
+            memory,
+            open: watch::Sender::new(true),
+            failing: AtomicBool::new(false),
+            enters: AtomicUsize::new(0),
+            left: Mutex::default(),
+        }
+    }
+
+    pub fn hold_enters(&self) {
+        self.open.send_replace(false);
+    }
+
+    pub fn let_enters_go(&self) {
+        self.open.send_replace(true);
+    }
+
+    pub fn fail(&self) {
+        self.failing.store(true, Ordering::SeqCst);
+    }
+
+    pub fn recover(&self) {
+        self.failing.store(false, Ordering::SeqCst);
+    }
+
+    pub async fn entries(&self, user: &str) -> Vec<Entry> {
+        self.memory.look_up(vec![UserId::new(user).unwrap()]).await.unwrap().remove(0)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.failing.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable { reason: "down for the test".into() });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Registry for Gated {
+    async fn take_lease(
+        &self,
+        gateway: &GatewayId,
+        partition: Partition,
+        ttl: Duration,
+    ) -> Result<Lease, Error> {
+        self.check()?;
+        self.memory.take_lease(gateway, partition, ttl).await
+    }
+
+    async fn renew_leases(
+        &self,
+        gateway: &GatewayId,
+        leases: Vec<(Partition, Epoch)>,
+        ttl: Duration,
+    ) -> Result<Vec<LeaseRenewal>, Error> {
+        self.check()?;
+        self.memory.renew_leases(gateway, leases, ttl).await
+    }
+
+    async fn end_leases(&self, gateway: &GatewayId, leases: Vec<(Partition, Epoch)>) -> Result<(), Error> {
+        self.memory.end_leases(gateway, leases).await
+    }
+
+    async fn enter(&self, enters: Vec<Enter>) -> Result<Vec<Entered>, Error> {
+        self.check()?;
+        self.enters.fetch_add(1, Ordering::SeqCst);
+        self.open.subscribe().wait_for(|open| *open).await.expect("the sender lives in self");
+        self.memory.enter(enters).await
+    }
+
+    async fn leave(&self, leaves: Vec<Enter>) -> Result<(), Error> {
+        self.check()?;
+        let users: Vec<_> = leaves.iter().map(|leave| leave.user.clone()).collect();
+        self.memory.leave(leaves).await?;
+        self.left.lock().extend(users);
+        Ok(())
+    }
+
+    async fn look_up(&self, users: Vec<UserId>) -> Result<Vec<Vec<Entry>>, Error> {
+        self.memory.look_up(users).await
+    }
+
+    async fn lapsed(&self, partition: Partition, entries_max: usize) -> Result<Vec<Enter>, Error> {
+        self.memory.lapsed(partition, entries_max).await
+    }
+}
+
+/// A message service: `echo` answers its parameters, `big` a page beyond a frame, `page` one of 64 KiB, `wait` answers
+/// when told, `never` does not.
+#[derive(Default)]
+pub struct Service {
+    /// The parameters of each call, in the order in which their futures were first polled.
+    pub started: Mutex<Vec<serde_json::Value>>,
+    pub go: Notify,
+}
+
+#[async_trait]
+impl Messages for Service {
+    async fn call(&self, request: CallRequest) -> Result<Payload, ErrorBody> {
+        self.started.lock().push(request.params.parse()?);
+        let encoding = request.params.encoding();
+        match request.method.as_str() {
+            "echo" => Ok(request.params),
+            "wait" => {
+                self.go.notified().await;
+                Ok(request.params)
+            }
+            "never" => std::future::pending().await,
+            "page" => Ok(Payload::encode(encoding, &serde_json::json!({"text": "x".repeat(64 * 1024)}))),
+            "big" => Ok(Payload::encode(encoding, &serde_json::json!({"text": "x".repeat(300 * 1024)}))),
+            "panic" => panic!("as the test asked"),
+            _ => Err(ErrorBody::new(ErrorCode::UnknownMethod, "no such method")),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! A slow session never delays the others, and costs a constant.
+
+use std::time::Duration;
+
+use doorbell_protocol::ServerFrame;
+use doorbell_rpc::Delivered;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::rig::{Rig, conversation};
+
+/// Resident memory of this process, in bytes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_costs_a_constant_and_delays_nobody() {
+    let rig = Rig::new();
+    let mut slow = rig.session("ada").await;
+    let mut quick = rig.session("ada").await;
+    let hints = 100_000;
+
+    let mut before = 0;
+    for version in 1..=hints {
+        assert_eq!(
+            rig.ring("ada", &format!("conversation:c{}", version % 8), version).await,
+            Delivered::Sessions(2)
+        );
+        if version % 100 == 0 {
+            // The quick one has each hint, merged or not, while the slow one has read nothing.
+            loop {
+                let hint = quick.hint().await;
+                if hint.topics.iter().any(|(_, reached)| reached.get() == version) {
+                    break;
+                }
+            }
+        }
+        if version == hints / 2 {
+            assert_eq!(rig.metric("doorbell_gateway_slow_sockets"), 1.0, "its socket is full");
+            before = resident();
+        }
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 1024 * 1024, "{grown} bytes for {} hints", hints / 2);
+
+    let mut latest = std::collections::BTreeMap::new();
+    while latest.values().min() != Some(&(hints - 7)) {
+        for (topic, version) in slow.hint().await.topics {
+            let version = version.get();
+            assert!(latest.insert(topic, version).is_none_or(|earlier| earlier < version));
+        }
+    }
+    assert_eq!(latest.len(), 8);
+    rig.until("its socket is free", || rig.metric("doorbell_gateway_slow_sockets") == 0.0).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_no_replies_is_not_read_and_its_pings_keep_it_alive() {
+    let rig = Rig::new();
+    let mut slow = rig.session("ada").await;
+    for id in 0..100 {
+        slow.call(id, "page").await;
+    }
+    rig.until("its socket is full", || rig.metric("doorbell_gateway_slow_sockets") == 1.0).await;
+    assert!(rig.service.started.lock().len() < 40, "{}", rig.service.started.lock().len());
+
+    for id in 0..100 {
+        assert_eq!(slow.reply().await.0, id);
+    }
+    slow.settle().await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_client_that_shows_life_is_not_closed() {
+    use futures_util::SinkExt;
+
+    let rig = Rig::new();
+    let mut slow = rig.session("ada").await;
+    let mut version = 0;
+    while rig.metric("doorbell_gateway_slow_sockets") == 0.0 {
+        version += 1;
+        rig.ring("ada", "conversation:c", version).await;
+    }
+    for round in 0..20 {
+        let heard = rig.metric("doorbell_gateway_frames_in_total");
+        slow.socket().send(Message::Pong(Default::default())).await.unwrap();
+        rig.until("the pong is heard", || rig.metric("doorbell_gateway_frames_in_total") > heard).await;
+        rig.advance(30);
+        rig.ring("ada", "conversation:d", round + 1).await;
+    }
+    assert_eq!(rig.metric("doorbell_gateway_closes_total"), 0.0);
+    let mut last = conversation("d", 0);
+    while last != conversation("d", 20) {
+        for topic in slow.hint().await.topics {
+            last = topic;
+        }
+    }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_of_many_writers_never_interleave() {
+    let rig = std::sync::Arc::new(Rig::new());
+    let mut client = rig.session("ada").await;
+    let ringers: Vec<_> = (0..4)
+        .map(|ringer| {
+            let rig = std::sync::Arc::clone(&rig);
+            tokio_util::task::TaskTracker::new().spawn(async move {
+                for version in 1..=5_000 {
+                    rig.ring("ada", &format!("conversation:r{ringer}"), version).await;
+                }
+            })
+        })
+        .collect();
+    let mut latest = std::collections::BTreeMap::new();
+    let mut calls = 0;
+    while latest.values().filter(|version| **version == 5_000).count() < 4 {
+        match client.next().await.expect("the socket is open, every frame is whole") {
+            ServerFrame::Hint(hint) => {
+                for (topic, version) in hint.topics {
+                    latest.insert(topic, version.get());
+                }
+                if calls < 150 {
+                    calls += 1;
+                    client.call(calls, "echo").await;
+                }
+            }
+            ServerFrame::Reply { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    for ringer in ringers {
+        tokio::time::timeout(Duration::from_secs(20), ringer).await.unwrap().unwrap();
+    }
+}

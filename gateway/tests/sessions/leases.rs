@@ -1,0 +1,93 @@
+//! GW-5 and GW-6: leases, re-registration, leaves.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use doorbell_gateway::Config;
+use doorbell_rpc::Delivered;
+
+use crate::rig::Rig;
+
+fn quick() -> Config {
+    Config { lease_renewal: Duration::from_millis(5), ..Config::default() }
+}
+
+#[tokio::test]
+async fn a_lapsed_lease_means_a_new_epoch_everybody_entered_again_and_then_resync() {
+    let rig = Rig::with(quick());
+    let mut ada = rig.session("ada").await;
+    let mut bob = rig.session("bob").await;
+    let before = rig.registry.entries("ada").await[0].stamp;
+
+    // As after a pause: the lease ends between two renewals.
+    rig.advance(6);
+    for client in [&mut ada, &mut bob] {
+        let hint = client.hint().await;
+        assert!(hint.resync && hint.topics.is_empty());
+        assert!(hint.pull_after_ms.is_some_and(|after| after <= 3_000), "{hint:?}");
+    }
+    let after = rig.registry.entries("ada").await[0].stamp;
+    assert!(after.epoch > before.epoch && after.generation > before.generation);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn resync_comes_only_after_the_registration_is_confirmed() {
+    let rig = Rig::with(quick());
+    let mut ada = rig.session("ada").await;
+    let entered = rig.registry.enters.load(Ordering::SeqCst);
+    rig.registry.hold_enters();
+    rig.advance(6);
+    rig.until("entered again", || rig.registry.enters.load(Ordering::SeqCst) > entered).await;
+    assert_eq!(ada.settle().await, []);
+    rig.registry.let_enters_go();
+    assert!(ada.hint().await.resync);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_user_who_comes_while_the_lease_is_lost_is_entered_under_the_new_one() {
+    let rig = Rig::with(Config { lease_renewal: Duration::from_secs(1), ..Config::default() });
+    let _ada = rig.session("ada").await;
+    rig.advance(6);
+    // The memory back-end refuses an enter under a lapsed lease.
+    let mut again = rig.connect().await;
+    again.hello("ada").await;
+    again.welcome().await;
+    assert_eq!(rig.registry.entries("ada").await.len(), 1);
+    assert_eq!(rig.ring("ada", "conversation:c", 1).await, Delivered::Sessions(2));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_leave_removes_nothing_of_a_session_that_came_meanwhile() {
+    let rig = Rig::new();
+    for _ in 0..50 {
+        let mut first = rig.session("ada").await;
+        let mut second = rig.connect().await;
+        let (_, ()) = tokio::join!(first.close(), second.hello("ada"));
+        second.welcome().await;
+        second.settle().await;
+        assert_eq!(rig.registry.entries("ada").await.len(), 1);
+        assert_eq!(rig.ring("ada", "conversation:c", 1).await, Delivered::Sessions(1));
+        second.close().await;
+    }
+    rig.until("all left", || rig.gateway.sockets() == 0).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_last_session_leaves() {
+    let rig = Rig::new();
+    let mut first = rig.session("ada").await;
+    let mut second = rig.session("ada").await;
+    first.close().await;
+    rig.until("one is gone", || rig.gateway.sockets() == 1).await;
+    second.settle().await;
+    assert_eq!(rig.registry.entries("ada").await.len(), 1);
+    assert_eq!(rig.registry.left.lock().len(), 0);
+    second.close().await;
+    rig.until("it left", || rig.registry.left.lock().len() == 1).await;
+    assert_eq!(rig.registry.entries("ada").await, []);
+    rig.stop().await;
+}

@@ -1,0 +1,16 @@
+//! What clients and notifiers see of a gateway, over real loopback sockets and the memory back-end.
+//!
+//! Silence, deadlines and expiry go by clocks that the tests move; nothing here waits for time to pass.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod client;
+mod doubles;
+mod drain;
+mod eviction;
+mod fanout;
+mod leases;
+mod limits;
+mod rig;
+mod session;
+mod start_order;
