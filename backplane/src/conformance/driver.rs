@@ -43,7 +43,7 @@ pub(super) fn news(topic: &str, version: u64) -> News {
     News::Hint(Hint { topic, version: Version::new(version).expect("a small version") })
 }
 
-/// The map that these news make.
+/// The map that these news make. A refollow mark comes last: so it is there whatever a collapse does to marks.
 pub(super) fn map(news: impl IntoIterator<Item = News>) -> DirtyMap {
     let mut map = DirtyMap::default();
     for one in news {

@@ -154,7 +154,7 @@ pub(super) async fn the_last_expiry_gives_the_map_up_for_a_resync<H: Harness>(mu
     d.advance(LEASE).await;
 
     let Claim { dirty, since: oldest, .. } = d.claim_one(&alice).await;
-    assert_eq!((dirty, oldest), (map([News::Refollow, News::Resync]), since));
+    assert_eq!((dirty, oldest), (map([News::Resync, News::Refollow]), since));
     let depth = d.depth().await;
     assert_eq!((depth.dead_letters, depth.expiries, depth.claimed), (1, u64::from(EXPIRIES_MAX), 1));
     assert_eq!(d.view(&alice).await.expiries, 0);

@@ -33,10 +33,10 @@ pub enum Op {
     Enter(Vec<(usize, usize)>),
     /// A late or repeated copy of an earlier enter.
     EnterAgain(Index),
-    /// Leaves as of an earlier enter, or that much after it.
+    /// Leaves as of an earlier enter, or so far from it.
     Leave {
         enter: Index,
-        later: u64,
+        from_it: Step,
     },
     TakeLease {
         gateway: usize,
@@ -68,11 +68,23 @@ pub enum NewsOp {
 #[derive(Clone, Copy, Debug)]
 pub enum Answer {
     Delivered,
-    /// Absent, as of the entry's generation and this much.
+    /// Absent, as of the entry's stamp or so far from it.
     Absent {
-        later: i64,
+        from_it: Step,
     },
     Unreachable,
+}
+
+/// How far a stamp is from another.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    Same,
+    Earlier,
+    Later,
+    /// Of the epoch before, with a greater generation.
+    EpochBefore,
+    /// Of the epoch after, with a smaller generation.
+    EpochAfter,
 }
 
 pub const USERS: usize = 6;
@@ -91,10 +103,15 @@ fn news() -> impl Strategy<Value = NewsOp> {
     ]
 }
 
+fn step() -> impl Strategy<Value = Step> {
+    use Step::{Earlier, EpochAfter, EpochBefore, Later, Same};
+    select(vec![Same, Same, Same, Earlier, Later, EpochBefore, EpochAfter])
+}
+
 fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         3 => Just(Answer::Delivered),
-        2 => select(vec![-1, 0, 0, 1]).prop_map(|later| Answer::Absent { later }),
+        2 => step().prop_map(|from_it| Answer::Absent { from_it }),
         2 => Just(Answer::Unreachable),
     ]
 }
@@ -115,8 +132,7 @@ pub fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(claims, delay_ms)| Op::Release { claims, delay_ms }),
         8 => prop::collection::vec((0..USERS, 0..GATEWAYS), some(4)).prop_map(Op::Enter),
         1 => any::<Index>().prop_map(Op::EnterAgain),
-        2 => (any::<Index>(), select(vec![0, 0, 1]))
-            .prop_map(|(enter, later)| Op::Leave { enter, later }),
+        2 => (any::<Index>(), step()).prop_map(|(enter, from_it)| Op::Leave { enter, from_it }),
         2 => (0..GATEWAYS, 0..PARTITIONS, ttl())
             .prop_map(|(gateway, partition, ttl_ms)| Op::TakeLease { gateway, partition, ttl_ms }),
         2 => (prop::collection::vec(any::<Index>(), some(3)), ttl())

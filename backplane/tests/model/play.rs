@@ -12,7 +12,7 @@ use doorbell_backplane::{
 use doorbell_protocol::{Epoch, GatewayId, Generation, Hint, Stamp, TopicId, UserId, Version};
 use proptest::sample::Index;
 
-use super::op::{Answer, FLOOD, GATEWAYS, NewsOp, Op, PARTITIONS, TTL_MS, USERS};
+use super::op::{Answer, FLOOD, GATEWAYS, NewsOp, Op, PARTITIONS, Step, TTL_MS, USERS};
 use super::reference::{Offer, Reference};
 
 const ANSWERS: &str = "the back-end answers";
@@ -112,7 +112,7 @@ impl<H: Harness> Play<H> {
                 let enters = pick(index, &self.enters).cloned().into_iter().collect();
                 self.enter(enters).await;
             }
-            Op::Leave { enter, later } => self.leave(enter, *later).await,
+            Op::Leave { enter, from_it } => self.leave(enter, *from_it).await,
             Op::TakeLease { gateway, partition, ttl_ms } => {
                 self.take_lease(*gateway, self.partitions[*partition], *ttl_ms).await;
             }
@@ -207,10 +207,8 @@ impl<H: Harness> Play<H> {
         for (entry, answer) in entries.into_iter().zip(answers) {
             match answer {
                 Answer::Delivered => {}
-                Answer::Absent { later } => {
-                    let Entry { gateway, mut stamp } = entry;
-                    stamp.generation.0 = stamp.generation.0.saturating_add_signed(*later);
-                    settlement.absent.push((gateway, stamp));
+                Answer::Absent { from_it } => {
+                    settlement.absent.push((entry.gateway, stepped(entry.stamp, *from_it)));
                 }
                 Answer::Unreachable => settlement.unreachable.push(entry),
             }
@@ -258,9 +256,9 @@ impl<H: Harness> Play<H> {
         expected.into_iter().for_each(|one| self.saw("enter", one));
     }
 
-    async fn leave(&mut self, index: &Index, later: u64) {
+    async fn leave(&mut self, index: &Index, from_it: Step) {
         let Some(mut leave) = pick(index, &self.enters).cloned() else { return };
-        leave.entry.stamp.generation.0 += later;
+        leave.entry.stamp = stepped(leave.entry.stamp, from_it);
         self.harness.backend().leave(vec![leave.clone()]).await.expect(ANSWERS);
         self.reference.leave(&leave);
     }
@@ -314,6 +312,18 @@ impl<H: Harness> Play<H> {
         self.harness.backend().leave(lapsed.clone()).await.expect(ANSWERS);
         lapsed.iter().for_each(|leave| self.reference.leave(leave));
     }
+}
+
+fn stepped(stamp: Stamp, from_it: Step) -> Stamp {
+    let Stamp { epoch: Epoch(epoch), generation: Generation(generation) } = stamp;
+    let (epoch, generation) = match from_it {
+        Step::Same => (epoch, generation),
+        Step::Earlier => (epoch, generation.saturating_sub(1)),
+        Step::Later => (epoch, generation + 1),
+        Step::EpochBefore => (epoch.saturating_sub(1), generation + 1),
+        Step::EpochAfter => (epoch + 1, generation.saturating_sub(1)),
+    };
+    Stamp { epoch: Epoch(epoch), generation: Generation(generation) }
 }
 
 fn pick<'a, T>(index: &Index, among: &'a [T]) -> Option<&'a T> {
