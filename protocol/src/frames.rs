@@ -115,7 +115,7 @@ pub enum ClientFrame {
     Subscribe {
         /// Echoed in the reply.
         id: CallId,
-        /// Each topic with the version the client has, 0 for none.
+        /// Each topic with the version the client has, 0 for none. A topic may stand here twice.
         topics: Vec<(TopicId, Version)>,
     },
     /// Follow no longer.

@@ -24,7 +24,10 @@ pub struct Hint {
 /// Past the cap the topics are dropped and `resync` ("anything may have changed") says it for all of them,
 /// so that the size stays constant whatever happens. A refollow mark lies beside the topics, is no topic,
 /// and survives the collapse.
+///
+/// Reading one merges what was written, so that the cap and the collapse hold wherever it comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written")]
 pub struct DirtyMap {
     topics: BTreeMap<TopicId, Version>,
     resync: bool,
@@ -94,6 +97,28 @@ impl DirtyMap {
     }
 }
 
+/// A dirty map as it was written, by this version or another.
+#[derive(Deserialize)]
+#[serde(rename = "DirtyMap")]
+struct Written {
+    #[serde(default)]
+    topics: BTreeMap<TopicId, Version>,
+    #[serde(default)]
+    resync: bool,
+    #[serde(default)]
+    refollow: bool,
+}
+
+impl From<Written> for DirtyMap {
+    fn from(Written { topics, resync, refollow }: Written) -> Self {
+        let mut map = Self { topics: BTreeMap::new(), resync, refollow };
+        for (topic, version) in topics {
+            map.hint(Hint { topic, version });
+        }
+        map
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,5 +163,20 @@ mod tests {
         a.merge(right.clone());
         right.merge(left);
         assert_eq!(a, right);
+    }
+
+    #[test]
+    fn a_map_that_is_read_keeps_its_cap() {
+        let mut map = DirtyMap::default();
+        map.hint(hint(1, 1));
+        map.mark_refollow();
+        let text = serde_json::to_string(&map).unwrap();
+        assert_eq!(serde_json::from_str::<DirtyMap>(&text).unwrap(), map);
+
+        let topics: BTreeMap<_, _> = (0..=TOPICS_MAX).map(|topic| (hint(topic, 1).topic, 1)).collect();
+        let many: DirtyMap = serde_json::from_value(serde_json::json!({ "topics": topics })).unwrap();
+        assert!(many.resync() && many.topics().is_empty());
+        let both = r#"{"topics": {"t:1": 1}, "resync": true}"#;
+        assert!(serde_json::from_str::<DirtyMap>(both).unwrap().topics().is_empty());
     }
 }

@@ -3,11 +3,17 @@
 //! This crate owns the meaning of each byte between a client and a gateway. It does no I/O, reads no clock and
 //! knows no async. Ids and versions are checked where they enter; after that their types say that they are good.
 //!
+//! The way of a frame: bytes are split into the fields that frames know, unread; `type` picks the kind; each field of that
+//! kind is read and checked by name; opaque values are checked and copied as they are. Writing goes the other way and
+//! splices opaque values without reading them.
+//!
 //! Invariants:
 //! - **PR-1** No input makes a decoder panic, recurse without bound, or allocate beyond a small multiple of the input.
 //! - **PR-2** Versions only grow; merging hints keeps the greatest ([`hint::DirtyMap`]).
 //! - **PR-3** Both encodings carry the same frames: one set of types ([`frames`]), golden vectors in `vectors/`.
 //! - **PR-4** Unknown fields are ignored; an unknown type or a bad field is answered, not fatal ([`error::DecodeError`]).
+//! - **PR-5** A payload holds only what both encodings can say, at most 64 deep, so rewriting it cannot fail ([`Payload`]).
+//! - **PR-6** No error repeats the input, and no `Debug` shows a token or a payload.
 //!
 //! Map: [`ids`] names; [`version`] counters; [`time`] wall time as data; [`hint`] hints and their merging;
 //! [`payload`] opaque values; [`frames`] the frames as types; [`codec`] frames to bytes and back;

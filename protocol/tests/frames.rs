@@ -103,6 +103,39 @@ fn a_declared_length_is_not_believed() {
 }
 
 #[test]
+fn each_limit_is_the_last_value_that_is_taken() {
+    let topics = |count: usize| (0..count).map(|n| format!("\"t:{n}\"")).collect::<Vec<_>>();
+    let frames: [(usize, &dyn Fn(usize) -> String); 8] = [
+        (1_000, &|n| {
+            let versions = topics(n).into_iter().map(|topic| topic + ":0").collect::<Vec<_>>().join(",");
+            format!(r#"{{"type":"subscribe","id":1,"topics":{{{versions}}}}}"#)
+        }),
+        (1_000, &|n| format!(r#"{{"type":"unsubscribe","id":1,"topics":[{}]}}"#, topics(n).join(","))),
+        (8_192, &|n| format!(r#"{{"type":"token","token":"{}"}}"#, "x".repeat(n))),
+        (128, &|n| format!(r#"{{"type":"hello","client":"{}"}}"#, "x".repeat(n))),
+        (128, &|n| format!(r#"{{"type":"hello","device":"{}"}}"#, "x".repeat(n))),
+        (64, &|n| format!(r#"{{"type":"call","id":1,"method":"{}"}}"#, "x".repeat(n))),
+        (64, &|n| format!(r#"{{"type":"ping","id":"{}"}}"#, "x".repeat(n))),
+        (1_024, &|n| format!(r#"{{"type":"signal","topic":"t:1","data":"{}"}}"#, "x".repeat(n - 2))),
+    ];
+    for (limit, frame) in frames {
+        assert!(client(&frame(limit)).is_ok(), "{:.60}", frame(limit));
+        let (_, code, message) = rejection(&frame(limit + 1));
+        assert!(matches!(code, ErrorCode::Invalid | ErrorCode::TooLarge), "{code:?}");
+        assert!(message.contains(&limit.to_string()), "{message}");
+    }
+}
+
+#[test]
+fn a_reply_has_a_result_or_an_error() {
+    let server = |text: &str| decode_server(Encoding::Json, text.as_bytes());
+    let error = r#""error":{"code":"internal","message":"m"}"#;
+    assert!(server(&format!(r#"{{"type":"reply","id":1,{error}}}"#)).is_ok());
+    assert!(server(&format!(r#"{{"type":"reply","id":1,"result":null,{error}}}"#)).is_err());
+    assert!(server(r#"{"type":"reply","id":1}"#).is_err());
+}
+
+#[test]
 fn tokens_never_show() {
     let Ok(frame) = client(r#"{"type":"hello","token":"s3cret"}"#) else { panic!("a good hello") };
     assert!(!format!("{frame:?}").contains("s3cret"));
