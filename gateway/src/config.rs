@@ -45,6 +45,9 @@ pub struct Config {
     /// From a call to its answer; then it gets `unavailable`.
     #[serde(with = "humantime_serde")]
     pub call_timeout: Duration,
+    /// Bytes of answers that a session may leave unread; what comes beyond is answered with `unavailable` instead.
+    /// Room for two of the largest frames.
+    pub unsent_bytes_max: NonZeroUsize,
     /// Sessions of one user on this gateway; one more evicts one.
     pub sessions_per_user_max: NonZeroUsize,
     /// How often silence, expiry and deadlines are looked at.
@@ -90,6 +93,7 @@ impl Default for Config {
             frames_grace: 100,
             calls_in_flight_max: NonZeroU16::new(16).expect("not zero"),
             call_timeout: secs(10),
+            unsent_bytes_max: NonZeroUsize::new(2 * SERVER_FRAME_BYTES_MAX).expect("not zero"),
             sessions_per_user_max: NonZeroUsize::new(16).expect("not zero"),
             sweep_interval: secs(1),
             enter_batch_delay: Duration::from_millis(2),

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::gateway::Gateway;
 use crate::session::Session;
-use crate::session::state::Event;
+use crate::session::event::Event;
 
 /// How often the drain looks for sessions that it has not told yet, and says how far it is.
 const LOOK: Duration = Duration::from_secs(1);

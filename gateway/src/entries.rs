@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use doorbell_backplane::{Partition, Partitions, Registry};
 use doorbell_protocol::{GatewayId, Generation, Stamp, UserId};
+use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -80,11 +81,10 @@ impl Entries {
     /// Sends the leaves that wait and ends the leases: for a gateway that has closed its last session.
     pub(crate) async fn finish(&self, gateway: &Gateway, budget: Duration) {
         let leaving = async {
-            let mut leases = Vec::new();
-            for (partition, lane) in self.partitions.all().zip(&self.lanes) {
-                lane.leave_batch(gateway).await;
-                leases.extend(lane.drop_lease().map(|epoch| (partition, epoch)));
-            }
+            join_all(self.lanes.iter().map(|lane| lane.leave_batch(gateway))).await;
+            let lanes = self.partitions.all().zip(&self.lanes);
+            let leases =
+                lanes.filter_map(|(partition, lane)| Some((partition, lane.drop_lease()?))).collect();
             self.registry.end_leases(&self.gateway, leases).await
         };
         match tokio::time::timeout(budget, leaving).await {

@@ -23,7 +23,7 @@ pub struct Metrics {
     frames_in: IntCounter,
     frames_out: IntCounter,
     refused: IntCounterVec,
-    hints: IntCounterVec,
+    hints: Hints,
     calls: IntCounterVec,
     call_time: Histogram,
     calls_in_flight: IntGauge,
@@ -32,6 +32,27 @@ pub struct Metrics {
     renewals: IntCounterVec,
     lapses: IntCounter,
     welcome_time: Histogram,
+}
+
+/// The outcomes of a hint, each looked up once: this is the hottest counter.
+#[derive(Clone, Debug)]
+struct Hints {
+    written: IntCounter,
+    merged: IntCounter,
+    held: IntCounter,
+    gone: IntCounter,
+}
+
+impl Hints {
+    fn of(family: &IntCounterVec) -> Self {
+        let outcome = |label| family.with_label_values(&[label]);
+        Self {
+            written: outcome("written"),
+            merged: outcome("merged"),
+            held: outcome("held"),
+            gone: outcome("gone"),
+        }
+    }
 }
 
 /// What became of one hint at one session.
@@ -100,11 +121,11 @@ impl Metrics {
                 "client frames answered with an error",
                 "code",
             )?,
-            hints: counters(
+            hints: Hints::of(&counters(
                 "doorbell_gateway_hints_total",
                 "hints offered to sessions, by outcome",
                 "outcome",
-            )?,
+            )?),
             calls: counters("doorbell_gateway_calls_total", "calls answered, by outcome", "outcome")?,
             call_time: seconds("doorbell_gateway_call_seconds", "from a call to its answer")?,
             calls_in_flight: gauge("doorbell_gateway_calls_in_flight", "calls that wait for their answer")?,
@@ -175,12 +196,12 @@ impl Metrics {
 
     pub(crate) fn hint_offered(&self, offered: Offered) {
         let outcome = match offered {
-            Offered::Written => "written",
-            Offered::Merged => "merged",
-            Offered::Held => "held",
-            Offered::Gone => "gone",
+            Offered::Written => &self.hints.written,
+            Offered::Merged => &self.hints.merged,
+            Offered::Held => &self.hints.held,
+            Offered::Gone => &self.hints.gone,
         };
-        self.hints.with_label_values(&[outcome]).inc();
+        outcome.inc();
     }
 
     pub(crate) fn call_started(&self) {

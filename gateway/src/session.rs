@@ -3,8 +3,10 @@
 //! Everything about a session lies behind one short lock, so that frames never interleave; a write under it never
 //! waits. Idle, a session owns its socket, its rules and nothing else (GW-3).
 
+pub(crate) mod event;
 pub(crate) mod heartbeat;
 pub(crate) mod outbox;
+mod perform;
 pub(crate) mod rate;
 pub(crate) mod state;
 pub(crate) mod task;
@@ -15,9 +17,9 @@ use std::task::Waker;
 use std::time::Duration;
 
 use doorbell_protocol::codec::decode_client;
-use doorbell_protocol::frames::{HintFrame, Limits, Token, Welcome};
+use doorbell_protocol::frames::Token;
 use doorbell_protocol::{
-    CallId, Clock, DecodeError, DeviceId, Encoding, Payload, ServerFrame, SessionId, Timestamp, UserId,
+    CallId, Clock, DecodeError, DeviceId, Encoding, Payload, SessionId, Timestamp, UserId,
 };
 use doorbell_rpc::Messages;
 use futures_util::task::AtomicWaker;
@@ -27,14 +29,14 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
 use crate::auth::{Authenticator, Verified};
-use crate::error::End;
 use crate::fanout::Notice;
 use crate::metrics::{Metrics, Offered};
+use crate::session::event::Event;
 use crate::session::outbox::{Flushed, Hints, Outbox};
-use crate::session::state::{Action, Admission, At, Event, HintGate, ReadGate, Rules, State};
+use crate::session::state::{At, HintGate, ReadGate, Rules, State};
 use crate::sweep::AHEAD_SECONDS_MAX;
 use crate::uptime::{Moment, Uptime};
-use crate::{close, ws};
+use crate::ws;
 
 /// With so many bytes owed, the task writes before it parses further.
 const UNSENT_BYTES_PAUSE: usize = 16 * 1024;
@@ -207,100 +209,6 @@ impl Session {
         At { session: self.id, rules: &setting.rules, now: setting.uptime.now() }
     }
 
-    fn perform(&self, core: &mut Core, actions: state::Actions, ping: &[u8], setting: &Setting) -> Errands {
-        let mut errands = Errands::new();
-        for action in actions {
-            match action {
-                Action::Send(frame) => self.send(core, &frame, setting),
-                Action::Refuse(id, error) => {
-                    setting.metrics.frame_refused(error.code);
-                    let frame = match id {
-                        Some(id) => ServerFrame::Reply { id, outcome: Err(error) },
-                        None => ServerFrame::Error(error),
-                    };
-                    self.send(core, &frame, setting);
-                }
-                Action::Pong => core.outbox().pong(ping),
-                Action::Ping => ws::write_ping(&[], core.outbox().raw()),
-                Action::Welcome { waited } => self.welcome(core, waited, setting),
-                Action::Resync => {
-                    let spread = setting.rules.config.resync_spread.as_millis();
-                    let after = rand::random_range(0..=u32::try_from(spread).unwrap_or(u32::MAX));
-                    let hint = HintFrame { resync: true, pull_after_ms: Some(after), ..HintFrame::default() };
-                    core.outbox().merge(&hint);
-                }
-                Action::Verify(token) => errands.push(Errand::Verify(token)),
-                Action::Admit(admission) => {
-                    self.admit(core, admission);
-                    errands.push(Errand::Admit);
-                }
-                Action::Call { id, method, params } => errands.push(Errand::Call { id, method, params }),
-                Action::Leave(end) => {
-                    self.leave(core, &end, setting);
-                    errands.push(Errand::Leave);
-                }
-                Action::Close(end) => {
-                    let code = close::code(&end).map_or(1000, |code| code.number());
-                    ws::write_close(code, &close::reason(&end), core.outbox().raw());
-                }
-                Action::EchoClose(code) => ws::write_close_echo(code, core.outbox().raw()),
-                Action::EndWrites => core.ends_writes = true,
-                Action::Cut => {
-                    core.outbox = None;
-                    core.writer = None;
-                    core.note_slow(&setting.metrics);
-                }
-            }
-        }
-        errands
-    }
-
-    fn send(&self, core: &mut Core, frame: &ServerFrame, setting: &Setting) {
-        if matches!(frame, ServerFrame::Goaway(_)) {
-            self.told_goaway.store(true, Ordering::Relaxed);
-        }
-        setting.metrics.frame_written();
-        core.outbox().send(self.encoding, frame);
-    }
-
-    fn admit(&self, core: &mut Core, admission: Admission) {
-        core.hint_window_ms = u16::try_from(admission.hint_window.as_millis()).unwrap_or(u16::MAX);
-        let identity = Identity { user: admission.user, device: admission.device };
-        self.identity.set(identity).expect("a session is admitted once: its phase moves on");
-    }
-
-    fn welcome(&self, core: &mut Core, waited: Duration, setting: &Setting) {
-        let identity = self.identity.get().expect("a session is admitted before it is welcomed");
-        let config = &setting.rules.config;
-        core.welcomed = true;
-        setting.metrics.session_welcomed(waited);
-        let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let welcome = Welcome {
-            session: self.id,
-            user: identity.user.clone(),
-            device: identity.device.clone(),
-            server_time_ms: (setting.clock)(),
-            heartbeat_ms: u32::try_from(config.heartbeat.as_millis()).unwrap_or(u32::MAX),
-            limits: Limits {
-                frame_bytes: small(config.message_bytes_max.get()),
-                subscriptions: 0,
-                calls_per_second: config.frames_per_second.get(),
-            },
-        };
-        self.send(core, &ServerFrame::Welcome(welcome), setting);
-    }
-
-    fn leave(&self, core: &mut Core, end: &End, setting: &Setting) {
-        if std::mem::take(&mut core.welcomed) {
-            setting.metrics.session_left();
-        }
-        setting.metrics.session_ended(end);
-        if let Some(outbox) = &mut core.outbox {
-            outbox.forget_hints();
-        }
-        tracing::debug!(session = %self.id, code = close::label(end), reason = %end, "session ends");
-    }
-
     /// Offers a hint: written at once if the socket takes it and nothing waits, else merged into what waits (GW-2).
     pub(crate) fn offer(&self, notice: &mut Notice, setting: &Setting) -> Offered {
         let mut guard = self.core.lock();
@@ -340,8 +248,11 @@ impl Session {
     /// What becomes of the client's bytes at this moment of a turn.
     pub(crate) fn gate(&self, setting: &Setting) -> ReadGate {
         let core = self.core.lock();
+        let held = core.outbox.as_ref().is_some_and(|outbox| {
+            outbox.holds_reading() || !outbox.is_blocked() && outbox.unsent_bytes() >= UNSENT_BYTES_PAUSE
+        });
         match core.state.reads(&setting.rules) {
-            ReadGate::Open if core.unsent_bytes() >= UNSENT_BYTES_PAUSE => ReadGate::Held,
+            ReadGate::Open if held => ReadGate::Held,
             gate => gate,
         }
     }

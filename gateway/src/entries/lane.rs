@@ -16,7 +16,7 @@ use crate::gateway::Gateway;
 use crate::local::{SHARDS_PER_PARTITION, SessionsOfUser};
 use crate::metrics::Answer;
 use crate::session::Session;
-use crate::session::state::Event;
+use crate::session::event::Event;
 
 /// Leaves that wait at most; beyond it they are dropped, counted, and the entries go when a hint finds nobody here.
 const LEAVES_MAX: usize = 65_536;

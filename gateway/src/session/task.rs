@@ -18,7 +18,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::state::{Event, ReadGate};
+use super::event::Event;
+use super::state::ReadGate;
 use super::{Errand, Errands, Session, Setting, event_of};
 use crate::gateway::Gateway;
 use crate::pull::Calls;

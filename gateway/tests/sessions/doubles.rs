@@ -130,7 +130,7 @@ impl Registry for Gated {
     }
 }
 
-/// A message service: `echo` answers its parameters, `big` a page beyond a frame, `page` one of 64 KiB, `wait` answers
+/// A message service: `echo` answers its parameters, `big` a page beyond a frame, `page` one of 64 KiB, `page-later` the same when told, `wait` answers
 /// when told, `never` does not.
 #[derive(Default)]
 pub struct Service {
@@ -151,6 +151,10 @@ impl Messages for Service {
                 Ok(request.params)
             }
             "never" => std::future::pending().await,
+            "page-later" => {
+                self.go.notified().await;
+                Ok(Payload::encode(encoding, &serde_json::json!({"text": "x".repeat(64 * 1024)})))
+            }
             "page" => Ok(Payload::encode(encoding, &serde_json::json!({"text": "x".repeat(64 * 1024)}))),
             "big" => Ok(Payload::encode(encoding, &serde_json::json!({"text": "x".repeat(300 * 1024)}))),
             "panic" => panic!("as the test asked"),

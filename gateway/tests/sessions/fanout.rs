@@ -1,8 +1,10 @@
 //! A slow session never delays the others, and costs a constant.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use doorbell_protocol::ServerFrame;
+use doorbell_gateway::Config;
+use doorbell_protocol::{ErrorCode, ServerFrame};
 use doorbell_rpc::Delivered;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -58,18 +60,49 @@ async fn a_client_that_never_reads_costs_a_constant_and_delays_nobody() {
 }
 
 #[tokio::test]
-async fn a_client_that_reads_no_replies_is_not_read_and_its_pings_keep_it_alive() {
+async fn a_client_that_reads_no_replies_is_not_read_and_loses_none() {
     let rig = Rig::new();
     let mut slow = rig.session("ada").await;
     for id in 0..100 {
         slow.call(id, "page").await;
     }
     rig.until("its socket is full", || rig.metric("doorbell_gateway_slow_sockets") == 1.0).await;
+    let mut other = rig.session("bob").await;
+    other.settle().await;
     assert!(rig.service.started.lock().len() < 40, "{}", rig.service.started.lock().len());
 
     for id in 0..100 {
-        assert_eq!(slow.reply().await.0, id);
+        let (replied, outcome) = slow.reply().await;
+        assert_eq!(replied, id);
+        assert!(outcome.is_ok_and(|page| page["text"].as_str().unwrap().len() == 64 * 1024));
     }
+    slow.settle().await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn answers_beyond_what_may_wait_unread_become_errors_that_can_be_retried() {
+    let unsent_bytes_max = NonZeroUsize::new(200 * 1024).unwrap();
+    let rig = Rig::with(Config { unsent_bytes_max, ..Config::default() });
+    let mut slow = rig.session("ada").await;
+    for id in 0..16 {
+        slow.call(id, "page-later").await;
+    }
+    rig.until("all are started", || rig.service.started.lock().len() == 16).await;
+    rig.service.go.notify_waiters();
+    rig.until("all are answered", || rig.metric("doorbell_gateway_calls_in_flight") == 0.0).await;
+
+    let (mut pages, mut refused) = (0, 0);
+    for _ in 0..16 {
+        match slow.reply().await.1 {
+            Ok(_) => pages += 1,
+            Err(error) => {
+                assert!(error.code == ErrorCode::Unavailable && error.retry_after_ms.is_some());
+                refused += 1;
+            }
+        }
+    }
+    assert!(pages >= 3 && refused >= 3, "{pages} pages, {refused} refused");
     slow.settle().await;
     rig.stop().await;
 }
