@@ -1,1 +1,93 @@
-fn main() {}
+//! The binary `doorbell`: reads the command line, the configuration and the environment, and wires the services.
+//!
+//! It owns everything that belongs to the process: files, signals, the listener, logs, the end. It decides nothing
+//! about users, hints or messages.
+//!
+//! Map: [`cli`] what was asked; [`config`] four layers become one configuration; [`serve`] from start to end;
+//! [`wiring`] builds the services; [`supervisor`] runs them; [`shutdown`] the phases of the end; [`signals`];
+//! [`site`] which path is whose, with [`admin`], [`page`] and [`demo`]; [`readiness`] and [`heartbeat`];
+//! [`keyfile`], [`datadir`], [`descriptors`]; [`clock`], [`telemetry`], [`metrics`].
+
+mod admin;
+mod cli;
+mod clock;
+mod config;
+mod datadir;
+mod demo;
+mod descriptors;
+mod heartbeat;
+mod keyfile;
+mod metrics;
+mod page;
+mod readiness;
+mod serve;
+mod shutdown;
+mod signals;
+mod site;
+mod supervisor;
+mod telemetry;
+mod wiring;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use cli::{CheckArgs, Cli, Command, Flags, TokenArgs};
+use config::{Config, ConfigError, Layers};
+
+/// The exit code of a configuration that is wrong; clap uses the same for a wrong command line.
+const WRONG: u8 = 2;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().asked()) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "doorbell: {error:#}");
+            if error.is::<ConfigError>() { ExitCode::from(WRONG) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Serve(settings) => serve::run(&load(settings)?),
+        Command::Token(args) => token(args),
+        Command::Check(args) => Ok(check(args)),
+    }
+}
+
+fn load(flags: impl Into<Flags>) -> Result<Config, ConfigError> {
+    let Flags { file, settings } = flags.into();
+    Layers::new(file, settings, std::env::vars_os().filter_map(as_text)).load()
+}
+
+/// A variable that is no text is none of ours: our names are ASCII, and a value that is not is no value of a key.
+fn as_text((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<(String, String)> {
+    Some((name.into_string().ok()?, value.into_string().ok()?))
+}
+
+fn token(args: TokenArgs) -> Result<ExitCode> {
+    let (user, ttl) = (args.user.clone(), args.ttl);
+    let config = load(args.flags())?;
+    let keys = keyfile::read(&config.key_path())?;
+    let token = keys.issue(&user, ttl, (clock::wall())());
+    writeln!(std::io::stdout(), "{}", token.0)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(args: CheckArgs) -> ExitCode {
+    let print = args.print;
+    match load(args.flags()) {
+        Ok(config) => {
+            let said = if print { config.redacted() } else { "the configuration is sound\n".to_owned() };
+            let _ = std::io::stdout().write_all(said.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "doorbell: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Everything an operator can set: one section a service, from four layers.
+//!
+//! Flags stand over environment variables, over the file, over the defaults. Only this module reads the file and the
+//! environment; each service receives its section.
+
+mod blame;
+mod layers;
+mod listen;
+mod roles;
+mod shutdown;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+pub use blame::ConfigError;
+pub use layers::{Layers, Setting};
+pub use listen::Listen;
+pub use roles::Roles;
+pub use shutdown::Shutdown;
+
+/// The configuration of a `doorbell` process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What this process does: `gateway`, `notifier`, `message`, or `all`.
+    pub roles: Roles,
+    /// Where it listens, as HOST:PORT; port 0 asks for a free one.
+    pub listen: Listen,
+    /// Where messages are kept. One process at a time.
+    pub data_dir: PathBuf,
+    /// The keys that sign and check tokens, made at the first start; empty means `key` in the data directory. All
+    /// gateways of an installation share it.
+    pub key_file: PathBuf,
+    /// The Redis that processes share; empty means memory, in one process. Not part of this release.
+    pub redis: String,
+    /// Whether a name is enough for a token at `POST /v1/demo/token`: `on`, `off`, or `auto`, which means on where
+    /// one process does everything and listens on loopback, and then only for this machine.
+    pub demo: Demo,
+    /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`), or levels by module, comma-separated.
+    pub log: String,
+    /// How it is logged: `human`, `json`, or `auto`, which means human on a terminal and JSON elsewhere.
+    pub log_format: LogFormat,
+    /// How the process ends.
+    pub shutdown: Shutdown,
+    /// The door: connections before they are sessions, and HTTP requests.
+    pub listener: doorbell_gateway::listener::Config,
+    /// Tokens: what is demanded of them beside a good signature.
+    pub auth: doorbell_gateway::auth::Config,
+    /// Sessions: their limits and times.
+    pub gateway: doorbell_gateway::Config,
+    /// Conversations and messages.
+    pub message: doorbell_message_svc::Config,
+    /// From the queue to the gateways.
+    pub notifier: doorbell_notifier::Config,
+    /// The hint queue and the session registry.
+    pub backplane: doorbell_backplane::Config,
+}
+
+/// Whether a name alone gives a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Demo {
+    /// Where only this machine can ask.
+    #[default]
+    Auto,
+    /// For everybody who reaches the listener.
+    On,
+    /// For nobody.
+    Off,
+}
+
+/// How lines of the log look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Human on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For people.
+    Human,
+    /// One object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            roles: Roles::default(),
+            listen: Listen::default(),
+            data_dir: PathBuf::from("./doorbell-data"),
+            key_file: PathBuf::new(),
+            redis: String::new(),
+            demo: Demo::default(),
+            log: "info".to_owned(),
+            log_format: LogFormat::default(),
+            shutdown: Shutdown::default(),
+            listener: doorbell_gateway::listener::Config::default(),
+            auth: doorbell_gateway::auth::Config::default(),
+            gateway: doorbell_gateway::Config::default(),
+            message: doorbell_message_svc::Config::default(),
+            notifier: doorbell_notifier::Config::default(),
+            backplane: doorbell_backplane::Config::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Where the keys are.
+    pub fn key_path(&self) -> PathBuf {
+        if self.key_file.as_os_str().is_empty() { self.data_dir.join("key") } else { self.key_file.clone() }
+    }
+
+    /// Checks what must hold between keys.
+    ///
+    /// # Errors
+    /// One line for each rule that is broken; each names its keys in full.
+    pub fn validate(&self) -> Result<(), Vec<String>> {
+        let mut broken = Vec::new();
+        let mut check = |section: &str, result: Result<(), String>| {
+            if let Err(rule) = result {
+                broken.push(blame::in_section(section, &rule));
+            }
+        };
+        check("", self.one_process());
+        check("", self.log_filter());
+        check("", self.shared_times());
+        check("shutdown", self.shutdown.validate());
+        check("listener", self.listener.validate().map_err(|error| error.to_string()));
+        check("auth", self.auth.validate().map_err(|error| error.to_string()));
+        check("gateway", self.gateway.validate().map_err(|error| error.to_string()));
+        check("message", self.message.validate().map_err(|error| error.to_string()));
+        check("notifier", self.notifier.validate().map_err(|error| error.to_string()));
+        check("backplane", self.backplane.validate().map_err(|error| error.to_string()));
+        if broken.is_empty() { Ok(()) } else { Err(broken) }
+    }
+
+    /// The memory backplane lives in one process: its roles cannot be apart.
+    fn one_process(&self) -> Result<(), String> {
+        if !self.redis.is_empty() {
+            return Err("`redis`: the Redis back-end is not part of this release; leave it out".to_owned());
+        }
+        if self.roles.is_all() {
+            return Ok(());
+        }
+        Err(format!(
+            "`roles` is {}: without Redis, hints live in the memory of one process, so one process needs all of {}",
+            self.roles,
+            Roles::default()
+        ))
+    }
+
+    fn log_filter(&self) -> Result<(), String> {
+        match self.log.parse::<tracing_subscriber::filter::Targets>() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("`log` is no level and no list of module=level: {error}")),
+        }
+    }
+
+    /// What one service's time demands of another's.
+    fn shared_times(&self) -> Result<(), String> {
+        if self.notifier.delay_max > self.gateway.lease_ttl {
+            return Err(
+                "`notifier.delay_max` must not be longer than `gateway.lease_ttl`, or users of a gateway \
+                        that died wait for longer than it takes to notice"
+                    .to_owned(),
+            );
+        }
+        if self.message.drain_timeout > self.shutdown.finish_budget {
+            return Err(
+                "`message.drain_timeout` must not be longer than `shutdown.finish_budget`, which it is a \
+                        part of"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    /// As TOML, secrets left out.
+    pub fn redacted(&self) -> String {
+        toml::to_string(&self.shown()).expect("the configuration's types are all TOML")
+    }
+
+    /// The keys that differ from their defaults, on one line, secrets left out.
+    pub fn changes(&self) -> String {
+        let mut changes = Vec::new();
+        differ("", &table(&self.shown()), &table(&Self::default()), &mut changes);
+        changes.join(", ")
+    }
+
+    fn shown(&self) -> Self {
+        let mut shown = self.clone();
+        if !shown.redis.is_empty() {
+            shown.redis = "<redacted>".to_owned();
+        }
+        shown
+    }
+}
+
+fn table(config: &Config) -> Table {
+    Table::try_from(config).expect("the configuration's types are all TOML")
+}
+
+fn differ(section: &str, table: &Table, defaults: &Table, changes: &mut Vec<String>) {
+    for (key, value) in table {
+        match (value, defaults.get(key)) {
+            (Value::Table(inner), Some(Value::Table(other))) => {
+                differ(&format!("{section}{key}."), inner, other, changes);
+            }
+            (value, other) if other != Some(value) => changes.push(format!("{section}{key} = {value}")),
+            _ => {}
+        }
+    }
+}
+
+/// Reads a file's text, saying which.
+fn read_file(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })
+}
+
+#[cfg(test)]
+mod tests;

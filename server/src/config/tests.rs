@@ -1,0 +1,148 @@
+use super::*;
+
+fn load(file: Option<&str>, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, String> {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = file.map(|text| {
+        let path = scratch.path().join("doorbell.toml");
+        std::fs::write(&path, text).unwrap();
+        path
+    });
+    let flags = flags.iter().map(|(flag, value)| Setting {
+        origin: format!("--{flag}"),
+        path: vec![flag.replace('-', "_")],
+        value: (*value).to_owned(),
+    });
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Layers::new(path, flags.collect(), environment).load().map_err(|error| error.to_string())
+}
+
+fn refusal(file: Option<&str>, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> String {
+    load(file, environment, flags).expect_err("it should have been refused")
+}
+
+#[test]
+fn the_defaults_hold_together() {
+    assert_eq!(load(None, &[], &[]), Ok(Config::default()));
+}
+
+#[test]
+fn flags_stand_over_the_environment_over_the_file_over_the_defaults() {
+    let file = "listen = '127.0.0.1:1'\ndata_dir = 'file'\nlog = 'warn'";
+    let environment = [("DOORBELL_LISTEN", "127.0.0.1:2"), ("DOORBELL_DATA_DIR", "environment")];
+
+    let config = load(Some(file), &environment, &[("listen", "127.0.0.1:3")]).unwrap();
+
+    assert_eq!(config.listen.to_string(), "127.0.0.1:3");
+    assert_eq!(config.data_dir, Path::new("environment"));
+    assert_eq!(config.log, "warn");
+    assert_eq!(config.demo, Demo::Auto);
+}
+
+#[test]
+fn environment_variables_reach_into_sections_with_the_type_of_the_key() {
+    let config = load(
+        None,
+        &[
+            ("DOORBELL_GATEWAY__HEARTBEAT", "12s"),
+            ("DOORBELL_NOTIFIER__WORKERS", "3"),
+            ("DOORBELL_ROLES", "message, gateway,notifier"),
+            ("DOORBELL_LOG", "debug"),
+        ],
+        &[],
+    )
+    .unwrap();
+
+    assert_eq!(config.gateway.heartbeat, std::time::Duration::from_secs(12));
+    assert_eq!(config.notifier.workers.get(), 3);
+    assert!(config.roles.is_all());
+    assert_eq!(config.log, "debug");
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_file_its_line_and_the_nearest_key() {
+    let said = refusal(Some("log = 'info'\n\n[gateway]\nhello_timout = '5s'\n"), &[], &[]);
+
+    assert!(
+        said.ends_with("doorbell.toml:4: unknown key `hello_timout`; did you mean `hello_timeout`?"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_key_of_another_section_is_named_with_it() {
+    let said = refusal(Some("hello_timeout = '5s'"), &[], &[]);
+
+    assert!(said.contains("`hello_timeout` in the section [gateway]"), "{said}");
+}
+
+#[test]
+fn a_bad_value_is_refused_where_it_was_set() {
+    let cases = [
+        (refusal(Some("[gateway]\nheartbeat = 5"), &[], &[]), "doorbell.toml:2: "),
+        (refusal(Some("listen = 'nowhere'"), &[], &[]), "doorbell.toml:1: \"nowhere\" is not HOST:PORT"),
+        (refusal(Some("listen = \n"), &[], &[]), "doorbell.toml:1: "),
+        (refusal(None, &[("DOORBELL_GATEWAY__HEARTBEAT", "soon")], &[]), "DOORBELL_GATEWAY__HEARTBEAT: "),
+        (refusal(None, &[("DOORBELL_NOTIFIER__WORKERS", "0")], &[]), "DOORBELL_NOTIFIER__WORKERS: "),
+        (refusal(None, &[("DOORBELL_LISTEN__PORT", "80")], &[]), "DOORBELL_LISTEN__PORT: "),
+        (
+            refusal(None, &[("DOORBELL_LISTN", "h:1")], &[]),
+            "DOORBELL_LISTN: unknown key `listn`; did you mean `listen`?",
+        ),
+        (refusal(None, &[], &[("roles", "gateway,notifer")]), "--roles: unknown role \"notifer\""),
+        (refusal(None, &[], &[("log", "loud=very")]), "--log"),
+    ];
+    for (said, expected) in cases {
+        assert!(said.contains(expected), "{said:?} should contain {expected:?}");
+    }
+}
+
+#[test]
+fn variables_of_others_under_our_prefix_are_left_alone() {
+    for foreign in ["DOORBELL_PORT", "DOORBELL_SERVICE_HOST", "DOORBELL_PORT_8080_TCP_ADDR", "DOORBELL_BIN"] {
+        assert_eq!(load(None, &[(foreign, "x")], &[]), Ok(Config::default()), "{foreign}");
+    }
+}
+
+#[test]
+fn a_broken_relation_names_both_keys_and_where_they_were_set() {
+    let said = refusal(
+        Some("[notifier]\nclaim_lease = '2s'"),
+        &[("DOORBELL_NOTIFIER__DELIVER_DEADLINE", "3s")],
+        &[],
+    );
+
+    for expected in [
+        "`notifier.claim_lease` and `notifier.deliver_deadline`",
+        "doorbell.toml:2",
+        "DOORBELL_NOTIFIER__DELIVER_DEADLINE",
+    ] {
+        assert!(said.contains(expected), "{said:?} should contain {expected:?}");
+    }
+}
+
+#[test]
+fn roles_apart_and_redis_are_refused_in_this_release() {
+    let apart = refusal(None, &[], &[("roles", "gateway")]);
+    assert!(apart.contains("without Redis") && apart.contains("--roles"), "{apart}");
+
+    let redis = refusal(None, &[("DOORBELL_REDIS", "redis://:secret@h")], &[]);
+    assert!(redis.contains("the Redis back-end is not part of this release"), "{redis}");
+    assert!(!redis.contains("secret"), "{redis}");
+}
+
+#[test]
+fn what_is_printed_holds_no_secret_and_reads_back() {
+    let config = Config { redis: "redis://:secret@h".to_owned(), ..Config::default() };
+    assert!(!config.redacted().contains("secret"));
+
+    assert_eq!(toml::from_str::<Config>(&Config::default().redacted()).unwrap(), Config::default());
+}
+
+#[test]
+fn what_differs_from_the_defaults_is_said_on_one_line() {
+    assert_eq!(Config::default().changes(), "");
+
+    let mut config = Config { redis: "redis://:secret@h".to_owned(), ..Config::default() };
+    config.gateway.heartbeat = std::time::Duration::from_secs(12);
+    assert_eq!(config.changes(), "gateway.heartbeat = \"12s\", redis = \"<redacted>\"");
+}

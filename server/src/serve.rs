@@ -1,0 +1,160 @@
+//! `doorbell serve`: from a checked configuration to the end of the process.
+
+use std::future::Future;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::datadir::DataDir;
+use crate::demo::Admission;
+use crate::heartbeat::{Heartbeat, Lag};
+use crate::metrics::Metrics;
+use crate::readiness::Stage;
+use crate::shutdown::{Ended, Ending};
+use crate::signals::Signals;
+use crate::supervisor::Supervisor;
+use crate::telemetry::Logs;
+use crate::wiring::{Door, Parts};
+use crate::{descriptors, keyfile};
+
+/// How long blocking threads may take after the last phase: a store that writes out.
+const THREADS_BUDGET: Duration = Duration::from_secs(1);
+
+/// Runs the process to its end.
+///
+/// # Errors
+/// It could not start.
+pub fn run(config: &Config) -> Result<ExitCode> {
+    let logs = Logs::start(config)?;
+    let descriptors_max = descriptors::raise();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), descriptors_max, roles = %config.roles, "doorbell starts");
+    tracing::info!(changed = config.changes(), "the configuration in force; all else is as by default");
+    tracing::debug!(config = config.redacted(), "the whole configuration");
+    let _data_dir = DataDir::take(&config.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let end = runtime.block_on(live(config, &logs, descriptors_max));
+    match end {
+        Ok(End::AtOnce(code)) => {
+            runtime.shutdown_background();
+            Ok(ExitCode::from(code))
+        }
+        Ok(End::InOrder) => {
+            runtime.shutdown_timeout(THREADS_BUDGET);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            runtime.shutdown_timeout(THREADS_BUDGET);
+            Err(error)
+        }
+    }
+}
+
+/// How a process that started has ended.
+enum End {
+    InOrder,
+    /// By a second signal.
+    AtOnce(u8),
+}
+
+async fn live(config: &Config, logs: &Logs, descriptors_max: u64) -> Result<End> {
+    let mut signals = Signals::listen()?;
+    let (stop, mut supervisor) = (CancellationToken::new(), Supervisor::default());
+    let keys = Arc::new(keyfile::read_or_make(&config.key_path())?);
+    let registry = prometheus::Registry::new();
+    let metrics = Metrics::register(&registry)?;
+    metrics.descriptors_max(descriptors_max);
+    let lag = Lag::default();
+    let heartbeat = Heartbeat::new(lag.clone(), logs.dropped().clone(), metrics);
+    let (door, listener) = Door::new(config, registry, lag).await?;
+    supervisor.spawn("the heartbeat", finishing(heartbeat.run(stop.clone())));
+    let site = Arc::clone(&door.site);
+    supervisor.spawn("the listener", finishing(listener.run(stop.clone(), site)));
+    let parts = tokio::select! {
+        parts = door.furnish(config, keys) => parts?,
+        asked = signals.next() => {
+            tracing::info!(%asked, "asked to end before everything was started");
+            return Ok(End::InOrder);
+        }
+    };
+    let ending = start(parts, config, &door, &stop, &mut supervisor);
+    announce(config, door.address);
+    let failure = tokio::select! {
+        asked = signals.next() => {
+            tracing::info!(%asked, "asked to end; a second signal ends at once");
+            None
+        }
+        failure = supervisor.first_end() => {
+            tracing::error!(error = format!("{failure:#}"), "a part of the process failed; it ends");
+            Some(failure)
+        }
+    };
+    let ended = tokio::select! {
+        ended = ending.run(&mut supervisor) => ended,
+        asked = signals.next() => {
+            tracing::warn!(%asked, "asked again: ended at once");
+            return Ok(End::AtOnce(asked.exit_code()));
+        }
+    };
+    match (failure, ended) {
+        (Some(failure), _) => Err(failure),
+        (None, Ended::InOrder) => Ok(End::InOrder),
+        (None, Ended::Aborted) => Err(anyhow::anyhow!("not everything ended in order; the log says what")),
+    }
+}
+
+/// Starts what was built; says how to end it.
+fn start(
+    parts: Parts,
+    config: &Config,
+    door: &Door,
+    stop: &CancellationToken,
+    supervisor: &mut Supervisor,
+) -> Ending {
+    let Parts { gateway, messages, notifier, upgrades } = parts;
+    supervisor.spawn("the message service", failing(messages.run(stop.clone())));
+    supervisor.spawn("the notifier", failing(notifier.run(stop.clone())));
+    supervisor.spawn("the gateway", failing(Arc::clone(&gateway).run(stop.clone())));
+    door.readiness.enter(Stage::Serving);
+    Ending {
+        budgets: config.shutdown.clone(),
+        readiness: door.readiness.clone(),
+        gateway,
+        upgrades,
+        stop: stop.clone(),
+    }
+}
+
+/// Says where it is: one line for programs on standard output, and where a person goes in the log.
+fn announce(config: &Config, address: SocketAddr) {
+    let mut stdout = std::io::stdout().lock();
+    // Nobody may be reading it; the process serves all the same.
+    let _ = writeln!(stdout, "doorbell ready on http://{address}").and_then(|()| stdout.flush());
+    let port = address.port();
+    let page = if address.ip().is_unspecified() { format!("localhost:{port}") } else { address.to_string() };
+    match Admission::new(config, address) {
+        Admission::ThisMachine { .. } => tracing::info!("open http://{page} in a browser"),
+        Admission::Nobody => {
+            tracing::info!("serving on http://{address}; `doorbell token USER` makes a token");
+        }
+        Admission::Anybody if address.ip().is_loopback() => tracing::info!("open http://{page} in a browser"),
+        Admission::Anybody => tracing::warn!(
+            "`demo` is on and http://{address} is not loopback: EVERYBODY who reaches it can be any user, without a \
+             password; open http://{page} in a browser"
+        ),
+    }
+}
+
+async fn finishing(task: impl Future<Output = ()>) -> Result<()> {
+    task.await;
+    Ok(())
+}
+
+async fn failing<E: Into<anyhow::Error>>(task: impl Future<Output = Result<(), E>>) -> Result<()> {
+    task.await.map_err(Into::into)
+}

@@ -1,0 +1,181 @@
+//! Builds everything for the roles of this process. The only place that knows all services.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, Result, bail};
+use doorbell_backplane::{HintQueue, Memory, Metered, Registry};
+use doorbell_gateway::auth::{Authenticator, KeySet, SignedTokens};
+use doorbell_gateway::handshake::Handshake;
+use doorbell_gateway::handshake::origin::Origins;
+use doorbell_gateway::http::{BodyLimits, CallDoor};
+use doorbell_gateway::listener::Listener;
+use doorbell_gateway::{Gateway, GatewayParts};
+use doorbell_message_svc::MessageService;
+use doorbell_notifier::{Neighbours, Notifier};
+use doorbell_protocol::{Clock, GatewayId};
+use doorbell_rpc::{Gateways, LocalGateways, Messages};
+use tokio_util::task::TaskTracker;
+
+use crate::admin::Admin;
+use crate::clock;
+use crate::config::{Config, Listen};
+use crate::demo::{Admission, DemoDoor};
+use crate::heartbeat::Lag;
+use crate::readiness::Readiness;
+use crate::site::{Services, Site};
+
+/// The door, open to operators; the services follow.
+pub struct Door {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// What connections reach.
+    pub site: Arc<Site>,
+    /// Whether new clients should come.
+    pub readiness: Readiness,
+    handshakes: doorbell_gateway::listener::Metrics,
+    metrics: prometheus::Registry,
+    store: Arc<OnceLock<Arc<MessageService>>>,
+}
+
+/// The services, built and not yet running.
+pub struct Parts {
+    /// Holds sockets.
+    pub gateway: Arc<Gateway>,
+    /// Keeps messages.
+    pub messages: Arc<MessageService>,
+    /// Rings.
+    pub notifier: Notifier,
+    /// Sockets on their way from a request to a session.
+    pub upgrades: TaskTracker,
+}
+
+/// What says who somebody is.
+struct Trust {
+    authenticator: Arc<dyn Authenticator>,
+    keys: Arc<KeySet>,
+    wall: Clock,
+}
+
+impl Door {
+    /// Takes the address. The listener is to be run at once, so that operators have answers while the store opens.
+    ///
+    /// # Errors
+    /// The name is unknown, or the address cannot be had.
+    pub async fn new(config: &Config, metrics: prometheus::Registry, lag: Lag) -> Result<(Self, Listener)> {
+        let handshakes = doorbell_gateway::listener::Metrics::register(&metrics)?;
+        let listener = bind(config, &handshakes).await?;
+        let store: Arc<OnceLock<Arc<MessageService>>> = Arc::default();
+        let asked = Arc::clone(&store);
+        // A store that is not open yet is no reason of its own: the process is starting.
+        let readiness = Readiness::new(lag, move || asked.get().is_none_or(|messages| messages.is_sound()));
+        let admin = Admin { readiness: readiness.clone(), registry: metrics.clone() };
+        let address = listener.local_addr();
+        let site = Arc::new(Site::new(admin));
+        Ok((Self { address, site, readiness, handshakes, metrics, store }, listener))
+    }
+
+    /// Builds the services and opens the site to clients.
+    ///
+    /// # Errors
+    /// The message store cannot be opened.
+    pub async fn furnish(&self, config: &Config, keys: Arc<KeySet>) -> Result<Parts> {
+        let (wall, steady) = (clock::wall(), clock::steady());
+        let backplane = Arc::new(Metered::new(
+            Memory::new(&config.backplane, Arc::clone(&steady)),
+            Arc::new(doorbell_backplane::Metrics::register(&self.metrics)?),
+        ));
+        let queue: Arc<dyn HintQueue> = Arc::clone(&backplane) as _;
+        let registry: Arc<dyn Registry> = backplane;
+        let messages = self.open_store(config, &wall, &queue).await?;
+        let authenticator: Arc<dyn Authenticator> =
+            Arc::new(SignedTokens::new(Arc::clone(&keys), &config.auth));
+        let gateway = Gateway::new(GatewayParts {
+            id: GatewayId::new(format!("gw-{:016x}", rand::random::<u64>())).expect("letters and digits"),
+            config: config.gateway.clone(),
+            registry: Arc::clone(&registry),
+            partitions: queue.partitions(),
+            messages: Arc::clone(&messages) as Arc<dyn Messages>,
+            authenticator: Arc::clone(&authenticator),
+            clock: Arc::clone(&wall),
+            metrics: doorbell_gateway::Metrics::register(&self.metrics)?,
+        });
+        let gateways = Arc::new(LocalGateways::default());
+        gateways.add(gateway.id().clone(), Arc::clone(&gateway) as _);
+        let notifier = Notifier::new(
+            config.notifier.clone(),
+            Neighbours { queue, registry, gateways: gateways as Arc<dyn Gateways>, clock: steady },
+            doorbell_notifier::Metrics::register(&self.metrics)?,
+        );
+        let upgrades = TaskTracker::new();
+        let parts = Parts { gateway, messages, notifier, upgrades };
+        self.open(config, &parts, Trust { authenticator, keys, wall });
+        Ok(parts)
+    }
+
+    /// Opening reads the disk, for long after a crash under load: not on a thread that serves.
+    async fn open_store(
+        &self,
+        config: &Config,
+        wall: &Clock,
+        queue: &Arc<dyn HintQueue>,
+    ) -> Result<Arc<MessageService>> {
+        let metrics = Arc::new(doorbell_message_svc::Metrics::register(&self.metrics)?);
+        let (section, data_dir): (_, PathBuf) = (config.message.clone(), config.data_dir.clone());
+        let (wall, queue) = (Arc::clone(wall), Arc::clone(queue));
+        let opening = move || MessageService::open(section, &data_dir, wall, queue, metrics);
+        let messages = tokio::task::spawn_blocking(opening).await.context("opening the message store")??;
+        self.store.get_or_init(|| Arc::clone(&messages));
+        Ok(messages)
+    }
+
+    fn open(&self, config: &Config, parts: &Parts, trust: Trust) {
+        let Trust { authenticator, keys, wall } = trust;
+        let handshake = Handshake {
+            origins: Origins::new(config.listener.origins.clone()),
+            authenticator: Arc::clone(&authenticator),
+            clock: Arc::clone(&wall),
+            upgrades: parts.upgrades.clone(),
+            metrics: self.handshakes.clone(),
+        };
+        let calls = CallDoor {
+            messages: Arc::clone(&parts.messages) as Arc<dyn Messages>,
+            authenticator,
+            clock: Arc::clone(&wall),
+            body: BodyLimits {
+                bytes_max: config.gateway.message_bytes_max.get(),
+                timeout: config.listener.body_timeout,
+            },
+            call_timeout: config.gateway.call_timeout,
+        };
+        let demo = DemoDoor {
+            admission: Admission::new(config, self.address),
+            keys,
+            clock: wall,
+            body_timeout: config.listener.body_timeout,
+        };
+        self.site.open(Services { gateway: Arc::clone(&parts.gateway), handshake, calls, demo });
+    }
+}
+
+/// The first of the name's addresses that can be had.
+async fn bind(config: &Config, metrics: &doorbell_gateway::listener::Metrics) -> Result<Listener> {
+    let mut refused = None;
+    for address in resolve(&config.listen).await? {
+        match Listener::bind(address, config.listener.clone(), metrics.clone()) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    match refused {
+        Some(error) => Err(error.into()),
+        None => bail!("`listen` is {}: the name has no address", config.listen),
+    }
+}
+
+async fn resolve(listen: &Listen) -> Result<Vec<SocketAddr>> {
+    let asked = listen.clone();
+    let resolved = tokio::task::spawn_blocking(move || asked.resolve()).await?;
+    resolved.with_context(|| format!("`listen` is {listen}: cannot find the address of the name"))
+}

@@ -1,0 +1,9 @@
+//! The binary from outside: its command line, its files, its HTTP, its end.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod command_line;
+mod drain;
+mod http;
+mod rig;
+mod starts;
