@@ -1,0 +1,166 @@
+"""Send, hint, pull; what was missed; what is repeated; what is not one's own."""
+import asyncio
+import unittest
+
+from client import Client, key, people
+from server import Server
+
+
+def setUpModule():
+    global server
+    server = Server()
+
+
+def tearDownModule():
+    server.dispose()
+
+
+class Messages:
+    """The same for each encoding."""
+
+    encoding: str
+
+    def connect(self):
+        return Client(server.ws_url, self.encoding)
+
+    async def test_a_message_is_sent_hinted_and_pulled(self):
+        alice, bob = people("alice", "bob")
+        async with self.connect() as a, self.connect() as b:
+            await a.hello(server.token(alice))
+            await b.hello(server.token(bob))
+            made = await a.call("conversations.create", members=[bob], key=key())
+            conversation, topic = made["conversation"], made["topic"]
+            self.assertEqual(topic, f"conversation:{conversation}")
+            await b.hinted(f"inbox:{bob}", 1)
+
+            text = 'Grüße, "Bob"\n🔔'
+            sent = await a.call("messages.send", conversation=conversation, key=key(), text=text)
+            self.assertEqual(sent["version"], 1)
+            self.assertEqual(await b.hinted(topic, 1), 1)
+            page = await b.call("messages.list", conversation=conversation, after=0)
+            self.assertFalse(page["more"])
+            (message,) = page["messages"]
+            self.assertEqual((message["from"], message["kind"], message["text"]), (alice, "message", text))
+            self.assertEqual(message["id"], sent["id"])
+
+            marked = await b.call("conversations.mark_read", conversation=conversation, version=1)
+            self.assertEqual(marked, {"read": 1})
+            about = await b.call("conversations.get", conversation=conversation)
+            self.assertEqual((about["version"], about["read"], about["unread"]), (1, 1, 0))
+            self.assertEqual(sorted(about["members"]), sorted([alice, bob]))
+
+    async def test_a_hint_carries_no_content(self):
+        alice, bob = people("alice", "bob")
+        made = server.call(alice, "conversations.create", members=[bob], title="A title", key=key())
+        async with self.connect() as b:
+            await b.hello(server.token(bob))
+            server.call(alice, "messages.send", conversation=made["conversation"], key=key(), text="secret")
+            hint = await b.next("hint", lambda frame: made["topic"] in frame["topics"])
+            self.assertLessEqual(set(hint), {"type", "topics", "pull_after_ms", "more", "resync"})
+            self.assertTrue(all(isinstance(version, int) for version in hint["topics"].values()))
+
+    async def test_after_a_disconnect_the_cursor_shows_what_was_missed(self):
+        alice, bob = people("alice", "bob")
+        made = server.call(alice, "conversations.create", members=[bob], key=key())
+        conversation, topic = made["conversation"], made["topic"]
+        server.call(alice, "messages.send", conversation=conversation, key=key(), text="before")
+        async with self.connect() as b:
+            await b.hello(server.token(bob))
+            topics, cursor, _ = await b.changes()
+            self.assertEqual(topics[topic], 1)
+            b.ws.transport.abort()
+
+        for text in ("one", "two", "three"):
+            server.call(alice, "messages.send", conversation=conversation, key=key(), text=text)
+
+        async with self.connect() as b:
+            await b.hello(server.token(bob))
+            topics, cursor, reset = await b.changes(cursor)
+            self.assertEqual((topics, reset), ({topic: 4}, False))
+            page = await b.call("messages.list", conversation=conversation, after=1)
+            found = [(message["version"], message["text"]) for message in page["messages"]]
+            self.assertEqual(found, [(2, "one"), (3, "two"), (4, "three")])
+            self.assertEqual((await b.changes(cursor))[0], {})
+
+    async def test_a_change_during_the_start_is_in_the_cursor_or_hinted(self):
+        alice, bob = people("alice", "bob")
+        made = server.call(alice, "conversations.create", members=[bob], key=key())
+        conversation, topic = made["conversation"], made["topic"]
+        for version in range(1, 6):
+            sending = asyncio.to_thread(
+                server.call, alice, "messages.send", conversation=conversation, key=key(), text="now"
+            )
+            sending = asyncio.ensure_future(sending)
+            async with self.connect() as b:
+                await b.hello(server.token(bob))
+                topics, _, _ = await b.changes()
+                await sending
+                if topics.get(topic, 0) < version:
+                    await b.hinted(topic, version)
+
+    async def test_one_key_sends_once_however_many_send_it_in_parallel(self):
+        alice, bob = people("alice", "bob")
+        async with self.connect() as a:
+            await a.hello(server.token(alice))
+            made = await a.call("conversations.create", members=[bob], key=key())
+            message = {"conversation": made["conversation"], "key": key(), "text": "once"}
+            posts = [asyncio.to_thread(server.call, alice, "messages.send", **message) for _ in range(6)]
+            answers = await asyncio.gather(a.call("messages.send", **message), *posts)
+            self.assertTrue(all(answer == answers[0] for answer in answers), answers)
+            page = await a.call("messages.list", conversation=made["conversation"], after=0)
+            self.assertEqual([entry["text"] for entry in page["messages"]], ["once"])
+            other = await a.reply("messages.send", **(message | {"text": "something else"}))
+            self.assertEqual(other["error"]["code"], "conflict")
+
+    async def test_a_pair_has_one_conversation(self):
+        alice, bob = people("alice", "bob")
+        by_alice = server.call(alice, "conversations.create", members=[bob], key=key())
+        by_bob = server.call(bob, "conversations.create", members=[alice], key=key())
+        self.assertEqual(by_alice, by_bob)
+        async with self.connect() as a:
+            await a.hello(server.token(alice))
+            sent = await a.call("messages.send", to=bob, key=key(), text="straight to you")
+            self.assertEqual(sent["conversation"], by_alice["conversation"])
+
+    async def test_what_is_not_ones_own_answers_like_what_is_not_there(self):
+        alice, bob, eve = people("alice", "bob", "eve")
+        conversation = server.call(alice, "conversations.create", members=[bob], key=key())["conversation"]
+        attempts = {
+            "conversations.get": {},
+            "messages.list": {"after": 0},
+            "messages.send": {"key": key(), "text": "hello?"},
+            "conversations.mark_read": {"version": 1},
+        }
+        async with self.connect() as e:
+            await e.hello(server.token(eve))
+            for method, params in attempts.items():
+                with self.subTest(method=method):
+                    foreign = await e.reply(method, conversation=conversation, **params)
+                    absent = await e.reply(method, conversation=conversation[:-4] + "zzzz", **params)
+                    self.assertEqual(foreign["error"]["code"], "not_found")
+                    self.assertEqual(foreign["error"], absent["error"])
+
+    async def test_pages_of_a_log_join(self):
+        alice, bob = people("alice", "bob")
+        conversation = server.call(alice, "conversations.create", members=[bob], key=key())["conversation"]
+        for number in range(1, 10):
+            server.call(alice, "messages.send", conversation=conversation, key=key(), text=str(number))
+        async with self.connect() as b:
+            await b.hello(server.token(bob))
+            found, after, more = [], 0, True
+            while more:
+                page = await b.call("messages.list", conversation=conversation, after=after, limit=4)
+                found += [message["text"] for message in page["messages"]]
+                after, more = page["messages"][-1]["version"], page["more"]
+            self.assertEqual(found, [str(number) for number in range(1, 10)])
+            page = await b.call("messages.list", conversation=conversation, before=6, limit=3)
+            self.assertEqual([message["version"] for message in page["messages"]], [3, 4, 5])
+            self.assertTrue(page["more"])
+
+
+class MessagesInJson(Messages, unittest.IsolatedAsyncioTestCase):
+    encoding = "json"
+
+
+class MessagesInMsgpack(Messages, unittest.IsolatedAsyncioTestCase):
+    encoding = "msgpack"
