@@ -440,15 +440,14 @@ impl State {
     }
 }
 
+/// What a reply to the frame would go by.
 fn id_of(frame: &ClientFrame) -> Option<CallId> {
     match frame {
         ClientFrame::Call { id, .. }
         | ClientFrame::Subscribe { id, .. }
         | ClientFrame::Unsubscribe { id, .. } => Some(id.clone()),
-        ClientFrame::Ping { .. }
-        | ClientFrame::Hello(_)
-        | ClientFrame::Token(_)
-        | ClientFrame::Signal { .. } => None,
+        ClientFrame::Ping { id } => id.clone(),
+        ClientFrame::Hello(_) | ClientFrame::Token(_) | ClientFrame::Signal { .. } => None,
     }
 }
 

@@ -28,7 +28,7 @@ async fn a_burst_is_served_a_flood_is_answered_and_then_closed() {
     let closed = loop {
         match client.next().await {
             Ok(ServerFrame::Pong { .. }) => served += 1,
-            Ok(ServerFrame::Error(error)) => {
+            Ok(ServerFrame::Reply { outcome: Err(error), .. }) => {
                 assert_eq!(error.code, ErrorCode::RateLimited);
                 limited += 1;
             }

@@ -234,7 +234,7 @@ fn a_flood_is_served_then_answered_then_closed() {
         let actions = case.see(Event::Frame(ClientFrame::Ping { id: Some(CallId::Number(1)) }));
         match &actions[..] {
             [Action::Send(ServerFrame::Pong { .. })] => counts[0] += 1,
-            [Action::Refuse(None, error)] => {
+            [Action::Refuse(Some(CallId::Number(1)), error)] => {
                 assert_eq!(error.code, ErrorCode::RateLimited);
                 assert!(error.retry_after_ms.is_some());
                 counts[1] += 1;
