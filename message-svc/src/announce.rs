@@ -78,8 +78,9 @@ impl Announcer {
                 }
                 continue;
             }
-            // What is left over in one shard may still raise inboxes here, but never rings by this cursor.
+            // First what moved: a stop lets nothing lie that is committed already.
             tokio::select! {
+                biased;
                 moved = progress.changed() => if moved.is_err() { return },
                 () = stop.cancelled() => return,
             }

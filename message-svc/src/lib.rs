@@ -1,4 +1,43 @@
 //! The truth that clients pull: conversations, messages, read marks.
+//!
+//! This crate owns the conversations' logs, who is in them, how far each member has read, and what each user's list
+//! looks like. It never knows a socket or a gateway: it answers calls ([`doorbell_rpc::Messages`]) and tells the hint
+//! queue what changed.
+//!
+//! A write: its parameters are checked against every limit; it goes into the bounded queue of its shard's writer, in
+//! the order of the calls; the writer decides all that waits on top of each other, commits it with one fsync,
+//! publishes a view at the new position, and only then answers. The shard's announcer reads the commit from the store,
+//! looks up the members, gives the hints to the queue, and moves its cursor.
+//!
+//! A read: it takes the newest view of the shards that it needs, on a thread that may block, checks membership, and
+//! answers a page that fits a frame.
+//!
+//! Invariants:
+//! - **MS-1** Nothing is readable, hinted, counted or given as the answer to a repeated key before it is durable.
+//! - **MS-2** A conversation's versions are dense, from 1, in the order of commit, the same for every reader.
+//! - **MS-3** One key of one user in one conversation makes one message, however often and in parallel it is sent; with
+//!   other content it makes none. The same for a user's key and a new conversation. Kept for at least 7 days.
+//! - **MS-4** What is committed is announced, also after a crash; the cursor moves past a commit only when all of its
+//!   hints are with the queue.
+//! - **MS-5** A reader sees whole commits, up to a position, never half of one.
+//! - **MS-6** A cursor holds positions at or below which everything was visible: who follows it misses nothing. One that
+//!   cannot be placed is answered with everything and `reset`.
+//! - **MS-7** Membership is looked at before anything else; an absent conversation and a foreign one answer alike.
+//! - **MS-8** Only a shard's writer writes there, and it is the only thread that decides.
+//! - **MS-9** A failed write is never tried again on the same open store: it is opened again from what the disk holds.
+//! - **MS-10** `unread` counts the messages of others after the read mark, exactly. A mark only moves forward; sending
+//!   does not move it, because what was sent is no proof of what was read.
+//!
+//! Decisions that `protocol.md` leaves open: a conversation with oneself alone is a group without other members, made
+//! by `conversations.create`; `to` must be somebody else. A mark beyond the head means the head. `messages.list`
+//! without a range is the newest page. A `limit` beyond the maximum means the maximum. `before` pages of
+//! `conversations.list` are cut where a conversation stood at that page: one that moves up meanwhile is news of
+//! `topics.changes`.
+//!
+//! Map: [`service`] open, call, run; `api` names, parameters, results; `refusal` errors to clients; `writer` queue,
+//! decisions, commits; `store` the contract and the embedded back-end; `read` pages; `announce` commits to hints;
+//! `marks` what a read mark counts; `throttle` messages a user; `inflight` a user's own writes come before own reads;
+//! `reader` threads for reads; `conversation` plain data; `shard` who lives where; [`config`], [`error`], [`metrics`].
 
 mod announce;
 mod api;

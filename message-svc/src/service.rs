@@ -107,6 +107,7 @@ impl MessageService {
         tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let outcome = loop {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break Ok(()),
                 () = self.writer_ended.cancelled() => break Err(Error::Panicked { part: "a writer" }),
                 Some(_) = announcers.join_next() => break Err(Error::Panicked { part: "an announcer" }),

@@ -51,6 +51,8 @@ pub struct Tools {
 
 /// A shard's writer. It ends when it is told to close, or when every handle is gone.
 pub struct Writer {
+    /// Tells the service that this writer has ended, in whatever way; dropped first, so that it is the first to know.
+    _ended: DropGuard,
     shard: Shard,
     tools: Tools,
     queue: Receiver<Request>,
@@ -64,8 +66,6 @@ pub struct Writer {
     /// The recovery of the store that `memory` belongs to.
     generation: u64,
     noting: Noting,
-    /// Tells the service that this writer has ended, in whatever way.
-    _ended: DropGuard,
 }
 
 /// When to note what is announced, and what to forget.

@@ -2,7 +2,7 @@
 //!
 //! A page is cut from views that were taken together, before any head is read: a change that comes later lies beyond
 //! their positions and is shown the next time. While paging, the cursor keeps the first page's positions: a topic that
-//! changes after its page was read is shown again in the next round, not lost.
+//! changes after its page was read is shown in another round, which `more` asks for at once.
 
 use std::sync::Arc;
 
@@ -27,16 +27,18 @@ pub fn changes(
 ) -> Result<Changes, Refusal> {
     let views = store.shards().all().map(|shard| store.view(shard)).collect::<Result<Vec<_>, _>>()?;
     let (ask, reset) = Ask::of(store, &views, cursor)?;
-    let mut topics = moved(store, &views, user, &ask.base)?;
+    let (mut topics, beyond) = moved(store, &views, user, &ask)?;
     topics.retain(|(topic, _)| ask.last.as_ref().is_none_or(|last| topic > last));
     topics.sort_unstable();
-    let more = topics.len() > limit;
+    let another_page = topics.len() > limit;
     topics.truncate(limit);
     let cursor = match topics.last() {
-        Some((last, _)) if more => Cursor::Paging { target: ask.target, base: ask.base, last: last.clone() },
+        Some((last, _)) if another_page => {
+            Cursor::Paging { target: ask.target, base: ask.base, last: last.clone() }
+        }
         _ => Cursor::Settled(ask.target),
     };
-    Ok(Changes { topics, cursor: cursor.encode(store.id()), more, reset })
+    Ok(Changes { topics, cursor: cursor.encode(store.id()), more: another_page || beyond, reset })
 }
 
 /// From where to where.
@@ -69,28 +71,34 @@ impl Ask {
     }
 }
 
+/// Every topic of the user that moved since the base, and whether one of them moved beyond the target, too.
 fn moved(
     store: &dyn Store,
     views: &[Arc<dyn View>],
     user: &UserId,
-    base: &[Position],
-) -> Result<Vec<(TopicId, Version)>, Refusal> {
+    ask: &Ask,
+) -> Result<(Vec<(TopicId, Version)>, bool), Refusal> {
     let home = store.shards().of_user(user);
-    let mut topics = Vec::new();
-    for ((shard, view), base) in store.shards().all().zip(views).zip(base) {
-        if view.position() <= *base {
+    let (mut topics, mut beyond) = (Vec::new(), false);
+    for (shard, view) in store.shards().all().zip(views) {
+        let (base, target) = (ask.base[shard.index()], ask.target[shard.index()]);
+        if view.position() <= base {
             continue;
         }
+        let mut look = |position: Position, topic: &dyn Fn() -> TopicId, version| {
+            if position > base {
+                topics.push((topic(), version));
+                beyond |= position > target;
+            }
+        };
         for (conversation, member) in view.memberships(user)? {
             let head = view.head(&conversation)?.ok_or(StoreError::Damaged { table: "heads" })?;
-            if head.position.max(member.joined) > *base {
-                topics.push((TopicId::conversation(&conversation), head.version));
-            }
+            look(head.position.max(member.joined), &|| TopicId::conversation(&conversation), head.version);
         }
-        let inbox = if shard == home { view.inbox(user)? } else { crate::store::Inbox::default() };
-        if inbox.position > *base {
-            topics.push((TopicId::inbox(user), inbox.version));
+        if shard == home {
+            let inbox = view.inbox(user)?;
+            look(inbox.position, &|| TopicId::inbox(user), inbox.version);
         }
     }
-    Ok(topics)
+    Ok((topics, beyond))
 }

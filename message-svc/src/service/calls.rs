@@ -16,7 +16,7 @@ use crate::shard::Shard;
 use crate::writer::WriterHandle;
 use crate::writer::request::{MarkRequest, Marked, PairRequest, Request};
 
-/// Topics of one page of `topics.changes`: by default, and at most. A topic takes 160 bytes at most.
+/// Topics of one page of `topics.changes`, by default and at most: one takes some 100 bytes.
 const CHANGES: (u32, u32) = (500, 1_000);
 /// Conversations of one page.
 const CONVERSATIONS: (u32, u32) = (50, 200);

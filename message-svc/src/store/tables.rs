@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use doorbell_protocol::Timestamp;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use parking_lot::RwLock;
 use smallvec::SmallVec;
 
@@ -151,9 +151,24 @@ impl Tables {
         rows.insert(&self.shards, shard.to_be_bytes(), state.write());
     }
 
-    /// Accepted, and still to be written into tables.
+    /// Accepted, and still to be written into tables: what is in memory, and what waits for the background.
+    ///
+    /// The database has a counter of its own, which never goes down for a keyspace that is dropped.
     pub fn pending_bytes(&self) -> u64 {
-        self.db.write_buffer_size()
+        let weeks = self.weeks.read();
+        let fixed = [
+            &self.conversations,
+            &self.log,
+            &self.heads,
+            &self.memberships,
+            &self.audience,
+            &self.commits,
+            &self.inboxes,
+            &self.shards,
+        ];
+        let waiting = |table: &Keyspace| self.memtable_bytes * table.sealed_memtable_count() as u64;
+        let pending = |table: &Keyspace| table.tree.active_memtable().size() + waiting(table);
+        fixed.into_iter().chain(weeks.values()).map(pending).sum()
     }
 }
 

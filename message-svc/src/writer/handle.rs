@@ -50,6 +50,7 @@ impl WriterHandle {
         };
         let now = Instant::now();
         let writer = Writer {
+            _ended: ended,
             shard,
             queue,
             depth: Arc::clone(&handle.depth),
@@ -66,7 +67,6 @@ impl WriterHandle {
                 disk_full: false,
             },
             tools,
-            _ended: ended,
         };
         let thread = std::thread::Builder::new().name(format!("doorbell-writer-{shard}"));
         let thread = thread.spawn(move || writer.run());

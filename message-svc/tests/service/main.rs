@@ -1,8 +1,11 @@
 //! The message service from outside: through its calls, over a real store and the real hint queue in memory.
 
+#![expect(clippy::unwrap_used, reason = "clippy knows tests by their attribute, and not what they call")]
+
 mod announce;
 mod changes;
 mod conversations;
+mod disk_full;
 mod keys;
 mod limits;
 mod messages;

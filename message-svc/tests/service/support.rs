@@ -23,6 +23,12 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+/// A directory in memory where there is one: what is tested is not the disk.
+pub fn fast_dir() -> Arc<TempDir> {
+    let in_memory = tempfile::tempdir_in("/dev/shm");
+    Arc::new(in_memory.or_else(|_| tempfile::tempdir()).unwrap())
+}
+
 /// A wait for something that must come; far longer than it takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -48,13 +54,20 @@ pub struct Bells {
     inner: Memory,
     told: Mutex<Vec<UserHint>>,
     fail: AtomicUsize,
+    calls: AtomicUsize,
     asked: Notify,
 }
 
 impl Bells {
     pub fn new(clock: Clock) -> Arc<Self> {
         let inner = Memory::new(&doorbell_backplane::Config::default(), clock);
-        Arc::new(Self { inner, told: Mutex::default(), fail: AtomicUsize::new(0), asked: Notify::new() })
+        Arc::new(Self {
+            inner,
+            told: Mutex::default(),
+            fail: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
+            asked: Notify::new(),
+        })
     }
 
     /// Lets the next calls fail.
@@ -88,6 +101,11 @@ impl Bells {
         tokio::time::timeout(PATIENCE, all)
             .await
             .unwrap_or_else(|_| panic!("{key:?} at {version}: {:?}", self.told()));
+    }
+
+    /// How often it was called.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
     }
 
     /// Waits for the next call, whatever becomes of it.
@@ -177,11 +195,22 @@ impl House {
 
     pub fn with(config: Config) -> Self {
         let hands = Hands::new();
-        Self::build(config, Arc::new(tempfile::tempdir().unwrap()), Bells::new(hands.clock()), hands)
+        Self::build(config, fast_dir(), Bells::new(hands.clock()), hands)
     }
 
     fn build(config: Config, dir: Arc<TempDir>, bells: Arc<Bells>, hands: Hands) -> Self {
         let service = open_in(dir.path(), &config, &hands, &bells).unwrap();
+        Self::around(service, bells, hands, config, dir)
+    }
+
+    /// Around a service that is open already.
+    pub fn around(
+        service: Arc<MessageService>,
+        bells: Arc<Bells>,
+        hands: Hands,
+        config: Config,
+        dir: Arc<TempDir>,
+    ) -> Self {
         Self { service, bells, hands, config, dir, running: None }
     }
 
