@@ -49,6 +49,9 @@ fn start(config: Config) -> Running {
     Running { address, stop, metrics, doors, task }
 }
 
+/// A server that says nothing for that long hangs. Never waited for where all is well.
+const HANG: Duration = Duration::from_secs(10);
+
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 async fn connect(running: &Running) -> TcpStream {
@@ -62,12 +65,22 @@ async fn ask(socket: &mut TcpStream, request: &str) -> String {
     let mut answer = Vec::new();
     while !answer.ends_with(b"hello") {
         let mut chunk = [0; 1024];
-        match socket.read(&mut chunk).await {
+        match timeout(HANG, socket.read(&mut chunk)).await.expect("the server hangs") {
             Ok(0) | Err(_) => break,
             Ok(read) => answer.extend_from_slice(&chunk[..read]),
         }
     }
     String::from_utf8(answer).unwrap()
+}
+
+/// Lets the other tasks run until it is so.
+async fn until(is_so: impl Fn() -> bool) {
+    let looked = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(HANG, looked).await.expect("it never is so");
 }
 
 #[tokio::test]
@@ -99,9 +112,7 @@ async fn one_connection_too_many_is_told_to_come_back() {
 
     let closing = GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
     assert!(ask(&mut first, &closing).await.starts_with("HTTP/1.1 200"));
-    while running.metrics.open() > 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| running.metrics.open() == 0).await;
     assert!(ask(&mut connect(&running).await, GET).await.starts_with("HTTP/1.1 200"));
 }
 
@@ -124,9 +135,7 @@ async fn a_panic_ends_its_connection_and_no_other() {
     assert!(ask(&mut other, GET).await.starts_with("HTTP/1.1 200"));
 
     assert_eq!(ask(&mut connect(&running).await, &GET.replace("/ ", "/panic ")).await, "");
-    while running.metrics.panics() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| running.metrics.panics() > 0).await;
     assert!(ask(&mut other, GET).await.starts_with("HTTP/1.1 200"));
     assert_eq!(running.metrics.panics(), 1);
 }
@@ -171,12 +180,10 @@ async fn a_stop_does_not_wait_for_idle_connections() {
     let mut kept = connect(&running).await;
     assert!(ask(&mut kept, GET).await.starts_with("HTTP/1.1 200"));
     let mut silent = connect(&running).await;
-    while running.metrics.open() < 2 {
-        tokio::task::yield_now().await;
-    }
+    until(|| running.metrics.open() == 2).await;
 
     running.stop.cancel();
-    running.task.await.unwrap();
+    timeout(HANG, running.task).await.unwrap().unwrap();
 
     assert_eq!(ask(&mut kept, "").await, "");
     assert_eq!(ask(&mut silent, "").await, "");
@@ -193,7 +200,7 @@ async fn a_stop_lets_the_request_at_hand_end() {
     running.stop.cancel();
     running.doors.gate.add_permits(1);
 
-    running.task.await.unwrap();
+    timeout(HANG, running.task).await.unwrap().unwrap();
     assert!(ask(&mut socket, "").await.ends_with("hello"));
 }
 
@@ -204,6 +211,6 @@ async fn a_stop_cuts_what_does_not_end() {
     socket.write_all(GET.replace("/ ", "/wait ").as_bytes()).await.unwrap();
     drop(running.doors.entered.acquire().await);
     running.stop.cancel();
-    running.task.await.unwrap();
+    timeout(HANG, running.task).await.unwrap().unwrap();
     assert_eq!(running.metrics.open(), 0);
 }
