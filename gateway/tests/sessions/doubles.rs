@@ -39,6 +39,9 @@ pub struct Gated {
     failing: AtomicBool,
     pub enters: AtomicUsize,
     pub left: Mutex<Vec<UserId>>,
+    losing: AtomicBool,
+    /// Leaves that got no answer, and are still on their way.
+    pub lost: Mutex<Vec<Enter>>,
 }
 
 impl Gated {
@@ -49,6 +52,8 @@ impl Gated {
             failing: AtomicBool::new(false),
             enters: AtomicUsize::new(0),
             left: Mutex::default(),
+            losing: AtomicBool::new(false),
+            lost: Mutex::default(),
         }
     }
 
@@ -66,6 +71,16 @@ impl Gated {
 
     pub fn recover(&self) {
         self.failing.store(false, Ordering::SeqCst);
+    }
+
+    pub fn lose_leaves(&self) {
+        self.losing.store(true, Ordering::SeqCst);
+    }
+
+    /// What was lost on the way arrives after all.
+    pub async fn deliver_lost_leaves(&self) {
+        let lost = std::mem::take(&mut *self.lost.lock());
+        self.memory.leave(lost).await.unwrap();
     }
 
     pub async fn entries(&self, user: &str) -> Vec<Entry> {
@@ -115,6 +130,10 @@ impl Registry for Gated {
 
     async fn leave(&self, leaves: Vec<Enter>) -> Result<(), Error> {
         self.check()?;
+        if self.losing.load(Ordering::SeqCst) {
+            self.lost.lock().extend(leaves);
+            return Err(Error::Unavailable { reason: "the answer is lost".into() });
+        }
         let users: Vec<_> = leaves.iter().map(|leave| leave.user.clone()).collect();
         self.memory.leave(leaves).await?;
         self.left.lock().extend(users);
