@@ -34,7 +34,7 @@ pub mod partition;
 pub mod queue;
 pub mod registry;
 
-pub use config::{Config, InvalidConfig};
+pub use config::Config;
 pub use error::Error;
 pub use memory::Memory;
 pub use metered::Metered;
