@@ -77,6 +77,8 @@ pub struct DemoDoor {
     pub admission: Admission,
     /// What signs them.
     pub keys: Arc<KeySet>,
+    /// What a token must say beside its user.
+    pub auth: doorbell_gateway::auth::Config,
     /// The wall clock.
     pub clock: Clock,
     /// How long a body may take.
@@ -125,7 +127,7 @@ impl DemoDoor {
 
     fn give(&self, user: &UserId) -> Response<Full<Bytes>> {
         let now = (self.clock)();
-        let token = self.keys.issue(user, TTL, now);
+        let token = self.keys.issue_for(&self.auth, user, TTL, now);
         // As in the token: whole seconds, rounded up.
         let expires_at_ms = now.plus(TTL).as_millis().div_ceil(1_000) * 1_000;
         let given = Given { user, token: &token.0, expires_at_ms };

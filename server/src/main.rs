@@ -72,7 +72,7 @@ fn token(args: TokenArgs) -> Result<ExitCode> {
     let (user, ttl) = (args.user.clone(), args.ttl);
     let config = load(args.flags())?;
     let keys = keyfile::read(&config.key_path())?;
-    let token = keys.issue(&user, ttl, (clock::wall())());
+    let token = keys.issue_for(&config.auth, &user, ttl, (clock::wall())());
     writeln!(std::io::stdout(), "{}", token.0)?;
     Ok(ExitCode::SUCCESS)
 }

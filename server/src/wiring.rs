@@ -152,6 +152,7 @@ impl Door {
         let demo = DemoDoor {
             admission: Admission::new(config, self.address),
             keys,
+            auth: config.auth.clone(),
             clock: wall,
             body_timeout: config.listener.body_timeout,
         };

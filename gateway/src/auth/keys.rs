@@ -15,6 +15,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use rand::TryRngCore;
 use serde::{Deserialize, Serialize};
 
+use super::signed::Config;
+
 /// Shortest secret: as long as HS256's digest (RFC 7518, 3.2).
 pub const SECRET_BYTES_MIN: usize = 32;
 /// Longest key id.
@@ -81,6 +83,10 @@ struct Jwk {
 #[derive(Serialize)]
 struct Issued<'a> {
     sub: &'a UserId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
     iat: u64,
     exp: u64,
 }
@@ -136,11 +142,18 @@ impl KeySet {
     /// Makes a token for `user` that holds from `now` for `ttl`, rounded up to a whole second.
     #[must_use]
     pub fn issue(&self, user: &UserId, ttl: Duration, now: Timestamp) -> Token {
+        self.issue_for(&Config::default(), user, ttl, now)
+    }
+
+    /// As [`KeySet::issue`], with the `iss` and `aud` that a gateway of this configuration demands.
+    #[must_use]
+    pub fn issue_for(&self, config: &Config, user: &UserId, ttl: Duration, now: Timestamp) -> Token {
         let key = self.keys.first().expect("a set has a key");
         let mut header = Header::new(Algorithm::HS256);
         header.kid.clone_from(&key.kid);
         let exp = now.plus(ttl).as_millis().div_ceil(1000);
-        let claims = Issued { sub: user, iat: now.as_millis() / 1000, exp };
+        let (iss, aud) = (config.token_issuer.as_deref(), config.token_audience.as_deref());
+        let claims = Issued { sub: user, iss, aud, iat: now.as_millis() / 1000, exp };
         Token(jsonwebtoken::encode(&header, &claims, &key.signing).expect("HMAC signs any claims"))
     }
 

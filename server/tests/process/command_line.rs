@@ -111,6 +111,23 @@ async fn a_token_is_all_that_is_printed_and_it_holds_beside_the_running_server()
 }
 
 #[tokio::test]
+async fn a_token_says_what_the_configuration_demands() {
+    let (scratch, data) = scratch();
+    let file = scratch.path().join("doorbell.toml");
+    std::fs::write(&file, "[auth]\ntoken_issuer = 'https://id.example'\ntoken_audience = 'doorbell'")
+        .unwrap();
+    let config = ["--config", file.to_str().unwrap()];
+    let server = Server::start(&data, &config).await;
+    let place = ["token", "ada", "--data-dir", data.to_str().unwrap()];
+
+    for (args, status) in [([&place[..], &config].concat(), 200), (place.to_vec(), 401)] {
+        let token = text(&run(&mut doorbell(&args)).await.stdout);
+        let bearer = format!("Authorization: Bearer {}", token.trim_end());
+        assert_eq!(server.request("POST", "/v1/call/topics.changes", &[&bearer], "{}").await.status, status);
+    }
+}
+
+#[tokio::test]
 async fn a_token_without_a_key_file_says_which_file_is_missing_and_makes_none() {
     let (_scratch, data) = scratch();
 

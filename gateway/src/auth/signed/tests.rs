@@ -69,6 +69,20 @@ fn an_issued_token_holds_until_its_end() {
 }
 
 #[test]
+fn a_token_issued_for_a_configuration_holds_under_it() {
+    let user = UserId::new("ada").unwrap();
+    let config = Config {
+        token_issuer: Some("https://id.example".into()),
+        token_audience: Some("doorbell".into()),
+        ..Config::default()
+    };
+    let minute = Duration::from_secs(60);
+
+    assert!(verify(&keys().issue_for(&config, &user, minute, now()).0, &config).is_ok());
+    assert_eq!(verify(&keys().issue(&user, minute, now()).0, &config), Err(AuthError::Bad));
+}
+
+#[test]
 fn each_key_of_the_set_verifies() {
     for (kid, secret) in [(Some("new"), &NEW[..]), (Some("old"), &OLD), (None, &OLD), (None, &UNNAMED)] {
         let header = kid.map_or_else(|| without(header(), "kid"), |kid| with(header(), "kid", json!(kid)));
