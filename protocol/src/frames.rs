@@ -17,7 +17,7 @@ pub const CALL_ID_BYTES_MAX: usize = 64;
 pub const METHOD_BYTES_MAX: usize = 64;
 /// Longest `client` in `hello`, in bytes.
 pub const CLIENT_BYTES_MAX: usize = 128;
-/// Longest token, in bytes; refused before it is parsed.
+/// Longest token, in bytes; an authenticator refuses a longer one before it parses anything.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// Longest `hint_window_ms` of a `hello`.
 pub const HINT_WINDOW_MS_MAX: u32 = 10_000;
