@@ -1,0 +1,79 @@
+//! The load tool: how long from a send to its hint, and how many durable sends a second.
+//!
+//! It starts a `doorbell` of its own on a free port of the loopback with a fresh data directory, opens the sessions,
+//! runs for a bounded time, and prints one line of figures. `cargo run --release -p doorbell-tests --bin load -- --help`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use doorbell_tests::{Doorbell, Options};
+
+#[path = "load/latency.rs"]
+mod latency;
+#[path = "load/pairs.rs"]
+mod pairs;
+#[path = "load/throughput.rs"]
+mod throughput;
+
+/// Measures a Doorbell of its own on the loopback.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+    /// How long to measure, in seconds.
+    #[arg(long, global = true, default_value_t = 10)]
+    seconds: u64,
+    /// Conversations of two; each user has one session.
+    #[arg(long, global = true, default_value_t = 256)]
+    pairs: usize,
+    /// Where the data directory is made; the system's temporary folder by default.
+    #[arg(long, global = true)]
+    scratch: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Sends at a fixed rate, and how long until the other side has the hint.
+    Latency {
+        /// Sends a second, over all pairs.
+        #[arg(long, default_value_t = 1000)]
+        rate: u64,
+    },
+    /// Sends as fast as acknowledgements allow.
+    Throughput {
+        /// Sends under way at any moment, over all pairs.
+        #[arg(long, default_value_t = 64)]
+        in_flight: usize,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let scratch = match cli.scratch {
+        Some(folder) => tempfile::tempdir_in(folder)?,
+        None => tempfile::tempdir()?,
+    };
+    let options = Options::default()
+        .with("DOORBELL_MESSAGE__THROTTLE_MESSAGES", "1000000")
+        .with("DOORBELL_MESSAGE__THROTTLE_PERIOD", "1s")
+        .with("DOORBELL_GATEWAY__FRAMES_PER_SECOND", "1000000")
+        .with("DOORBELL_GATEWAY__FRAMES_BURST", "1000000")
+        .with("DOORBELL_LISTENER__ACCEPTS_PER_SECOND", "100000")
+        .with("DOORBELL_LOG", "warn");
+    let doorbell = Doorbell::start_in(&scratch.path().join("data"), options).await?;
+    let pairs = pairs::open_all(&doorbell, cli.pairs).await?;
+    let measured = Duration::from_secs(cli.seconds);
+    let cpu = doorbell.cpu_seconds()?;
+    match cli.what {
+        What::Latency { rate } => latency::run(pairs, rate, measured).await?,
+        What::Throughput { in_flight } => throughput::run(pairs, in_flight, measured).await?,
+    }
+    println!(
+        "server: {:.2} s of CPU, {} MiB resident",
+        doorbell.cpu_seconds()? - cpu,
+        doorbell.resident_bytes()? >> 20
+    );
+    Ok(())
+}
