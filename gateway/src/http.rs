@@ -21,7 +21,7 @@ use hyper::body::Body;
 use tokio::time::timeout;
 
 pub use answer::{challenge, error_response, json_response, status_of};
-pub use body::{BodyLimits, read_body};
+pub use body::{BodyLimits, drain_body, read_body};
 
 use crate::auth::bearer::bearer;
 use crate::auth::{AuthError, Authenticator};
@@ -72,8 +72,14 @@ impl CallDoor {
     where
         B: Body<Data = Bytes> + Send,
     {
-        let user = self.caller(request.headers())?;
-        let method = method(request.uri().path())?;
+        let caller = self.caller(request.headers());
+        let (user, method) = match caller.and_then(|user| Ok((user, method(request.uri().path())?))) {
+            Ok(head) => head,
+            Err(error) => {
+                drain_body(request, self.body).await;
+                return Err(error);
+            }
+        };
         let body = read_body(request, self.body).await?;
         let params = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
         let params = Payload::from_untrusted(Encoding::Json, params)?;

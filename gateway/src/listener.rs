@@ -149,9 +149,10 @@ impl Accepting {
     }
 
     fn on_accept(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) -> Reaction {
-        let reaction = self.pressure.on_accept(accepted.as_ref().err(), &self.metrics);
+        let now = Instant::now();
+        let reaction = self.pressure.on_accept(accepted.as_ref().err(), now, &self.metrics);
         if let Ok((socket, peer)) = accepted {
-            match self.admission.admit(self.connections.len(), Instant::now()) {
+            match self.admission.admit(self.connections.len(), now) {
                 Verdict::Welcome => self.connections.serve(socket, peer),
                 refused @ (Verdict::TooFast | Verdict::Full) => self.refuse(socket, refused),
             }

@@ -1,9 +1,9 @@
 //! A request's body, within a size and a time.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use doorbell_protocol::{ErrorBody, ErrorCode};
 use http::Request;
 use http::header::EXPECT;
@@ -20,7 +20,7 @@ pub struct BodyLimits {
     pub timeout: Duration,
 }
 
-/// How much of a body that is too large is read and dropped before the answer, as a multiple of the limit. A client
+/// How much of a body that nobody wants is read and dropped before the answer, as a multiple of the limit. A client
 /// that is still writing would otherwise see its connection reset, and no answer.
 const DRAINED_LIMITS: usize = 8;
 
@@ -34,14 +34,11 @@ pub async fn read_body<B>(request: Request<B>, limits: BodyLimits) -> Result<Byt
 where
     B: Body<Data = Bytes> + Send,
 {
-    // A client that waits for permission to send has it refused at once; nothing needs draining.
-    let waits = request.headers().contains_key(EXPECT);
-    let body = request.into_body();
-    let is_announced_too_large = body.size_hint().lower() > limits.bytes_max as u64;
-    if is_announced_too_large && waits {
+    if request.body().size_hint().lower() > limits.bytes_max as u64 {
+        drain_body(request, limits).await;
         return Err(too_large(limits));
     }
-    match timeout(limits.timeout, collect(body, limits.bytes_max)).await {
+    match timeout(limits.timeout, collect(request.into_body(), limits.bytes_max)).await {
         Ok(Read::Whole(bytes)) => Ok(bytes),
         Ok(Read::TooLarge) => Err(too_large(limits)),
         Ok(Read::Broken) => Err(ErrorBody::new(ErrorCode::Invalid, "the body broke off")),
@@ -59,21 +56,39 @@ enum Read {
 }
 
 async fn collect<B: Body<Data = Bytes>>(body: B, bytes_max: usize) -> Read {
-    let mut body = pin!(body);
-    let (mut kept, mut read) = (BytesMut::new(), 0_usize);
-    let mut is_kept = body.size_hint().lower() <= bytes_max as u64;
+    let (mut body, mut kept) = (pin!(body), BytesMut::new());
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return Read::Broken };
         let Ok(data) = frame.into_data() else { continue };
-        read = read.saturating_add(data.remaining());
-        is_kept &= read <= bytes_max;
-        if is_kept {
-            kept.extend_from_slice(&data);
-        } else if read > bytes_max.saturating_mul(DRAINED_LIMITS) {
+        if data.len() > bytes_max - kept.len() {
+            skip(body, bytes_max).await;
             return Read::TooLarge;
         }
+        kept.extend_from_slice(&data);
     }
-    if is_kept { Read::Whole(kept.freeze()) } else { Read::TooLarge }
+    Read::Whole(kept.freeze())
+}
+
+/// Reads a body that is not wanted, within its limits, so that its sender gets to read the answer.
+pub async fn drain_body<B>(request: Request<B>, limits: BodyLimits)
+where
+    B: Body<Data = Bytes> + Send,
+{
+    // A client that waits for permission to send is refused at once; nothing is under way.
+    if !request.headers().contains_key(EXPECT) {
+        // What is left at the deadline is cut with the connection.
+        let _ = timeout(limits.timeout, skip(pin!(request.into_body()), limits.bytes_max)).await;
+    }
+}
+
+async fn skip<B: Body<Data = Bytes>>(mut body: Pin<&mut B>, bytes_max: usize) {
+    let mut left = bytes_max.saturating_mul(DRAINED_LIMITS);
+    while let Some(Ok(frame)) = body.frame().await {
+        match frame.data_ref().map_or(Some(left), |data| left.checked_sub(data.len())) {
+            Some(less) => left = less,
+            None => return,
+        }
+    }
 }
 
 fn too_large(limits: BodyLimits) -> ErrorBody {

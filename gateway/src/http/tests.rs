@@ -181,3 +181,20 @@ async fn a_body_without_a_length_is_counted_while_it_is_read() {
     assert_eq!(read_body(chunks(11), BODY).await.unwrap_err().code, ErrorCode::TooLarge);
     assert_eq!(read_body(chunks(100_000), BODY).await.unwrap_err().code, ErrorCode::TooLarge);
 }
+
+#[tokio::test]
+async fn the_body_of_a_refused_call_is_read_within_bounds() {
+    let (door, _) = door(None);
+    for (sent, read_at_most) in [(10, 10), (100_000, 81)] {
+        let read = Arc::new(Mutex::new(0));
+        let counter = Arc::clone(&read);
+        let chunk = move |_| {
+            *counter.lock().unwrap() += 1;
+            Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from_static(&[b'x'; 10])))
+        };
+        let body = StreamBody::new(stream::iter((0..sent).map(chunk)));
+        let response = door.serve(Request::post("/v1/call/a.b").body(body).unwrap()).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(*read.lock().unwrap(), read_at_most, "of {sent}");
+    }
+}

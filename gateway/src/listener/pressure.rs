@@ -4,6 +4,8 @@
 use std::io;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Metrics;
 
 /// How long accepting rests when the system has nothing to give: short beside a client's patience, long beside a
@@ -14,10 +16,14 @@ const EMFILE: i32 = 24;
 /// The system has none left (`ENFILE`).
 const ENFILE: i32 = 23;
 
-/// Remembers whether the last `accept` failed, so that a burst is reported once.
+/// How long accepting must have worked before a failure is news again: while descriptors come and go one by one, it
+/// works and fails in turn.
+const CALM: Duration = Duration::from_secs(5);
+
+/// Remembers when `accept` last failed, so that a burst is reported once.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
-    is_exhausted: bool,
+    failed_at: Option<Instant>,
 }
 
 /// What the accept loop does next.
@@ -31,11 +37,16 @@ pub(super) enum Response {
 
 impl Pressure {
     /// Judges one `accept`.
-    pub(super) fn on_accept(&mut self, failed: Option<&io::Error>, metrics: &Metrics) -> Response {
+    pub(super) fn on_accept(
+        &mut self,
+        failed: Option<&io::Error>,
+        now: Instant,
+        metrics: &Metrics,
+    ) -> Response {
         match failed {
             None => {
-                if self.is_exhausted {
-                    self.is_exhausted = false;
+                if self.failed_at.is_some_and(|failed_at| now.duration_since(failed_at) >= CALM) {
+                    self.failed_at = None;
                     tracing::info!("accepting connections again");
                 }
                 Response::GoOn
@@ -43,12 +54,12 @@ impl Pressure {
             // The client went away between its connect and our accept: its own business.
             Some(error) if is_of_the_client(error) => Response::GoOn,
             Some(error) => {
-                if !self.is_exhausted {
-                    self.is_exhausted = true;
+                if self.failed_at.is_none() {
                     metrics.accept_paused();
                     let hint = is_out_of_files(error).then_some("raise the limit of open files (ulimit -n)");
                     tracing::warn!(%error, hint, "cannot accept connections; trying again until it works");
                 }
+                self.failed_at = Some(now);
                 Response::Pause(PAUSE)
             }
         }
@@ -76,18 +87,22 @@ mod tests {
     #[test]
     fn a_burst_pauses_each_time_and_is_counted_once() {
         let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
-        let mut pressure = Pressure::default();
-        for (failed, expected, counted) in [
-            (None, Response::GoOn, 0),
-            (Some(EMFILE), Response::Pause(PAUSE), 1),
-            (Some(ENFILE), Response::Pause(PAUSE), 1),
-            (Some(EMFILE), Response::Pause(PAUSE), 1),
-            (None, Response::GoOn, 1),
-            (Some(EMFILE), Response::Pause(PAUSE), 2),
+        let (mut pressure, start) = (Pressure::default(), Instant::now());
+        for (at_secs, failed, expected, counted) in [
+            (0, None, Response::GoOn, 0),
+            (1, Some(EMFILE), Response::Pause(PAUSE), 1),
+            (1, Some(ENFILE), Response::Pause(PAUSE), 1),
+            (2, None, Response::GoOn, 1),
+            (3, Some(EMFILE), Response::Pause(PAUSE), 1),
+            (7, None, Response::GoOn, 1),
+            (7, Some(EMFILE), Response::Pause(PAUSE), 1),
+            (12, None, Response::GoOn, 1),
+            (12, Some(EMFILE), Response::Pause(PAUSE), 2),
         ] {
             let failed = failed.map(io::Error::from_raw_os_error);
-            assert_eq!(pressure.on_accept(failed.as_ref(), &metrics), expected, "{failed:?}");
-            assert_eq!(metrics.accept_pauses(), counted, "{failed:?}");
+            let now = start + Duration::from_secs(at_secs);
+            assert_eq!(pressure.on_accept(failed.as_ref(), now, &metrics), expected, "{at_secs} {failed:?}");
+            assert_eq!(metrics.accept_pauses(), counted, "{at_secs} {failed:?}");
         }
     }
 
@@ -95,6 +110,6 @@ mod tests {
     fn a_client_that_went_away_costs_no_pause() {
         let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
         let gone = io::Error::from(io::ErrorKind::ConnectionAborted);
-        assert_eq!(Pressure::default().on_accept(Some(&gone), &metrics), Response::GoOn);
+        assert_eq!(Pressure::default().on_accept(Some(&gone), Instant::now(), &metrics), Response::GoOn);
     }
 }
