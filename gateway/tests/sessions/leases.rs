@@ -4,8 +4,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use doorbell_gateway::Config;
+use doorbell_protocol::ServerFrame;
 use doorbell_rpc::Delivered;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
+use crate::client::Client;
 use crate::rig::Rig;
 
 fn quick() -> Config {
@@ -103,4 +107,65 @@ async fn only_the_last_session_leaves() {
     rig.until("it left", || rig.registry.left.lock().len() == 1).await;
     assert_eq!(rig.registry.entries("ada").await, []);
     rig.stop().await;
+}
+
+/// Whatever the registry does meanwhile: in the end each user with a session has an entry that answers to it, and an
+/// entry of a user without one is covered by what the gateway answers about it.
+#[tokio::test]
+async fn after_any_faults_the_registry_agrees_with_the_sessions() {
+    for seed in 0..12 {
+        println!("seed {seed}");
+        let mut random = StdRng::seed_from_u64(seed);
+        let rig = Rig::with(Config { registry_timeout: Duration::from_millis(20), ..quick() });
+        let mut clients: [Vec<Client>; 4] = Default::default();
+        for _ in 0..60 {
+            let user = random.random_range(0..4);
+            match random.random_range(0..12) {
+                0..5 => {
+                    let mut client = rig.connect().await;
+                    client.hello(&format!("user-{user}")).await;
+                    clients[user].push(client);
+                }
+                5..8 => drop(clients[user].pop()),
+                8 => rig.advance(6),
+                9 => rig.registry.fail(),
+                10 => rig.registry.hold_enters(),
+                _ => {
+                    rig.registry.let_enters_go();
+                    rig.registry.recover();
+                }
+            }
+            for _ in 0..random.random_range(0..20) {
+                tokio::task::yield_now().await;
+            }
+        }
+        rig.registry.let_enters_go();
+        rig.registry.recover();
+        rig.until("the closed are gone", || {
+            rig.gateway.sockets() == clients.iter().map(Vec::len).sum::<usize>()
+        })
+        .await;
+
+        for (user, clients) in clients.iter_mut().enumerate() {
+            let name = format!("user-{user}");
+            for client in &mut *clients {
+                while !matches!(client.next().await.unwrap(), ServerFrame::Welcome(_)) {}
+            }
+            let entries = rig.registry.entries(&name).await;
+            match rig.ring(&name, "conversation:c", 1).await {
+                Delivered::Sessions(count) => {
+                    assert_eq!(count as usize, clients.len(), "{name}");
+                    assert_eq!(entries.len(), 1, "{name}");
+                }
+                Delivered::Absent(stamp) => {
+                    assert!(clients.is_empty(), "{name}");
+                    assert!(
+                        entries.iter().all(|entry| entry.stamp <= stamp),
+                        "{name}: {entries:?} {stamp:?}"
+                    );
+                }
+            }
+        }
+        rig.stop().await;
+    }
 }
