@@ -1,8 +1,8 @@
 //! The door: accepts connections within limits and speaks HTTP/1.1 on them. What a request means is its routes'
 //! business.
 //!
-//! Map: [`config`] the limits; [`admission`] who may come in now; [`pressure`] what to do when `accept` fails;
-//! [`connection`] one connection's life; [`metrics`] what is counted.
+//! Map: [`config`] the limits; `admission` who may come in now; `pressure` what to do when `accept` fails;
+//! `connection` one connection's life; [`metrics`] what is counted.
 
 mod admission;
 pub mod config;
