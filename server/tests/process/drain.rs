@@ -99,14 +99,14 @@ async fn a_second_signal_ends_at_once() {
     assert!(next_text(&mut socket).await.contains("goaway"));
 
     // Signals close together count as one, so ask until it obeys.
-    let asked = Instant::now();
-    let code = loop {
-        server.signal("-INT").await;
-        if let Ok(code) = timeout(Duration::from_millis(100), server.code()).await {
-            break code;
+    let obeyed = async {
+        loop {
+            server.signal("-INT").await;
+            if let Ok(code) = timeout(Duration::from_millis(100), server.code()).await {
+                break code;
+            }
         }
     };
-
+    let code = timeout(Duration::from_secs(5), obeyed).await.expect("it went on draining");
     assert_eq!(code, Some(130));
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
 }
