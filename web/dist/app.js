@@ -1259,9 +1259,8 @@ var Composer = class {
 
 // src/ui/dialog.ts
 var NewDialog = class {
-  constructor(me, create) {
-    this.me = me;
-    this.create = create;
+  constructor(hooks) {
+    this.hooks = hooks;
     byId("new").addEventListener("click", () => this.show());
     byId("new-cancel").addEventListener("click", () => this.dialog.close());
     this.members.addEventListener("input", () => this.fit());
@@ -1270,8 +1269,7 @@ var NewDialog = class {
       void this.submit();
     });
   }
-  me;
-  create;
+  hooks;
   dialog = byId("new-dialog");
   members = byId("new-members");
   title = byId("new-name");
@@ -1289,7 +1287,7 @@ var NewDialog = class {
     byId("new-title-field").hidden = this.names().length < 2;
   }
   names() {
-    return namesIn(this.members.value, this.me());
+    return namesIn(this.members.value, this.hooks.me());
   }
   async submit() {
     const names = this.names();
@@ -1297,8 +1295,9 @@ var NewDialog = class {
     this.busy(true);
     setText(byId("new-error"), "");
     try {
-      await this.create(names, names.length > 1 ? this.title.value.trim() : "");
+      await this.hooks.create(names, names.length > 1 ? this.title.value.trim() : "");
       this.dialog.close();
+      this.hooks.created();
     } catch (error) {
       setText(byId("new-error"), error instanceof Error ? error.message : String(error));
     }
@@ -1921,10 +1920,11 @@ var Page = class {
   /** `leave` shows the door again, with the reason where there is one. */
   constructor(leave) {
     this.leave = leave;
-    new NewDialog(
-      () => this.session?.book.me ?? "",
-      (members, title) => this.create(members, title)
-    );
+    new NewDialog({
+      me: () => this.session?.book.me ?? "",
+      create: async (members, title) => this.session?.writer.create(members, title),
+      created: () => this.select(this.session?.book.openId ?? null)
+    });
     byId("leave").addEventListener("click", () => this.session?.stop());
     byId("list-more").addEventListener("click", () => {
       void this.session?.reader.loadMoreConversations().catch(ignoreUntilNextTime);
@@ -1990,12 +1990,6 @@ var Page = class {
     this.render();
     if (id !== null) this.layout.focusThread();
   }
-  async create(members, title) {
-    const { session } = this;
-    if (session === null) return;
-    await session.writer.create(members, title);
-    this.select(session.book.openId);
-  }
   send(text) {
     this.session?.writer.send(text);
     this.thread.toEnd();
@@ -2040,9 +2034,6 @@ function ringBell() {
 
 // src/token.ts
 var DemoOff = class extends NoToken {
-  constructor() {
-    super("This server asks for a token.");
-  }
 };
 var LAST_MOMENTS_MS = 5e3;
 function demoTokens(user, fetcher = (...args) => fetch(...args)) {
@@ -2070,8 +2061,9 @@ async function askForToken(user, fetcher) {
     const { token, expires_at_ms } = await response.json();
     return { token, expiresAtMs: expires_at_ms };
   }
-  if (response.status === 404) throw new DemoOff();
+  if (response.status === 404) throw new DemoOff("On this server a name is not enough.");
   const message = await errorMessage(response);
+  if (response.status === 403) throw new DemoOff(message);
   if (response.status >= 400 && response.status < 500 && response.status !== 429) throw new NoToken(message);
   throw new Error(message);
 }
@@ -2091,6 +2083,10 @@ var Landing = class {
     byId("name-form").addEventListener("submit", (event) => {
       event.preventDefault();
       void this.withName();
+    });
+    byId("use-token").addEventListener("click", () => {
+      this.askForToken();
+      this.show("");
     });
     byId("token-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -2131,7 +2127,6 @@ var Landing = class {
   }
 };
 function whyNot(error) {
-  if (error instanceof DemoOff) return "";
   if (error instanceof NoToken) return error.message;
   return "The server does not answer. Try again in a moment.";
 }
@@ -2158,7 +2153,7 @@ async function begin() {
   } catch (error) {
     if (error instanceof DemoOff) {
       landing.askForToken();
-      return landing.show("");
+      return landing.show(error.message);
     }
   }
   enter(tokens, name);

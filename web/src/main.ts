@@ -30,7 +30,7 @@ async function begin(): Promise<void> {
   } catch (error) {
     if (error instanceof DemoOff) {
       landing.askForToken();
-      return landing.show("");
+      return landing.show(error.message);
     }
     // Anything else the session itself meets again, and handles.
   }

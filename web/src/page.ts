@@ -31,10 +31,11 @@ export class Page {
 
   /** `leave` shows the door again, with the reason where there is one. */
   constructor(private readonly leave: (message: string) => void) {
-    new NewDialog(
-      () => this.session?.book.me ?? "",
-      (members, title) => this.create(members, title),
-    );
+    new NewDialog({
+      me: () => this.session?.book.me ?? "",
+      create: async (members, title) => this.session?.writer.create(members, title),
+      created: () => this.select(this.session?.book.openId ?? null),
+    });
     byId("leave").addEventListener("click", () => this.session?.stop());
     byId("list-more").addEventListener("click", () => {
       void this.session?.reader.loadMoreConversations().catch(ignoreUntilNextTime);
@@ -91,13 +92,6 @@ export class Page {
     // Drawn now, so that the field for a message is there to take the focus.
     this.render();
     if (id !== null) this.layout.focusThread();
-  }
-
-  private async create(members: string[], title: string): Promise<void> {
-    const { session } = this;
-    if (session === null) return;
-    await session.writer.create(members, title);
-    this.select(session.book.openId);
   }
 
   private send(text: string): void {

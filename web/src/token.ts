@@ -2,12 +2,8 @@
 import { NoToken } from "./client/client.ts";
 import type { Credentials } from "./client/client.ts";
 
-/** The server gives no tokens to visitors: the user has to bring one. */
-export class DemoOff extends NoToken {
-  constructor() {
-    super("This server asks for a token.");
-  }
-}
+/** The server gives no token for a name, or not to this visitor: the user has to bring one. */
+export class DemoOff extends NoToken {}
 
 export type TokenSource = (fresh: boolean) => Promise<Credentials>;
 
@@ -43,8 +39,9 @@ async function askForToken(user: string, fetcher: typeof fetch): Promise<Credent
     const { token, expires_at_ms } = (await response.json()) as { token: string; expires_at_ms: number };
     return { token, expiresAtMs: expires_at_ms };
   }
-  if (response.status === 404) throw new DemoOff();
+  if (response.status === 404) throw new DemoOff("On this server a name is not enough.");
   const message = await errorMessage(response);
+  if (response.status === 403) throw new DemoOff(message);
   // A refusal of this very name; anything else may pass.
   if (response.status >= 400 && response.status < 500 && response.status !== 429) throw new NoToken(message);
   throw new Error(message);

@@ -148,6 +148,7 @@ test("a token is asked for once, and again when a fresh one is wanted or it ends
 test("what the token endpoint answers decides between stop and patience", async () => {
   const error = { error: { code: "x", message: "said so" } };
   await assert.rejects(demoTokens("a", answering(404, error).fetcher)(false), DemoOff);
+  await assert.rejects(demoTokens("a", answering(403, error).fetcher)(false), DemoOff);
   await assert.rejects(demoTokens("a", answering(400, error).fetcher)(false), NoToken);
   const busy = await demoTokens("a", answering(503, error).fetcher)(false).catch((failure: Error) => failure);
   assert.ok(busy instanceof Error && !(busy instanceof NoToken) && busy.message === "said so");

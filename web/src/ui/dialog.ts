@@ -2,15 +2,19 @@
 import { namesIn } from "../chat/words.ts";
 import { byId, setText } from "./dom.ts";
 
+export interface DialogHooks {
+  me(): string;
+  create(members: string[], title: string): Promise<void>;
+  /** The dialog is closed, and the focus free. */
+  created(): void;
+}
+
 export class NewDialog {
   private readonly dialog = byId<HTMLDialogElement>("new-dialog");
   private readonly members = byId<HTMLInputElement>("new-members");
   private readonly title = byId<HTMLInputElement>("new-name");
 
-  constructor(
-    private readonly me: () => string,
-    private readonly create: (members: string[], title: string) => Promise<void>,
-  ) {
+  constructor(private readonly hooks: DialogHooks) {
     byId("new").addEventListener("click", () => this.show());
     byId("new-cancel").addEventListener("click", () => this.dialog.close());
     this.members.addEventListener("input", () => this.fit());
@@ -36,7 +40,7 @@ export class NewDialog {
   }
 
   private names(): string[] {
-    return namesIn(this.members.value, this.me());
+    return namesIn(this.members.value, this.hooks.me());
   }
 
   private async submit(): Promise<void> {
@@ -45,8 +49,9 @@ export class NewDialog {
     this.busy(true);
     setText(byId("new-error"), "");
     try {
-      await this.create(names, names.length > 1 ? this.title.value.trim() : "");
+      await this.hooks.create(names, names.length > 1 ? this.title.value.trim() : "");
       this.dialog.close();
+      this.hooks.created();
     } catch (error) {
       setText(byId("new-error"), error instanceof Error ? error.message : String(error));
     }

@@ -13,6 +13,10 @@ export class Landing {
       event.preventDefault();
       void this.withName();
     });
+    byId("use-token").addEventListener("click", () => {
+      this.askForToken();
+      this.show("");
+    });
     byId("token-form").addEventListener("submit", (event) => {
       event.preventDefault();
       const token = this.token.value.trim();
@@ -54,7 +58,6 @@ export class Landing {
 }
 
 function whyNot(error: unknown): string {
-  if (error instanceof DemoOff) return "";
   if (error instanceof NoToken) return error.message;
   return "The server does not answer. Try again in a moment.";
 }
