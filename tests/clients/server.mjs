@@ -43,12 +43,16 @@ export class Server {
   #tokens = new Map();
   #port = 0;
 
-  constructor() {
+  #settings;
+
+  constructor(settings) {
+    this.#settings = settings;
     this.dataDir = mkdtempSync(join(tmpdir(), "doorbell-test-"));
   }
 
-  static async start() {
-    const server = new Server();
+  /** `settings` are environment variables of the server. */
+  static async start(settings = {}) {
+    const server = new Server(settings);
     await server.start();
     return server;
   }
@@ -58,7 +62,7 @@ export class Server {
     const args = ["serve", "--listen", `127.0.0.1:${this.#port}`, "--data-dir", this.dataDir];
     const child = spawn(binary(), args, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...SETTINGS },
+      env: { ...process.env, ...SETTINGS, ...this.#settings },
     });
     this.#child = child;
     this.ended = new Promise((resolve) => child.once("exit", (code, signal) => resolve({ code, signal })));
