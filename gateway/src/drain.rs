@@ -87,9 +87,12 @@ impl Gateway {
             tracing::info!(left = self.sockets(), "drain: waiting for clients to move");
         }
         done.closed = self.sockets();
-        while !self.all_gone_by(Instant::now()).await && Instant::now() < plan.cut_at {
+        loop {
             self.each_session(|session| self.tell(session, Event::Drained)).await;
-            self.all_gone_by(plan.cut_at.min(Instant::now() + LOOK)).await;
+            let look = plan.cut_at.min(Instant::now() + LOOK);
+            if self.all_gone_by(look).await || Instant::now() >= plan.cut_at {
+                break;
+            }
         }
         done.cut = self.sockets();
         self.each_session(|session| self.tell(session, Event::SocketEnded)).await;
