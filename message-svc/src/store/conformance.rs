@@ -72,7 +72,7 @@ fn entry(number: u64, from: &UserId) -> Entry {
         sent_at: Timestamp::from_millis(number),
         messages: number,
         content: Content {
-            text: format!("text {number}"),
+            text: format!("text {number} ").repeat(100),
             media: vec!["https://x.org".into(); 2],
             meta: Some("{}".into()),
         },

@@ -1,9 +1,14 @@
 //! The bytes of the store's keys.
 //!
 //! Parts are joined by a zero byte, which no id may hold; numbers are big-endian, so that keys sort as they count.
+//!
+//! A key that names a user or a conversation begins with four bytes of that name's hash. A key keeps its first four
+//! bytes beside its pointer, so that comparisons in a memtable end there instead of missing the cache: with names
+//! alone, which begin alike, half of a commit's time went into that. Nothing is read across names.
 
 use doorbell_protocol::{ConversationId, UserId, Version};
 use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::AnswerKey;
 use crate::conversation::Position;
@@ -16,20 +21,32 @@ const SEPARATOR: u8 = 0;
 const SEND: u8 = b's';
 const CREATE: u8 = b'c';
 
-fn joined(parts: &[&str]) -> Key {
-    let mut key = Key::new();
-    for (i, part) in parts.iter().enumerate() {
-        if i > 0 {
-            key.push(SEPARATOR);
-        }
-        key.extend_from_slice(part.as_bytes());
-    }
+/// A key that begins with the hash of a name.
+fn begin(name: &[u8]) -> Key {
+    let [.., a, b, c, d] = xxh3_64(name).to_be_bytes();
+    Key::from_slice(&[a, b, c, d])
+}
+
+fn named(name: &str) -> Key {
+    let mut key = begin(name.as_bytes());
+    key.extend_from_slice(name.as_bytes());
     key
+}
+
+/// `conversations` and `heads`: conversation.
+pub fn conversation(conversation: &ConversationId) -> Key {
+    named(conversation.as_str())
+}
+
+/// `inboxes`: user.
+pub fn inbox(user: &UserId) -> Key {
+    named(user.as_str())
 }
 
 /// `log`: conversation, version.
 pub fn entry(conversation: &ConversationId, version: Version) -> Key {
-    let mut key = joined(&[conversation.as_str(), ""]);
+    let mut key = named(conversation.as_str());
+    key.push(SEPARATOR);
     key.extend_from_slice(&version.get().to_be_bytes());
     key
 }
@@ -40,29 +57,33 @@ pub fn entry_version(key: &[u8]) -> Option<Version> {
     Version::new(u64::from_be_bytes(*number))
 }
 
-/// `memberships`: shard, user, conversation. The shard leads, so that one view sees the whole range.
+/// `memberships`: user, shard, conversation.
 pub fn membership(shard: Shard, user: &UserId, conversation: &ConversationId) -> Key {
     let mut key = memberships(shard, user);
     key.extend_from_slice(conversation.as_str().as_bytes());
     key
 }
 
-/// What begins every key of `memberships` of a user.
+/// What begins every key of `memberships` of a user in one shard, so that one view sees the whole range.
 pub fn memberships(shard: Shard, user: &UserId) -> Key {
-    let mut key = Key::from_slice(&shard.to_be_bytes());
-    key.extend_from_slice(user.as_str().as_bytes());
+    let mut key = named(user.as_str());
     key.push(SEPARATOR);
+    key.extend_from_slice(&shard.to_be_bytes());
     key
 }
 
 /// `audience`: conversation, user.
 pub fn member(conversation: &ConversationId, user: &UserId) -> Key {
-    joined(&[conversation.as_str(), user.as_str()])
+    let mut key = members(conversation);
+    key.extend_from_slice(user.as_str().as_bytes());
+    key
 }
 
 /// What begins every key of `audience` of a conversation.
 pub fn members(conversation: &ConversationId) -> Key {
-    joined(&[conversation.as_str(), ""])
+    let mut key = named(conversation.as_str());
+    key.push(SEPARATOR);
+    key
 }
 
 /// `commits`: shard, position.
@@ -77,16 +98,23 @@ pub fn commit_position(key: &[u8]) -> Option<Position> {
     Some(Position(u64::from_be_bytes(*key.last_chunk::<8>()?)))
 }
 
-/// `answers-…`: kind, user, conversation for a send, key.
+/// `answers-…`: kind, user, conversation for a send, key; all of it is the name.
 pub fn answer(key: &AnswerKey) -> Key {
-    let (kind, mut rest) = match key {
+    let mut name = Key::new();
+    let (kind, parts) = match key {
         AnswerKey::Send { user, conversation, key } => {
-            (SEND, joined(&[user.as_str(), conversation.as_str(), key.as_str()]))
+            (SEND, [user.as_str(), conversation.as_str(), key.as_str()])
         }
-        AnswerKey::Create { user, key } => (CREATE, joined(&[user.as_str(), key.as_str()])),
+        AnswerKey::Create { user, key } => (CREATE, [user.as_str(), "", key.as_str()]),
     };
-    rest.insert(0, kind);
-    rest
+    name.push(kind);
+    for part in parts {
+        name.extend_from_slice(part.as_bytes());
+        name.push(SEPARATOR);
+    }
+    let mut key = begin(&name);
+    key.extend_from_slice(&name);
+    key
 }
 
 /// The text after a prefix, for the id at the end of a key.

@@ -104,7 +104,7 @@ impl Tables {
     pub fn commit(&self, shard: Shard, state: ShardState, batch: &Batch) -> fjall::Result<()> {
         let mut rows = self.db.batch().durability(Some(PersistMode::SyncData));
         for (id, conversation, members) in &batch.conversations {
-            rows.insert(&self.conversations, id.as_str(), conversation.write());
+            rows.insert(&self.conversations, &keys::conversation(id)[..], conversation.write());
             for member in members {
                 rows.insert(&self.audience, &keys::member(id, member)[..], &[][..]);
             }
@@ -123,10 +123,10 @@ impl Tables {
             }
         }
         for (conversation, head) in &batch.heads {
-            rows.insert(&self.heads, conversation.as_str(), head.write());
+            rows.insert(&self.heads, &keys::conversation(conversation)[..], head.write());
         }
         for (user, inbox) in &batch.inboxes {
-            rows.insert(&self.inboxes, user.as_str(), inbox.write());
+            rows.insert(&self.inboxes, &keys::inbox(user)[..], inbox.write());
         }
         rows.insert(&self.commits, &keys::commit(shard, batch.position)[..], write_events(&batch.events));
         self.put_state(&mut rows, shard, state);

@@ -60,11 +60,11 @@ impl View for DiskView {
     }
 
     fn conversation(&self, conversation: &ConversationId) -> Result<Option<Conversation>, StoreError> {
-        self.get(&self.tables.conversations, "conversations", conversation.as_str().as_bytes())
+        self.get(&self.tables.conversations, "conversations", &keys::conversation(conversation))
     }
 
     fn head(&self, conversation: &ConversationId) -> Result<Option<Head>, StoreError> {
-        self.get(&self.tables.heads, "heads", conversation.as_str().as_bytes())
+        self.get(&self.tables.heads, "heads", &keys::conversation(conversation))
     }
 
     fn members(&self, conversation: &ConversationId, members_max: usize) -> Result<Vec<UserId>, StoreError> {
@@ -128,7 +128,7 @@ impl View for DiskView {
     }
 
     fn inbox(&self, user: &UserId) -> Result<Inbox, StoreError> {
-        let inbox = self.get(&self.tables.inboxes, "inboxes", user.as_str().as_bytes())?;
+        let inbox = self.get(&self.tables.inboxes, "inboxes", &keys::inbox(user))?;
         Ok(inbox.unwrap_or_default())
     }
 

@@ -1,9 +1,15 @@
 //! `messages.send` and `messages.list`.
 
-use doorbell_protocol::{Encoding, ErrorCode};
+use std::future::poll_fn;
+use std::num::NonZeroU16;
+use std::pin::Pin;
+use std::task::Poll;
+
+use doorbell_message_svc::Config;
+use doorbell_protocol::{Encoding, ErrorBody, ErrorCode};
 use serde_json::{Value, json};
 
-use crate::support::{House, fresh_key, text_of};
+use crate::support::{House, config, fresh_key};
 
 #[tokio::test]
 async fn what_is_sent_is_read_back_by_every_member_in_order() {
@@ -169,51 +175,68 @@ async fn a_foreign_conversation_and_an_absent_one_answer_alike() {
 }
 
 #[tokio::test]
-async fn calls_made_one_after_the_other_take_effect_in_that_order_without_waiting() {
-    let house = House::new();
-    let conversation = house.group("ada", &["bob"]).await;
-    let send = |i: u64| {
-        let params =
-            json!({"conversation": conversation, "key": format!("in-order-{i}"), "text": i.to_string()});
-        house.call("ada", "messages.send", params)
-    };
-    let read = |_| house.call("ada", "messages.list", json!({"conversation": conversation, "after": 0}));
-
-    let mut calls = Vec::new();
-    for i in 1..=50 {
-        calls.push(tokio::task::unconstrained(futures(send(i))));
-        calls.push(tokio::task::unconstrained(futures(read(i))));
+async fn a_read_sees_the_callers_writes_that_were_called_before_it_without_waiting_for_them() {
+    let house = House::with(Config { shards: NonZeroU16::MIN, ..config() });
+    let members: Vec<String> = (0..60).map(|i| format!("member-{i}")).collect();
+    let conversation = house.group("ada", &members.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    for _ in 0..200 {
+        house.send("ada", &conversation, "x").await;
     }
+    for member in &members {
+        house.send(member, &conversation, "x").await;
+    }
+
+    let methods = ["messages.list", "conversations.get", "conversations.list", "topics.changes"];
+    for (method, mark) in methods.into_iter().zip([80, 100, 120, 140]) {
+        let version = house.send("ada", &conversation, "before").await + 1;
+        // These keep the writer busy: it has to count through the log for each, far from either end.
+        let busy = members.iter().map(|member| {
+            let params = json!({"conversation": conversation, "version": mark});
+            house.call(member, "conversations.mark_read", params)
+        });
+        let mut calls: Vec<Call<'_>> = busy.map(|call| Box::pin(call) as Call<'_>).collect();
+        let params = json!({"conversation": conversation, "key": fresh_key(), "text": "x"});
+        calls.push(Box::pin(house.call("ada", "messages.send", params)));
+        let params = json!({"conversation": conversation, "limit": 200});
+        calls.push(Box::pin(house.call("ada", method, params)));
+
+        let answers = in_order(calls).await;
+
+        let [.., sent, seen] = &answers[..] else { panic!("{answers:?}") };
+        assert_eq!(sent.as_ref().unwrap()["version"], version);
+        let seen = seen.as_ref().unwrap();
+        let seen = match method {
+            "messages.list" => &seen["messages"].as_array().unwrap().last().unwrap()["version"],
+            "conversations.get" => &seen["version"],
+            "conversations.list" => &seen["conversations"][0]["version"],
+            _ => &seen["topics"][&format!("conversation:{conversation}")],
+        };
+        assert_eq!(*seen, version, "{method}");
+    }
+}
+
+/// Polls each call once, in order, before it waits for any of them.
+async fn in_order(mut calls: Vec<Call<'_>>) -> Vec<Result<Value, ErrorBody>> {
     let mut answers = Vec::new();
-    // Polls each future once, in order, before waiting for any of them.
     for call in &mut calls {
         answers.push(poll_once(call).await);
     }
-    for (call, answer) in calls.into_iter().zip(&mut answers) {
-        if answer.is_none() {
-            *answer = Some(call.await);
-        }
+    let mut all = Vec::new();
+    for (call, answer) in calls.into_iter().zip(answers) {
+        all.push(match answer {
+            Some(answer) => answer,
+            None => call.await,
+        });
     }
-
-    for (i, pair) in answers.chunks(2).enumerate() {
-        let [Some(Ok(sent)), Some(Ok(page))] = pair else { panic!("{pair:?}") };
-        assert_eq!(sent["version"], i + 1);
-        let texts: Vec<_> =
-            page["messages"].as_array().unwrap().iter().map(|m| text_of(&m["text"])).collect();
-        assert!(texts.len() > i, "the read saw the write made before it: {i} of {}", texts.len());
-    }
+    all
 }
 
-type Pinned<'a> = std::pin::Pin<Box<dyn Future<Output = Result<Value, doorbell_protocol::ErrorBody>> + 'a>>;
+type Call<'a> = Pin<Box<dyn Future<Output = Result<Value, ErrorBody>> + 'a>>;
 
-fn futures<'a>(call: impl Future<Output = Result<Value, doorbell_protocol::ErrorBody>> + 'a) -> Pinned<'a> {
-    Box::pin(call)
-}
-
-async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-    std::future::poll_fn(|cx| match std::pin::Pin::new(&mut *future).poll(cx) {
-        std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
-        std::task::Poll::Pending => std::task::Poll::Ready(None),
+async fn poll_once(call: &mut Call<'_>) -> Option<Result<Value, ErrorBody>> {
+    poll_fn(|cx| match call.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => Poll::Ready(None),
     })
     .await
 }
