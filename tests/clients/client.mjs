@@ -7,6 +7,11 @@ const WAIT_MS = 15_000;
 
 export const encodings = ["json", "msgpack"];
 
+/** The conversations' logs alone: an inbox moves when a change is announced, which a crash may repeat. */
+export function ofConversations(topics) {
+  return Object.fromEntries(Object.entries(topics).filter(([topic]) => topic.startsWith("conversation:")));
+}
+
 export class Client {
   #socket;
   #encoding;

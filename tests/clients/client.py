@@ -21,6 +21,11 @@ def people(*names):
     return [f"{name}-{suffix}" for name in names]
 
 
+def of_conversations(topics):
+    """The conversations' logs alone: an inbox moves when a change is announced, which a crash may repeat."""
+    return {topic: version for topic, version in topics.items() if topic.startswith("conversation:")}
+
+
 class Client:
     """Use it with `async with`: the socket is open inside."""
 

@@ -89,11 +89,14 @@ export class Server {
 
   /** A token made by the binary's own command, beside the running server. */
   token(user) {
-    if (!this.#tokens.has(user)) {
-      const printed = execFileSync(binary(), ["token", user, "--data-dir", this.dataDir], { encoding: "utf8" });
-      this.#tokens.set(user, printed.trim());
-    }
+    if (!this.#tokens.has(user)) this.#tokens.set(user, this.shortToken(user, "1h"));
     return this.#tokens.get(user);
+  }
+
+  /** A token that ends soon. */
+  shortToken(user, ttl) {
+    const args = ["token", user, "--ttl", ttl, "--data-dir", this.dataDir];
+    return execFileSync(binary(), args, { encoding: "utf8" }).trim();
   }
 
   /** One call over HTTP: the result, or the error object in `error`. */

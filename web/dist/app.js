@@ -84,8 +84,8 @@ var Stopped = class extends Error {
 
 // src/chat/book.ts
 var Book = class {
-  constructor(changed) {
-    this.changed = changed;
+  constructor(changed2) {
+    this.changed = changed2;
   }
   changed;
   me = "";
@@ -1026,13 +1026,14 @@ var Doorbell = class {
     this.retryAfter(frame.reconnect_after_ms, false);
   }
   closed(link2, code, reason) {
+    const welcomed = link2 === this.current;
     if (link2 === this.next) {
       this.next = null;
       if (this.goaway !== null) delete this.goaway.url;
-    } else if (link2 === this.current) {
+    } else if (welcomed) {
       this.currentLost();
     } else return;
-    this.options.onClosed?.(code, reason);
+    this.options.onClosed?.(code, reason, welcomed);
     this.decide(code, reason);
   }
   decide(code, reason) {
@@ -1351,6 +1352,8 @@ var Layout = class {
   setWire(open) {
     this.app.dataset.wire = open ? "open" : "closed";
     this.toggle.setAttribute("aria-expanded", String(open));
+    const frames = byId("frames");
+    if (open) frames.scrollTop = frames.scrollHeight;
   }
 };
 
@@ -1774,7 +1777,7 @@ function resultPhrase(method, result) {
   const more = result.more === true ? ", and more" : "";
   switch (method) {
     case "topics.changes":
-      return `${count(Object.keys(result.topics ?? {}).length, "topic")} changed${more}`;
+      return changed(Object.keys(result.topics ?? {}).length) + more;
     case "conversations.list":
       return count(lengthOf2(result.conversations), "conversation");
     case "conversations.get":
@@ -1788,6 +1791,9 @@ function resultPhrase(method, result) {
     default:
       return "done";
   }
+}
+function changed(topics) {
+  return topics === 0 ? "nothing has changed" : `${count(topics, "topic")} changed`;
 }
 function shortTopic(topic) {
   if (topic.length <= 24) return topic;
@@ -1860,9 +1866,17 @@ var WirePanel = class {
     this.append(element);
     if (from !== null) this.tie(from);
   }
-  /** Says what happened between the frames. */
+  /** Says what happened between the frames; what happens again and again is counted in one line. */
   note(text) {
-    this.append(make("li", "wire-note", text));
+    const last = this.list.lastElementChild;
+    if (last?.dataset.note !== text) {
+      const element = make("li", "wire-note", text);
+      Object.assign(element.dataset, { note: text, times: "1" });
+      return this.append(element);
+    }
+    const times = Number(last.dataset.times) + 1;
+    last.dataset.times = String(times);
+    last.textContent = `${text}, ${times} times`;
   }
   append(element) {
     const { list } = this;
@@ -1958,7 +1972,7 @@ var Page = class {
       attentive: () => this.attentive(),
       arrived: (conversation, entries) => announce(conversation, entries),
       state: (state) => this.showState(state),
-      closed: (code, reason) => this.wire.note(`socket closed: ${code}${reason === "" ? "" : `, ${reason}`}`),
+      closed: (code, reason, welcomed) => this.wire.note(closedNote(code, reason, welcomed)),
       frame: (direction, frame) => {
         this.wire.add(direction, frame);
         if (frame.type === "hint") ringBell();
@@ -2019,6 +2033,10 @@ var Page = class {
     if (this.attentive()) session.writer.seen();
   }
 };
+function closedNote(code, reason, welcomed) {
+  if (code === 1006) return welcomed ? "connection lost" : "could not connect";
+  return `socket closed: ${code}${reason === "" ? "" : `, ${reason}`}`;
+}
 function announce(conversation, entries) {
   const last = entries.at(-1);
   if (last === void 0) return;

@@ -57,7 +57,7 @@ export class Page {
       attentive: () => this.attentive(),
       arrived: (conversation, entries) => announce(conversation, entries),
       state: (state) => this.showState(state),
-      closed: (code, reason) => this.wire.note(`socket closed: ${code}${reason === "" ? "" : `, ${reason}`}`),
+      closed: (code, reason, welcomed) => this.wire.note(closedNote(code, reason, welcomed)),
       frame: (direction, frame) => {
         this.wire.add(direction, frame);
         if (frame.type === "hint") ringBell();
@@ -126,6 +126,12 @@ export class Page {
     document.title = unread > 0 ? `(${unread}) Doorbell` : "Doorbell";
     if (this.attentive()) session.writer.seen();
   }
+}
+
+/** 1006 is the browser's word for a socket that ended, or never began, without a close frame. */
+function closedNote(code: number, reason: string, welcomed: boolean): string {
+  if (code === 1006) return welcomed ? "connection lost" : "could not connect";
+  return `socket closed: ${code}${reason === "" ? "" : `, ${reason}`}`;
 }
 
 /** Read out by a screen reader, whatever the reader of the page is doing. */

@@ -156,6 +156,17 @@ test("where a name is not enough, a pasted token is", async (t) => {
   await rob.leave();
 });
 
+test("a pasted token that ends brings the reader back to the door, with the reason", async () => {
+  const sam = await Visitor.at(browser, server.url, "sam");
+  await sam.by("use-token").click();
+  await sam.by("token-input").fill(server.shortToken("sam", "5s"));
+  await sam.by("token-input").press("Enter");
+  await sam.status("Live");
+  await sam.by("landing").waitFor();
+  assert.match(await sam.by("landing-error").textContent(), /expired/);
+  await sam.leave();
+});
+
 test("a name that the server refuses is said at the door", async () => {
   const guest = await Visitor.at(browser, server.url, "guest");
   await guest.by("name-input").evaluate((field) => (field.value = "x".repeat(200)));

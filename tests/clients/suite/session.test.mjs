@@ -110,6 +110,20 @@ for (const encoding of encodings) {
   });
 }
 
+test("a session whose token ends is closed with 4419, one that renewed it in band is not", async () => {
+  const token = server.shortToken("alice", "3s");
+  const [forgetful, careful] = await Promise.all([
+    Client.session(server, "alice", "json", { token, device: "a" }),
+    Client.session(server, "alice", "msgpack", { token, device: "b" }),
+  ]);
+  careful.send({ type: "token", token: server.token("alice") });
+  assert.equal((await forgetful.end()).code, 4419);
+  careful.send({ type: "ping", id: 9 });
+  assert.equal((await careful.next("pong")).id, 9);
+  assert.ok(Array.isArray((await careful.call("conversations.list")).conversations));
+  await careful.close();
+});
+
 test("what is no object, or has no type, closes with 4400", async () => {
   for (const text of ["[1]", "{}", "ping", '{"type":7}']) {
     const client = await Client.session(server, "alice", "json");

@@ -50,8 +50,8 @@ export interface Options {
   /** The server's store is another one: forget everything that was pulled. */
   onReset?(): void;
   onFrame?(direction: Direction, frame: ClientFrame | ServerFrame): void;
-  /** A socket is gone; what the client does about it, `onState` says. */
-  onClosed?(code: number, reason: string): void;
+  /** A socket is gone, `welcomed` or before it came to that; what the client does about it, `onState` says. */
+  onClosed?(code: number, reason: string, welcomed: boolean): void;
   open?(url: string, subprotocol: string): Socket;
   clock?: Clock;
   random?(): number;
@@ -200,14 +200,15 @@ export class Doorbell {
   }
 
   private closed(link: Link, code: number, reason: string): void {
+    const welcomed = link === this.current;
     if (link === this.next) {
       this.next = null;
       // A gateway that was named and does not answer is not asked twice.
       if (this.goaway !== null) delete this.goaway.url;
-    } else if (link === this.current) {
+    } else if (welcomed) {
       this.currentLost();
     } else return;
-    this.options.onClosed?.(code, reason);
+    this.options.onClosed?.(code, reason, welcomed);
     this.decide(code, reason);
   }
 

@@ -49,5 +49,8 @@ export class Layout {
   private setWire(open: boolean): void {
     this.app.dataset.wire = open ? "open" : "closed";
     this.toggle.setAttribute("aria-expanded", String(open));
+    // Hidden, it could not follow what came.
+    const frames = byId("frames");
+    if (open) frames.scrollTop = frames.scrollHeight;
   }
 }

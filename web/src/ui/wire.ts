@@ -33,9 +33,17 @@ export class WirePanel {
     if (from !== null) this.tie(from);
   }
 
-  /** Says what happened between the frames. */
+  /** Says what happened between the frames; what happens again and again is counted in one line. */
   note(text: string): void {
-    this.append(make("li", "wire-note", text));
+    const last = this.list.lastElementChild as HTMLElement | null;
+    if (last?.dataset.note !== text) {
+      const element = make("li", "wire-note", text);
+      Object.assign(element.dataset, { note: text, times: "1" });
+      return this.append(element);
+    }
+    const times = Number(last.dataset.times) + 1;
+    last.dataset.times = String(times);
+    last.textContent = `${text}, ${times} times`;
   }
 
   private append(element: HTMLElement): void {

@@ -95,7 +95,7 @@ function resultPhrase(method: string, result: Record<string, unknown>): string {
   const more = result.more === true ? ", and more" : "";
   switch (method) {
     case "topics.changes":
-      return `${count(Object.keys(result.topics ?? {}).length, "topic")} changed${more}`;
+      return changed(Object.keys(result.topics ?? {}).length) + more;
     case "conversations.list":
       return count(lengthOf(result.conversations), "conversation");
     case "conversations.get":
@@ -109,6 +109,10 @@ function resultPhrase(method: string, result: Record<string, unknown>): string {
     default:
       return "done";
   }
+}
+
+function changed(topics: number): string {
+  return topics === 0 ? "nothing has changed" : `${count(topics, "topic")} changed`;
 }
 
 /** `conversation …7QX` is enough to recognise a topic by. */
