@@ -49,6 +49,9 @@ pub struct Config {
     /// How long to wait between two attempts to open the store again after a write failed.
     #[serde(with = "humantime_serde")]
     pub recover_interval: Duration,
+    /// How long one commit may take before the service counts as unsound: a disk, or the store's background, hangs.
+    #[serde(with = "humantime_serde")]
+    pub commit_stall_after: Duration,
     /// Memory for blocks read from disk.
     pub cache_bytes: u64,
     /// Memory for what is not yet in tables, for each kind of record.
@@ -83,6 +86,7 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(5),
             disk_reserve_bytes: 64 << 20,
             recover_interval: Duration::from_secs(1),
+            commit_stall_after: Duration::from_secs(30),
             cache_bytes: 64 << 20,
             memtable_bytes: 16 << 20,
             journal_bytes_max: 128 << 20,
@@ -102,6 +106,7 @@ impl Config {
             ("announce_retry_max", self.announce_retry_max),
             ("announce_note_interval", self.announce_note_interval),
             ("recover_interval", self.recover_interval),
+            ("commit_stall_after", self.commit_stall_after),
         ] {
             require(!value.is_zero(), [key, key], "must be longer than zero")?;
         }

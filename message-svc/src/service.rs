@@ -161,11 +161,14 @@ impl MessageService {
         Ok(())
     }
 
-    /// Whether writes can be served: false after a failed write until the store was recovered from disk. A full disk
-    /// does not make it unsound: reads go on, and sends come back by themselves.
+    /// Whether writes can be served: false after a failed write until the store was recovered from disk, while a
+    /// commit hangs, and after the end. A full disk does not make it unsound: reads go on, and sends come back by
+    /// themselves.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.tools.store.is_sound() && !self.writer_ended.is_cancelled()
+        let stalled = |writer: &WriterHandle| writer.committing_for() > self.tools.config.commit_stall_after;
+        let stands = self.tools.store.is_sound() && !self.writer_ended.is_cancelled();
+        stands && !self.writers.iter().any(stalled)
     }
 }
 

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use doorbell_protocol::Clock;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
@@ -62,6 +63,8 @@ pub struct Writer {
     progress: watch::Sender<Position>,
     /// Up to where the announcer has come.
     announced: Arc<AtomicU64>,
+    /// Since when a commit has been under way.
+    committing: Arc<Mutex<Option<Instant>>>,
     memory: Memory,
     /// The recovery of the store that `memory` belongs to.
     generation: u64,
@@ -154,7 +157,9 @@ impl Writer {
 
     fn commit(&mut self, batch: &crate::store::Batch, writes: usize) -> Result<(), StoreError> {
         let began = Instant::now();
+        *self.committing.lock() = Some(began);
         let outcome = self.tools.store.commit(self.shard, batch);
+        *self.committing.lock() = None;
         let label = match &outcome {
             Ok(()) => CommitOutcome::Committed,
             Err(StoreError::DiskFull { .. }) => CommitOutcome::DiskFull,

@@ -6,7 +6,8 @@
 //! - Any failed write or fsync poisons the database for good, and so does a background worker that fails to flush or
 //!   compact, for example on a full disk. Reads go on. This store then closes it and opens it again from disk
 //!   ([`Store::recover`]); the fsync is never tried again.
-//! - A torn last batch is cut off when the database is opened; a batch whose checksum is wrong is refused loudly.
+//! - When it is opened, it cuts a journal off at the first byte that it cannot read. So journals are looked at before
+//!   ([`super::journals`]).
 //! - It writes out what it accepted whenever it likes, so room for that is kept free ([`Space`]).
 
 use std::path::{Path, PathBuf};

@@ -22,8 +22,7 @@ const UNMADE: [&str; 3] = ["lock", "keyspaces", "0.jnl"];
 /// Opens the store in `dir`, or makes it.
 pub fn open(dir: &Path, config: &Config) -> Result<(Tables, StoreId, Shards), Error> {
     clear_unmade(dir)?;
-    let io = |what| move |source| Error::Io { what, path: dir.to_owned(), source };
-    journals::settle(dir).map_err(io("read the journals in"))?;
+    journals::prepare(dir)?;
     let opened = Database::builder(dir)
         .cache_size(config.cache_bytes)
         .max_journaling_size(config.journal_bytes_max)

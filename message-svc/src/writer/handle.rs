@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
@@ -26,6 +28,7 @@ pub struct WriterHandle {
     depth: Arc<AtomicUsize>,
     progress: watch::Receiver<Position>,
     announced: Arc<AtomicU64>,
+    committing: Arc<Mutex<Option<Instant>>>,
     metrics: Arc<Metrics>,
 }
 
@@ -46,6 +49,7 @@ impl WriterHandle {
             depth: Arc::default(),
             progress: seen,
             announced: Arc::new(AtomicU64::new(announced.0)),
+            committing: Arc::default(),
             metrics: Arc::clone(&tools.metrics),
         };
         let now = Instant::now();
@@ -56,6 +60,7 @@ impl WriterHandle {
             depth: Arc::clone(&handle.depth),
             progress,
             announced: Arc::clone(&handle.announced),
+            committing: Arc::clone(&handle.committing),
             memory: Memory::default(),
             generation: tools.store.generation(),
             noting: Noting {
@@ -121,6 +126,12 @@ impl WriterHandle {
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Position> {
         self.progress.clone()
+    }
+
+    /// How long the commit under way has taken so far; zero where there is none.
+    #[must_use]
+    pub fn committing_for(&self) -> Duration {
+        self.committing.lock().map_or(Duration::ZERO, |began| began.elapsed())
     }
 
     /// Up to where everything is announced.

@@ -121,5 +121,5 @@ async fn after_the_stop_calls_are_refused_and_may_be_repeated() {
     let refused = house.call("ada", "messages.send", params).await.unwrap_err();
     assert_eq!(refused.code, doorbell_protocol::ErrorCode::Unavailable);
     assert!(refused.retry_after_ms.is_some());
-    assert!(!house.service.is_sound());
+    assert!(!house.service().is_sound());
 }

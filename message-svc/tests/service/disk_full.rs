@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,12 +76,8 @@ impl Drop for Ballast {
 fn house_on(disk: &SmallDisk, config: Config) -> House {
     let hands = Hands::new();
     let bells = Bells::new(hands.clock());
-    let service = open_in(&data(disk.dir.path()), &config, &hands, &bells).unwrap();
+    let service = open_in(disk.dir.path(), &config, &hands, &bells).unwrap();
     House::around(service, bells, hands, config, disk.dir.clone())
-}
-
-fn data(disk: &Path) -> std::path::PathBuf {
-    disk.join("data")
 }
 
 async fn send(house: &House, conversation: &str, key: &str) -> Result<Value, ErrorBody> {
@@ -146,7 +141,7 @@ async fn a_full_disk_refuses_sends_serves_reads_and_comes_back_by_itself() {
     let (mut acknowledged, refused) = fill(&house, &conversation).await;
     assert!(acknowledged.len() > 10, "{}", acknowledged.len());
     check(&house, &conversation, &acknowledged).await;
-    assert!(house.service.is_sound(), "a full disk takes nothing but time");
+    assert!(house.service().is_sound(), "a full disk takes nothing but time");
     assert!(send(&house, &conversation, &refused).await.is_err(), "still full");
 
     drop(ballast);
@@ -159,7 +154,7 @@ async fn a_full_disk_refuses_sends_serves_reads_and_comes_back_by_itself() {
 async fn after_a_write_that_failed_the_store_is_opened_again_and_nothing_acknowledged_is_gone() {
     let Some(disk) = SmallDisk::mount(64) else { return };
     let config = Config { disk_reserve_bytes: 0, recover_interval: Duration::from_millis(50), ..config() };
-    let mut house = house_on(&disk, config.clone());
+    let mut house = house_on(&disk, config);
     house.run();
     let conversation = house.group("ada", &["bob"]).await;
     let ballast = disk.ballast(3 << 19);
@@ -172,13 +167,9 @@ async fn after_a_write_that_failed_the_store_is_opened_again_and_nothing_acknowl
     assert_eq!(version, acknowledged.len() as u64 + 1, "whether it had happened or not, it is there once");
     acknowledged.push(refused);
     check(&house, &conversation, &acknowledged).await;
-    assert!(house.service.is_sound());
+    assert!(house.service().is_sound());
     house.bells.rung("bob", &format!("conversation:{conversation}"), version).await;
 
-    house.stop().await;
-    let House { service, hands, bells, config, dir, .. } = house;
-    drop(service);
-    let service = open_in(&data(dir.path()), &config, &hands, &bells).unwrap();
-    let house = House::around(service, bells, hands, config, dir);
+    let house = house.reopen().await;
     check(&house, &conversation, &acknowledged).await;
 }

@@ -135,7 +135,7 @@ async fn an_error_never_repeats_what_was_sent() {
     ] {
         let user = UserId::new("ada").unwrap();
         let request = CallRequest { user, method: method.into(), params: raw(&params) };
-        let error = house.service.call(request).await.unwrap_err();
+        let error = house.service().call(request).await.unwrap_err();
         assert!(!serde_json::to_string(&error).unwrap().contains("s3cr3t"), "{error:?}");
     }
 }
@@ -159,6 +159,6 @@ async fn numbers_that_are_none_are_refused() {
         };
         let user = UserId::new("ada").unwrap();
         let request = CallRequest { user, method: "conversations.mark_read".into(), params };
-        assert_eq!(house.service.call(request).await.unwrap_err().code, ErrorCode::Invalid, "{version}");
+        assert_eq!(house.service().call(request).await.unwrap_err().code, ErrorCode::Invalid, "{version}");
     }
 }

@@ -1,6 +1,7 @@
 //! The directory: who may open it, and what is there after the next start.
 
 use std::num::NonZeroU16;
+use std::path::PathBuf;
 
 use doorbell_message_svc::{Config, Error};
 use doorbell_protocol::ErrorCode;
@@ -39,10 +40,10 @@ async fn a_second_service_on_the_same_directory_is_refused() {
 
 #[tokio::test]
 async fn another_number_of_shards_is_refused_with_both_numbers() {
-    let House { service, hands, bells, dir, .. } = House::new();
-    drop(service);
-    let config = Config { shards: NonZeroU16::new(5).unwrap(), ..config() };
-    let Err(error) = open_in(dir.path(), &config, &hands, &bells) else { panic!("it was opened") };
+    let mut house = House::new();
+    house.close();
+    house.config = Config { shards: NonZeroU16::new(5).unwrap(), ..config() };
+    let Err(error) = house.try_open() else { panic!("it was opened") };
     assert!(matches!(error, Error::Shards { .. }));
     let message = error.to_string();
     assert!(message.contains("`shards` = 2") && message.contains("says 5"), "{message}");
@@ -50,8 +51,7 @@ async fn another_number_of_shards_is_refused_with_both_numbers() {
 
 #[tokio::test]
 async fn a_directory_that_holds_something_else_is_refused_and_left_alone() {
-    let House { service, hands, bells, .. } = House::new();
-    drop(service);
+    let House { hands, bells, .. } = House::new();
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("log")).unwrap();
     let precious = dir.path().join("log/precious.txt");
@@ -66,8 +66,7 @@ async fn a_directory_that_holds_something_else_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn a_first_start_that_was_cut_short_is_begun_anew() {
-    let House { service, hands, bells, .. } = House::new();
-    drop(service);
+    let House { hands, bells, .. } = House::new();
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     std::fs::create_dir_all(log.join("keyspaces")).unwrap();
@@ -76,42 +75,81 @@ async fn a_first_start_that_was_cut_short_is_begun_anew() {
     assert!(open_in(dir.path(), &config(), &hands, &bells).is_ok());
 }
 
-#[tokio::test]
-async fn a_torn_tail_costs_what_was_not_acknowledged_and_nothing_else() {
+/// A store with three messages, closed; its directory, its journal, and where the zeros at the journal's end begin.
+async fn closed() -> (House, String, PathBuf, usize) {
     let house = House::new();
-    let conversation = house.send_to("ada", "bob", "kept").await;
-    let House { service, hands, bells, config, dir, .. } = house;
-    drop(service);
-    let journal = dir.path().join("log/0.jnl");
-    let whole = std::fs::read(&journal).unwrap();
-    let end = whole.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-    // The beginning of another batch, as a crash in the middle of a write leaves it.
-    let mut torn = whole[..end].to_vec();
-    torn.extend_from_slice(&whole[..end.min(40)]);
-    std::fs::write(&journal, torn).unwrap();
-
-    let service = open_in(dir.path(), &config, &hands, &bells).unwrap();
-    let house = House::around(service, bells, hands, config, dir);
-    assert_eq!(house.texts("bob", &conversation, 0).await, ["kept"]);
-    assert_eq!(house.send("bob", &conversation, "next").await, 2);
-    let house = house.reopen().await;
-    assert_eq!(house.texts("bob", &conversation, 0).await, ["kept", "next"]);
+    let conversation = house.send_to("ada", "bob", "one").await;
+    house.send("bob", &conversation, "two").await;
+    house.send("bob", &conversation, "a text that is long enough to be hit").await;
+    let mut house = house.reopen().await;
+    house.close();
+    let journal = house.dir.path().join("log/0.jnl");
+    let bytes = std::fs::read(&journal).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    (house, conversation, journal, end)
 }
 
 #[tokio::test]
-async fn a_flipped_bit_in_the_middle_is_refused_loudly() {
-    let house = House::new();
-    for i in 0..20 {
-        house.send_to("ada", &format!("friend-{i}"), "text that is long enough to be hit").await;
+async fn a_torn_end_costs_what_was_not_acknowledged_and_nothing_else() {
+    let (mut house, conversation, journal, end) = closed().await;
+    let whole = std::fs::read(&journal).unwrap();
+    let mut expected = vec!["one", "two", "a text that is long enough to be hit"];
+    // The beginning of another batch, as a crash in the middle of a write leaves it, with and without zeros after it.
+    for (torn, zeros) in [(1, 0), (12, 5_000), (40, 0), (60, 100)] {
+        let mut bytes = std::fs::read(&journal).unwrap();
+        let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        bytes.truncate(end);
+        bytes.extend_from_slice(&whole[..torn]);
+        bytes.extend(vec![0; zeros]);
+        std::fs::write(&journal, bytes).unwrap();
+
+        house.open();
+        assert_eq!(house.texts("ada", &conversation, 0).await, expected);
+        let version = house.send("bob", &conversation, "next").await;
+        expected.push("next");
+        assert_eq!(version, expected.len() as u64);
+        house.close();
     }
-    let House { service, hands, bells, config, dir, .. } = house;
-    drop(service);
-    let journal = dir.path().join("log/0.jnl");
+    assert!(end > 100);
+    house.open();
+    assert_eq!(house.texts("ada", &conversation, 0).await, expected);
+}
+
+#[tokio::test]
+async fn a_last_batch_that_was_half_written_is_cut_off() {
+    let (mut house, conversation, journal, _) = closed().await;
     let mut bytes = std::fs::read(&journal).unwrap();
-    let hit = bytes.windows(11).position(|window| window == b"long enough").unwrap();
-    bytes[hit] ^= 1;
+    // A hole in the last batch, as a power cut may leave one that is longer than a page.
+    let hit = bytes.windows(11).rposition(|window| window == b"long enough").unwrap();
+    bytes[hit..hit + 11].fill(0);
     std::fs::write(&journal, bytes).unwrap();
 
-    let Err(error) = open_in(dir.path(), &config, &hands, &bells) else { panic!("it was opened") };
-    assert!(matches!(error, Error::Unreadable { .. }), "{error}");
+    house.open();
+    assert_eq!(house.texts("ada", &conversation, 0).await, ["one", "two"]);
+    assert_eq!(house.send("bob", &conversation, "three").await, 3);
+    house.close();
+    house.open();
+    assert_eq!(house.texts("ada", &conversation, 0).await, ["one", "two", "three"]);
+}
+
+#[tokio::test]
+async fn damage_before_what_was_acknowledged_is_refused_loudly_and_nothing_is_cut() {
+    let (mut house, conversation, journal, _) = closed().await;
+    house.open();
+    house.send("ada", &conversation, "after it").await;
+    house.close();
+    let good = std::fs::read(&journal).unwrap();
+    let hit = good.windows(11).rposition(|window| window == b"long enough").unwrap();
+    // In a text, and in what says how long it is: the database by itself would cut off all that follows.
+    for at in [hit, hit - 140] {
+        let mut bytes = good.clone();
+        bytes[at..at + 11].fill(0xff);
+        std::fs::write(&journal, &bytes).unwrap();
+
+        let Err(error) = house.try_open() else { panic!("it was opened") };
+
+        assert!(matches!(error, Error::Unreadable { .. }), "{error}");
+        assert!(error.to_string().contains("0.jnl"), "{error}");
+        assert_eq!(std::fs::read(&journal).unwrap(), bytes);
+    }
 }

@@ -165,7 +165,7 @@ impl HintQueue for Bells {
 
 /// A service, and what surrounds it.
 pub struct House {
-    pub service: Arc<MessageService>,
+    service: Option<Arc<MessageService>>,
     pub bells: Arc<Bells>,
     pub hands: Hands,
     pub config: Config,
@@ -211,13 +211,13 @@ impl House {
         config: Config,
         dir: Arc<TempDir>,
     ) -> Self {
-        Self { service, bells, hands, config, dir, running: None }
+        Self { service: Some(service), bells, hands, config, dir, running: None }
     }
 
     /// Starts to announce.
     pub fn run(&mut self) {
         let stop = CancellationToken::new();
-        let handle = tokio::runtime::Handle::current().spawn(self.service.clone().run(stop.clone()));
+        let handle = tokio::runtime::Handle::current().spawn(self.service().clone().run(stop.clone()));
         self.running = Some((stop, handle));
     }
 
@@ -233,9 +233,31 @@ impl House {
         if self.running.is_some() {
             self.stop().await;
         }
-        let Self { service, hands, config, dir, .. } = self;
-        drop(service);
-        Self::build(config, dir, Bells::new(hands.clock()), hands)
+        self.close();
+        self.bells = Bells::new(self.hands.clock());
+        self.open();
+        self
+    }
+
+    /// The service.
+    pub fn service(&self) -> &Arc<MessageService> {
+        self.service.as_ref().unwrap()
+    }
+
+    /// Closes the store, and waits until it is.
+    pub fn close(&mut self) {
+        drop(Arc::into_inner(self.service.take().unwrap()).unwrap());
+    }
+
+    /// Opens the directory again.
+    pub fn open(&mut self) {
+        self.try_open().unwrap();
+    }
+
+    /// As `open`, where it may be refused.
+    pub fn try_open(&mut self) -> Result<(), Error> {
+        self.service = Some(open_in(self.dir.path(), &self.config, &self.hands, &self.bells)?);
+        Ok(())
     }
 
     pub async fn call_in(
@@ -248,7 +270,7 @@ impl House {
         let user = UserId::new(user).unwrap();
         let params = Payload::encode(encoding, params);
         let request = CallRequest { user, method: method.into(), params };
-        let result = self.service.call(request).await?;
+        let result = self.service().call(request).await?;
         assert_eq!(result.encoding(), encoding);
         assert!(result.bytes().len() <= 256 * 1024 - 64, "{method}: {} bytes", result.bytes().len());
         Ok(result.parse().unwrap())
