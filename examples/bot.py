@@ -7,18 +7,19 @@ parser.add_argument("--url", default="ws://127.0.0.1:8080/v1/ws")
 parser.add_argument("--token-file", type=pathlib.Path, help="without it the token is taken from DOORBELL_TOKEN")
 parser.add_argument("--state", type=pathlib.Path, default="bot.json", help="remembers how far the bot has read")
 args = parser.parse_args()
-token = args.token_file.read_text().strip() if args.token_file else os.environ["DOORBELL_TOKEN"]
+class NotFound(Exception): pass  # gone, or not the bot's any more: there is nothing to answer
 state = json.loads(args.state.read_text()) if args.state.exists() else {"cursor": None, "versions": {}}
-
-def answer(message):  # put your own idea here
-    return f"Hello {message['from']}, you said: {message['text'][:500]}"
+def token(): return args.token_file.read_text().strip() if args.token_file else os.environ["DOORBELL_TOKEN"]
+def answer(message): return f"Hello {message['from']}, you said: {message['text'][:500]}"  # put your own idea here
 
 def call(method, **params):  # the socket rings, HTTP pulls: every method has both doors
     url = re.sub("^ws(.*)/v1/ws$", rf"http\1/v1/call/{method}", args.url)
-    request = urllib.request.Request(url, json.dumps(params).encode(), {"Authorization": f"Bearer {token}"})
+    request = urllib.request.Request(url, json.dumps(params).encode(), {"Authorization": f"Bearer {token()}"})
     try: return json.load(urllib.request.urlopen(request, timeout=20))
     except urllib.error.HTTPError as refusal: error = json.load(refusal)["error"]
-    if "retry_after_ms" not in error: raise LookupError(f"{method}: {error['message']}")
+    if error["code"] == "not_found": raise NotFound
+    if error["code"] == "conflict": return None  # this key has answered before, in other words
+    if "retry_after_ms" not in error: raise OSError(f"{method}: {error['message']}")  # back to the loop, cursor kept
     time.sleep(error["retry_after_ms"] / 1000)
     return call(method, **params)  # with the same key, so it counts once
 
@@ -26,10 +27,10 @@ def catch_up(me):
     page = call("topics.changes", cursor=state["cursor"])
     if page.get("reset"): state["versions"] = {}
     for name in (topic.partition(":")[2] for topic in page["topics"] if topic.startswith("conversation:")):
-        with suppress(LookupError): read(name, me)  # refused where the bot is no member any more
+        with suppress(NotFound): read(name, me)
     state["cursor"] = page["cursor"]
-    args.state.with_suffix(".new").write_text(json.dumps(state))
-    args.state.with_suffix(".new").replace(args.state)  # whole or not at all
+    (new := args.state.with_suffix(".new")).write_text(json.dumps(state))
+    new.replace(args.state)  # whole or not at all
     if page["more"]: catch_up(me)
 
 def read(name, me):
@@ -47,13 +48,12 @@ tries = 0
 while True:
     try:
         with websockets.sync.client.connect(args.url, subprotocols=["doorbell.v1.json"]) as ws:
-            ws.send(json.dumps({"type": "hello", "token": token, "client": "bot.py/1"}))
+            ws.send(json.dumps({"type": "hello", "token": token(), "client": "bot.py/1"}))
             me, tries = json.loads(ws.recv(20))["user"], 0  # the welcome: from now on every change is hinted
             while True:
                 catch_up(me)  # and then after each hint, and once in 100 s: what was lost anywhere is found by then
                 with suppress(TimeoutError): time.sleep(json.loads(ws.recv(100)).get("pull_after_ms", 0) / 1000)
-    except (OSError, websockets.WebSocketException) as problem:
+    except (OSError, ValueError, websockets.WebSocketException) as problem:
         code = getattr(getattr(problem, "rcvd", None), "code", 0)
         if code in {1002, 1007, 1009, *range(4400, 4500)} - {4408, 4419, 4429}: sys.exit(f"stopped: {problem}")
-    tries += 1
-    time.sleep(random.random() * 2 ** min(tries, 6) / 4)
+    tries += 1; time.sleep(random.random() * 2 ** min(tries, 6) / 4)

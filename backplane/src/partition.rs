@@ -24,7 +24,8 @@ impl fmt::Display for Partition {
     }
 }
 
-/// How many partitions an installation has: 16 by default (design, section 7). Changing it loses the queue.
+/// How many partitions an installation has: 16 by default, enough to spread over the primaries of a Redis
+/// Cluster and few enough to look at each once a second. Changing it loses the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partitions(NonZeroU16);
 

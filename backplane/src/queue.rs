@@ -11,7 +11,8 @@ use doorbell_protocol::{DirtyMap, GatewayId, Hint, Stamp, Timestamp, UserId};
 
 use crate::{Entry, Error, Partition, Partitions};
 
-/// A claim that ended this often with its worker goes to the dead letters (design, section 7).
+/// A claim that ended this often with its worker goes to the dead letters: with leases of 5 s, after
+/// most of a minute in which no worker survived it.
 pub const EXPIRIES_MAX: u32 = 10;
 
 /// One piece of news for one user.
@@ -100,7 +101,7 @@ pub enum Settled {
     Stale,
 }
 
-/// The queue of users with news (design, section 7).
+/// The queue of users with news.
 ///
 /// All operations take many users, are atomic for each user, and may be repeated: hints merge, tokens make a late
 /// settlement harmless. Time is the back-end's own.

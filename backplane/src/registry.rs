@@ -61,7 +61,7 @@ pub enum LeaseRenewal {
     Lapsed,
 }
 
-/// Where each user's sockets are (design, section 5).
+/// Where each user's sockets are.
 ///
 /// Leases belong to gateways, one a partition, not to users. All operations take many users and may be repeated.
 /// Comparing and changing is always one operation.

@@ -58,7 +58,8 @@ impl Default for Config {
             users_in_hand_max: count(4_096),
             gateway_users_in_hand_max: count(1_024),
             gateway_slow_after: Duration::from_millis(100),
-            // Leases, looks and the longest delay: design, sections 3, 6 and 7.
+            // A client is current within 15 s of any process's death: a claim lease of 5 s, a gateway lease of 5 s, a
+            // delay of at most 2 s and a look each second leave room for it.
             claim_lease: Duration::from_secs(5),
             look_interval: Duration::from_secs(1),
             deliver_deadline: Duration::from_secs(1),

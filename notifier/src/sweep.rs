@@ -22,10 +22,12 @@ impl Sweep {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             for partition in self.shared.backplane.partitions().all() {
-                // A failure is counted and logged where it happened; the next look finds the same entries.
-                if stop.is_cancelled() || self.sweep(partition, &stop).await.is_err() {
+                if stop.is_cancelled() {
                     break;
                 }
+                // A failure is counted and logged where it happened, and says nothing of the other partitions; the
+                // next look finds the same entries.
+                let _ = self.sweep(partition, &stop).await;
             }
         }
     }

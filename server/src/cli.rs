@@ -19,38 +19,46 @@ keeps messages in ./doorbell-data, and serves a demo chat at http://127.0.0.1:80
 
 const AFTER_HELP: &str = "\
 Examples:
-  doorbell                                    start everything, with a demo chat on http://127.0.0.1:8080
+  doorbell                               everything, with a demo chat
   doorbell --listen 0.0.0.0:8080 --data-dir /var/lib/doorbell
-  doorbell token alice --ttl 1h               print a token for alice, beside a running server too
-  doorbell check --config doorbell.toml       say what is wrong with a configuration, start nothing
+  doorbell token alice --ttl 1h          a token, beside a running server too
+  doorbell check --config doorbell.toml  what is wrong with a configuration
 
 Configuration:
-  Flags stand over environment variables, over the file of --config, over the defaults. A key of the file is an
-  environment variable with DOORBELL_ before it and __ after its section: `heartbeat` in [gateway] is
-  DOORBELL_GATEWAY__HEARTBEAT=25s. DOORBELL_CONFIG names the file. `doorbell check --print` shows what is in force;
-  docs/configuration.md lists every key.
+  Flags stand over environment variables, over the file of --config, over
+  the defaults. A key of the file is an environment variable with DOORBELL_
+  before it and __ after its section: `heartbeat` in [gateway] is
+  DOORBELL_GATEWAY__HEARTBEAT=25s. DOORBELL_CONFIG names the file.
+  `doorbell check --print` shows what is in force; docs/configuration.md
+  lists every key.
 
 Files:
-  <data-dir>/key     signs and checks tokens; made at the first start, for its owner only. Keep it secret and safe:
-                     who has it can be any user, and without it every token ends.
-  <data-dir>/log     the messages
-  <data-dir>/lock    held by the one process that uses the directory
+  <data-dir>/key   signs and checks tokens; made at the first start, for its
+                   owner only. Keep it secret and safe: who has it can be any
+                   user, and without it every token ends.
+  <data-dir>/log   the messages
+  <data-dir>/lock  held by the one process that uses the directory
 
 Over HTTP:
-  /healthz           200 while the process lives
-  /readyz            200 while it should get new clients, 503 with reasons while not
-  /metrics           for Prometheus
-  /v1/ws             the WebSocket; /v1/call/METHOD for single calls
+  /healthz         200 while the process lives
+  /readyz          200 while it should get new clients, or 503 with reasons
+  /metrics         for Prometheus
+  /v1/ws           the WebSocket; /v1/call/METHOD for single calls
 
 Signals:
-  SIGTERM, SIGINT    end in order: new sockets are refused, clients are asked to move, claims and announcements are
-                     finished. A second signal ends at once.
+  SIGTERM, SIGINT  end in order: new sockets are refused, clients are asked
+                   to move, claims and announcements are finished. A second
+                   signal ends at once.
 
 Exit codes:
-  0  ended in order        1  could not start, or failed        2  the command line or the configuration is wrong
-  130, 143  ended at once by a second SIGINT or SIGTERM
+  0                ended in order
+  1                could not start, or failed
+  2                the command line or the configuration is wrong
+  130, 143         ended at once by a second SIGINT or SIGTERM
 
-Standard output has the ready line and nothing else: `doorbell ready on http://HOST:PORT`. Logs go to standard error.";
+Standard output has the ready line and nothing else:
+  doorbell ready on http://HOST:PORT
+Logs go to standard error.";
 
 /// What was asked for.
 #[derive(Debug, Parser)]
@@ -221,6 +229,13 @@ mod tests {
     #[test]
     fn the_command_line_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_options_fits_a_narrow_terminal() {
+        for line in AFTER_HELP.lines() {
+            assert!(line.chars().count() <= 78, "{line}");
+        }
     }
 
     #[test]

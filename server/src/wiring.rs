@@ -105,12 +105,17 @@ impl Door {
         gateways.add(gateway.id().clone(), Arc::clone(&gateway) as _);
         let notifier = Notifier::new(
             config.notifier.clone(),
-            Neighbours { queue, registry, gateways: gateways as Arc<dyn Gateways>, clock: steady },
+            Neighbours {
+                queue: Arc::clone(&queue),
+                registry,
+                gateways: gateways as Arc<dyn Gateways>,
+                clock: steady,
+            },
             doorbell_notifier::Metrics::register(&self.metrics)?,
         );
         let upgrades = TaskTracker::new();
         let parts = Parts { gateway, messages, notifier, upgrades };
-        self.open(config, &parts, Trust { authenticator, keys, wall });
+        self.open(config, &parts, Trust { authenticator, keys, wall }, queue);
         Ok(parts)
     }
 
@@ -130,7 +135,7 @@ impl Door {
         Ok(messages)
     }
 
-    fn open(&self, config: &Config, parts: &Parts, trust: Trust) {
+    fn open(&self, config: &Config, parts: &Parts, trust: Trust, queue: Arc<dyn HintQueue>) {
         let Trust { authenticator, keys, wall } = trust;
         let handshake = Handshake {
             origins: Origins::new(config.listener.origins.clone()),
@@ -156,7 +161,7 @@ impl Door {
             clock: wall,
             body_timeout: config.listener.body_timeout,
         };
-        self.site.open(Services { gateway: Arc::clone(&parts.gateway), handshake, calls, demo });
+        self.site.open(Services { gateway: Arc::clone(&parts.gateway), handshake, calls, demo, queue });
     }
 }
 

@@ -148,7 +148,7 @@ impl Doorbell {
         Ok(timeout(deadline, self.child.wait()).await.context("doorbell did not end")??.code())
     }
 
-    /// One value of a metric without labels, from `/metrics`.
+    /// One value from `/metrics`, by the metric's name and its labels as they stand there.
     ///
     /// # Errors
     /// Where the metric is not there.

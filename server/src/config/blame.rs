@@ -85,6 +85,14 @@ pub(super) fn with_suggestion(message: &str, defaults: &Table) -> String {
     format!("unknown key `{key}`; the keys here are {}", valid.join(", "))
 }
 
+/// Names the key of the line at fault, where the message does not.
+pub(super) fn with_key(message: String, line: Option<&str>) -> String {
+    match line.and_then(|line| line.split_once('=')).map(|(key, _)| key.trim()) {
+        Some(key) if !key.is_empty() && !message.contains(key) => format!("`{key}`: {message}"),
+        _ => message,
+    }
+}
+
 /// Puts the section before each key that a rule of that section names: `a` becomes `section.a`.
 pub(super) fn in_section(section: &str, rule: &str) -> String {
     if section.is_empty() {

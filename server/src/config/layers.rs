@@ -93,6 +93,7 @@ fn parse_file(path: &Path, text: &str, defaults: &Table) -> Result<Table, Config
     let wrong = |error: &toml::de::Error| {
         let line = error.span().map(|span| blame::line_at(text, span.start));
         let message = blame::with_suggestion(error.message(), defaults);
+        let message = blame::with_key(message, line.and_then(|line| text.lines().nth(line - 1)));
         ConfigError::InFile { path: path.to_owned(), line, message }
     };
     // Read as the configuration first: only then does an error know its line.

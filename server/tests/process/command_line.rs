@@ -40,7 +40,7 @@ async fn a_wrong_command_line_ends_with_2_and_says_what_is_right() {
 }
 
 #[tokio::test]
-async fn a_wrong_configuration_ends_serve_with_2_and_check_with_1() {
+async fn a_wrong_configuration_ends_serve_and_check_with_2() {
     let (scratch, _) = scratch();
     let file = scratch.path().join("doorbell.toml");
     std::fs::write(&file, "[gateway]\n\nhartbeat = '25s'\n").unwrap();
@@ -50,7 +50,7 @@ async fn a_wrong_configuration_ends_serve_with_2_and_check_with_1() {
     let serve = run(&mut doorbell(&["--config", file])).await;
     assert_eq!((serve.status.code(), text(&serve.stderr)), (Some(2), expected.clone()));
     let check = run(&mut doorbell(&["check", "--config", file])).await;
-    assert_eq!((check.status.code(), text(&check.stderr)), (Some(1), expected));
+    assert_eq!((check.status.code(), text(&check.stderr)), (Some(2), expected));
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ struct Cli {
     #[arg(long, global = true, default_value_t = 10)]
     seconds: u64,
     /// Conversations of two; each user has one session.
-    #[arg(long, global = true, default_value_t = 256)]
+    #[arg(long, global = true, default_value_t = 512)]
     pairs: usize,
     /// Where the data directory is made; the system's temporary folder by default.
     #[arg(long, global = true)]
@@ -58,9 +58,6 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::default()
         .with("DOORBELL_MESSAGE__THROTTLE_MESSAGES", "1000000")
         .with("DOORBELL_MESSAGE__THROTTLE_PERIOD", "1s")
-        .with("DOORBELL_GATEWAY__FRAMES_PER_SECOND", "1000000")
-        .with("DOORBELL_GATEWAY__FRAMES_BURST", "1000000")
-        .with("DOORBELL_LISTENER__ACCEPTS_PER_SECOND", "100000")
         .with("DOORBELL_LOG", "warn");
     let doorbell = Doorbell::start_in(&scratch.path().join("data"), options).await?;
     let pairs = pairs::open_all(&doorbell, cli.pairs).await?;

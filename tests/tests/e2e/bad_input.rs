@@ -13,7 +13,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{direct, join, texts};
+use crate::{direct, join, say, texts};
 
 /// Says something to a welcomed session and answers what comes back: a frame, or the end of the socket.
 async fn answer(doorbell: &Doorbell, message: Message) -> anyhow::Result<Result<ServerFrame, Ended>> {
@@ -125,7 +125,11 @@ async fn a_foreign_conversation_and_an_absent_one_answer_alike() -> anyhow::Resu
         assert_eq!(errors[0], errors[1], "{method}");
     }
     assert_eq!(texts(&ada.pull(&conversation, 0).await?), ["first"]);
-    assert!(eve.versions().is_empty(), "eve was rung");
+    say(&mut ada, &conversation, "still between the two").await?;
+    let fence = direct(&mut ada, "eve").await?;
+    eve.hinted(&format!("conversation:{fence}"), 1).await?;
+    let foreign = format!("conversation:{conversation}").parse()?;
+    assert!(!eve.versions().contains_key(&foreign), "eve was rung");
     Ok(())
 }
 
@@ -208,7 +212,7 @@ async fn a_broken_configuration_is_named_with_its_place() -> anyhow::Result<()> 
     for (text, expected) in [
         ("listen = 7\n", "listen"),
         ("[gateway]\nhelo_deadline = \"10s\"\n", "helo_deadline"),
-        ("[gateway\n", "line 1"),
+        ("[gateway\n", "doorbell.toml:1"),
         ("[gateway]\nhello_deadline = \"soon\"\n", "hello_deadline"),
     ] {
         std::fs::write(&file, text)?;

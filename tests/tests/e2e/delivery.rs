@@ -82,6 +82,8 @@ async fn reading_on_one_device_rings_the_other_devices_of_the_same_user_only() -
 
     phone.hinted("inbox:bob", before + 1).await?;
     assert_eq!(unread(&mut phone).await?, 0);
+    say(&mut bob, &conversation, "a fence").await?;
+    ada.hinted(&format!("conversation:{conversation}"), 2).await?;
     assert!(ada.versions().keys().all(|topic| topic.as_str() != "inbox:bob"), "ada heard of bob's inbox");
     Ok(())
 }

@@ -11,16 +11,26 @@ use tokio::time::Instant;
 
 use crate::{direct, join, texts, unthrottled};
 
-/// A small file system of its own, gone when dropped. It needs root, as in a container.
+/// A small file system of its own, gone when dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(at: &Path, megabytes: u32) -> anyhow::Result<Self> {
+    /// `None`, and a word about it, where nothing can be mounted, as without root; in CI that is a failure.
+    fn mount(at: &Path, megabytes: u32) -> anyhow::Result<Option<Self>> {
         let size = format!("size={megabytes}m");
         let done = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).status()?;
-        ensure!(done.success(), "mounting a tmpfs needs root");
-        Ok(Self(at.to_owned()))
+        if done.success() {
+            return Ok(Some(Self(at.to_owned())));
+        }
+        ensure!(ci().is_none(), "CI must be able to mount a tmpfs");
+        eprintln!("SKIPPED: mounting a small file system takes root");
+        Ok(None)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test asks whether it runs in CI")]
+fn ci() -> Option<String> {
+    std::env::var("CI").ok()
 }
 
 impl Drop for SmallDisk {
@@ -33,7 +43,7 @@ impl Drop for SmallDisk {
 #[tokio::test]
 async fn a_full_disk_refuses_sends_and_loses_nothing() -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
-    let disk = SmallDisk::mount(scratch.path(), 192)?;
+    let Some(disk) = SmallDisk::mount(scratch.path(), 192)? else { return Ok(()) };
     let options = unthrottled().with("DOORBELL_MESSAGE__DISK_RESERVE_BYTES", "16777216");
     let doorbell = Doorbell::start_in(&disk.0.join("data"), options.clone()).await?;
     let mut ada = join(&doorbell, "ada").await?;

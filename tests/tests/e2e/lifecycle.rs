@@ -44,11 +44,14 @@ async fn health_readiness_and_metrics_are_served() -> anyhow::Result<()> {
     assert_eq!(doorbell.http("GET", "/healthz", &[], "").await?.0, 200);
     assert_eq!(doorbell.http("GET", "/readyz", &[], "").await?.0, 200);
     assert_eq!(doorbell.metric("doorbell_gateway_sessions").await? as i64, 1);
+    let looks = "doorbell_backplane_call_seconds_count{operation=\"depth\"}";
+    let before = doorbell.metric(looks).await?;
+    assert!(doorbell.metric(looks).await? > before, "each scrape looks at the queue");
     Ok(())
 }
 
 #[tokio::test]
-async fn open_sessions_survive_a_restart_on_the_same_port() -> anyhow::Result<()> {
+async fn new_sessions_go_on_where_the_old_ones_stood_after_a_kill() -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
     let data = scratch.path().join("data");
     let doorbell = Doorbell::start_in(&data, Options::default()).await?;

@@ -1,4 +1,4 @@
-//! A slow client costs a constant, and others do not notice.
+//! A slow client: others do not notice, and it hears of the head. What it costs is measured in gateway/tests/memory.rs.
 
 use std::time::Duration;
 
@@ -14,11 +14,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::{direct, join, unthrottled};
 
-/// Far beyond what the socket buffers of a loopback connection hold as hints of some 60 bytes each.
 const SENDS: u64 = 20_000;
 
 #[tokio::test]
-async fn a_client_that_never_reads_costs_a_constant_and_has_the_latest_version_when_it_does()
+async fn a_client_that_reads_nothing_for_20_000_sends_holds_nobody_up_and_then_hears_of_the_head()
 -> anyhow::Result<()> {
     let doorbell =
         Doorbell::start_with(unthrottled().with("DOORBELL_GATEWAY__FRAMES_PER_SECOND", "1000000")).await?;
