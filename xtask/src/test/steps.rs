@@ -112,6 +112,8 @@ fn browser(checkout: &Checkout) -> Result<()> {
     node::ensure(checkout.root, BROWSER)?;
     let mut tests = with_binary(npm(checkout, BROWSER, "test"), checkout);
     tests.env("CHROMIUM", chromium::ensure()?);
+    // The bot that answers in a page is a Python program.
+    tests.env("PYTHON", python::ensure(checkout.root, CLIENTS)?);
     run(tests)
 }
 
