@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorbell_backplane::Memory;
 use doorbell_message_svc::{Config, MessageService, Metrics};
@@ -44,11 +45,19 @@ fn open(dir: &Path) -> Arc<MessageService> {
     MessageService::open(config, dir, clock, queue, metrics).unwrap()
 }
 
+/// Repeats a call while the service says that it may be repeated, as a client does.
 async fn call(service: &MessageService, user: &str, method: &str, params: &Value) -> Value {
     let user = UserId::new(user).unwrap();
-    let request =
-        CallRequest { user, method: method.into(), params: Payload::encode(Encoding::Json, params) };
-    service.call(request).await.unwrap().parse().unwrap()
+    let params = Payload::encode(Encoding::Json, params);
+    let request = CallRequest { user, method: method.into(), params };
+    let mut again = tokio::time::interval(Duration::from_millis(50));
+    loop {
+        again.tick().await;
+        match service.call(request.clone()).await {
+            Ok(result) => return result.parse().unwrap(),
+            Err(error) => assert!(error.retry_after_ms.is_some(), "{error:?}"),
+        }
+    }
 }
 
 fn user(sender: usize) -> String {
