@@ -154,9 +154,9 @@ impl Gateway {
         let mut looked_at: usize = 0;
         for shard in 0..self.sweep.shards() {
             for session in self.sweep.take_due(shard, second) {
-                let (errands, next) = session.tick(&self.setting);
+                let errands = session.tick(&self.setting);
                 self.run_errands(&session, errands);
-                self.sweep.schedule(&session, next);
+                self.reschedule(&session);
                 looked_at += 1;
                 if looked_at.is_multiple_of(sweep::CHUNK) {
                     tokio::task::yield_now().await;
@@ -209,8 +209,7 @@ impl Gateway {
 
     /// Moves a session's appointment with the sweep to where it belongs now.
     pub(crate) fn reschedule(&self, session: &Arc<Session>) {
-        let second = session.next_due((self.setting.clock)(), &self.setting);
-        self.sweep.schedule(session, second);
+        self.sweep.schedule(session, || session.next_due((self.setting.clock)(), &self.setting));
     }
 
     pub(crate) fn begin_drain(&self) {

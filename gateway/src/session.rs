@@ -313,11 +313,9 @@ impl Session {
         false
     }
 
-    /// Comes by with the sweep: answers what is to be done, and when to come again.
-    pub(crate) fn tick(&self, setting: &Setting) -> (Errands, u64) {
-        let (heard, wall) = (self.heard(), (setting.clock)());
-        let errands = self.tell(Event::Tick { heard, wall }, setting);
-        (errands, self.next_due(wall, setting))
+    /// Comes by with the sweep: answers what is to be done. Then it needs a new appointment.
+    pub(crate) fn tick(&self, setting: &Setting) -> Errands {
+        self.tell(Event::Tick { heard: self.heard(), wall: (setting.clock)() }, setting)
     }
 
     /// The second in which the sweep must come by.

@@ -39,11 +39,14 @@ impl Sweep {
         Self { shards: (0..SHARDS).map(|_| wheel()).collect() }
     }
 
-    /// Makes an appointment for a second, at most [`AHEAD_SECONDS_MAX`] ahead.
-    pub(crate) fn schedule(&self, session: &Arc<Session>, second: u64) {
+    /// Makes an appointment for the second that `due` answers, at most [`AHEAD_SECONDS_MAX`] ahead.
+    ///
+    /// `due` runs under the wheel's lock: of two appointments made at once the later is also the one that knows more.
+    /// It may take the session's lock, under which the wheel's is never taken (GW-9).
+    pub(crate) fn schedule(&self, session: &Arc<Session>, due: impl FnOnce() -> u64) {
         let mut wheel = self.shards[shard_of(session)].lock();
         // A second that was swept in this moment would not be looked at again for a whole turn.
-        let second = second.max(wheel.swept + 1);
+        let second = due().max(wheel.swept + 1);
         session.set_due(second);
         wheel.slots[slot_of(second)].push(Arc::downgrade(session));
     }
@@ -99,6 +102,8 @@ fn shard_of(session: &Session) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use doorbell_protocol::Encoding;
     use tokio::net::{TcpListener, TcpStream};
 
@@ -125,7 +130,7 @@ mod tests {
         let sweep = Sweep::new(1_000);
         let sessions = sessions(AHEAD_SECONDS_MAX as usize).await;
         for (ahead, session) in (1..).zip(&sessions) {
-            sweep.schedule(session, 1_000 + ahead);
+            sweep.schedule(session, || 1_000 + ahead);
         }
         for ahead in 1..=AHEAD_SECONDS_MAX {
             assert_eq!(due(&sweep, 1_000 + ahead), 1, "{ahead}");
@@ -138,27 +143,49 @@ mod tests {
         let sweep = Sweep::new(1_000);
         let sessions = sessions(1).await;
         for second in [1_010, 1_030, 1_005, 1_005] {
-            sweep.schedule(&sessions[0], second);
+            sweep.schedule(&sessions[0], || second);
         }
         let mut found = Vec::new();
         for second in 1_001..1_063 {
             if due(&sweep, second) > 0 {
                 found.push(second);
-                sweep.schedule(&sessions[0], second + 20);
+                sweep.schedule(&sessions[0], || second + 20);
             }
         }
         assert_eq!(found, [1_005, 1_025, 1_045]);
     }
 
     #[tokio::test]
+    async fn a_deadline_that_moves_while_an_appointment_is_made_is_kept() {
+        let sweep = Sweep::new(1_000);
+        let session = sessions(1).await.remove(0);
+        let deadline = AtomicU64::new(1_030);
+        std::thread::scope(|threads| {
+            sweep.schedule(&session, || {
+                let seen = deadline.load(Ordering::SeqCst);
+                let other = threads.spawn(|| {
+                    deadline.store(1_005, Ordering::SeqCst);
+                    sweep.schedule(&session, || deadline.load(Ordering::SeqCst));
+                });
+                // The other waits for this one: else it is done first, and then overwritten.
+                while !other.is_finished() && !sweep.shards[shard_of(&session)].is_locked() {
+                    std::thread::yield_now();
+                }
+                seen
+            });
+        });
+        assert_eq!(session.due(), 1_005);
+    }
+
+    #[tokio::test]
     async fn nobody_is_lost_while_the_sweep_stands_still() {
         let sweep = Sweep::new(1_000);
         let sessions = sessions(3).await;
-        sweep.schedule(&sessions[0], 1_010);
+        sweep.schedule(&sessions[0], || 1_010);
         // The process stood still for minutes; a session starts before the next sweep, another in the swept second.
-        sweep.schedule(&sessions[1], 1_510);
+        sweep.schedule(&sessions[1], || 1_510);
         assert_eq!(due(&sweep, 1_500), 1);
-        sweep.schedule(&sessions[2], 1_400);
+        sweep.schedule(&sessions[2], || 1_400);
         assert_eq!(due(&sweep, 1_501), 1);
         assert_eq!(due(&sweep, 1_510), 1);
     }
@@ -168,7 +195,7 @@ mod tests {
         let sweep = Sweep::new(0);
         let mut sessions = sessions(3).await;
         for second in [5, 7] {
-            sessions.iter().for_each(|session| sweep.schedule(session, second));
+            sessions.iter().for_each(|session| sweep.schedule(session, || second));
         }
         sessions.pop();
         assert_eq!((0..sweep.shards()).map(|shard| sweep.sessions(shard).len()).sum::<usize>(), 2);
