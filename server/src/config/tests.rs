@@ -79,7 +79,10 @@ fn a_key_of_another_section_is_named_with_it() {
 fn a_bad_value_is_refused_where_it_was_set() {
     let cases = [
         (refusal(Some("[gateway]\nheartbeat = 5"), &[], &[]), "doorbell.toml:2: "),
-        (refusal(Some("listen = 'nowhere'"), &[], &[]), "doorbell.toml:1: `listen`: \"nowhere\" is not HOST:PORT"),
+        (
+            refusal(Some("listen = 'nowhere'"), &[], &[]),
+            "doorbell.toml:1: `listen`: \"nowhere\" is not HOST:PORT",
+        ),
         (refusal(Some("listen = \n"), &[], &[]), "doorbell.toml:1: "),
         (refusal(None, &[("DOORBELL_GATEWAY__HEARTBEAT", "soon")], &[]), "DOORBELL_GATEWAY__HEARTBEAT: "),
         (refusal(None, &[("DOORBELL_NOTIFIER__WORKERS", "0")], &[]), "DOORBELL_NOTIFIER__WORKERS: "),
