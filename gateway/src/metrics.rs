@@ -167,7 +167,7 @@ impl Metrics {
     }
 
     pub(crate) fn session_ended(&self, end: &End) {
-        self.closes.with_label_values(&[close::label(end)]).inc();
+        self.closes.with_label_values(&[&*close::label(end)]).inc();
     }
 
     pub(crate) fn session_panicked(&self) {
@@ -191,7 +191,7 @@ impl Metrics {
     }
 
     pub(crate) fn frame_refused(&self, code: ErrorCode) {
-        self.refused.with_label_values(&[error_label(code)]).inc();
+        self.refused.with_label_values(&[code.as_str()]).inc();
     }
 
     pub(crate) fn hint_offered(&self, offered: Offered) {
@@ -210,9 +210,7 @@ impl Metrics {
 
     pub(crate) fn call_ended(&self, outcome: Result<(), &ErrorBody>, took: Duration) {
         self.calls_in_flight.dec();
-        self.calls
-            .with_label_values(&[outcome.map_or_else(|error| error_label(error.code), |()| "ok")])
-            .inc();
+        self.calls.with_label_values(&[outcome.map_or_else(|error| error.code.as_str(), |()| "ok")]).inc();
         self.call_time.observe(took.as_secs_f64());
     }
 
@@ -235,22 +233,5 @@ impl Metrics {
 
     pub(crate) fn partition_lapsed(&self) {
         self.lapses.inc();
-    }
-}
-
-const fn error_label(code: ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::Invalid => "invalid",
-        ErrorCode::Unauthorized => "unauthorized",
-        ErrorCode::Forbidden => "forbidden",
-        ErrorCode::NotFound => "not_found",
-        ErrorCode::Conflict => "conflict",
-        ErrorCode::TooLarge => "too_large",
-        ErrorCode::RateLimited => "rate_limited",
-        ErrorCode::Unavailable => "unavailable",
-        ErrorCode::UnknownType => "unknown_type",
-        ErrorCode::UnknownMethod => "unknown_method",
-        ErrorCode::Unsupported => "unsupported",
-        ErrorCode::Internal => "internal",
     }
 }

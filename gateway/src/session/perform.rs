@@ -126,7 +126,7 @@ impl Session {
         if let Some(outbox) = &mut core.outbox {
             outbox.forget_hints();
         }
-        tracing::debug!(session = %self.id, code = close::label(end), reason = %end, "session ends");
+        tracing::debug!(session = %self.id, code = %close::label(end), reason = %end, "session ends");
     }
 }
 
