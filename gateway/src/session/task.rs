@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,6 +18,7 @@ use doorbell_rpc::CallRequest;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tracing::field::{DisplayValue, display};
 
 use super::event::Event;
 use super::state::ReadGate;
@@ -83,6 +85,11 @@ impl SessionTask {
 
     fn setting(&self) -> &Setting {
         self.gateway.setting()
+    }
+
+    /// For the log: the address plainly, and nothing once the socket has none.
+    fn peer(&self) -> Option<DisplayValue<SocketAddr>> {
+        self.socket.peer_addr().ok().map(display)
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Turn {
@@ -169,7 +176,7 @@ impl SessionTask {
                 Ok(None) => break,
                 Err(violation) => {
                     tracing::info!(
-                        session = %self.session.id(), peer = ?self.socket.peer_addr().ok(),
+                        session = %self.session.id(), peer = self.peer(),
                         reason = violation.reason, "client breaks the framing"
                     );
                     self.step(Event::Violation(violation), &[], cx);
@@ -231,7 +238,7 @@ impl SessionTask {
         let outcome = setting.authenticator.verify(token, (setting.clock)());
         if let Err(error) = outcome {
             tracing::info!(
-                session = %self.session.id(), peer = ?self.socket.peer_addr().ok(), %error, "token refused"
+                session = %self.session.id(), peer = self.peer(), %error, "token refused"
             );
         }
         self.step(Event::Verified(outcome), &[], cx);
@@ -339,7 +346,7 @@ fn limits(setting: &Setting) -> ReadLimits {
 mod tests {
     use super::*;
 
-    /// dependencies, section 15: the size of the idle future is a property of the product.
+    /// The size of the idle future is a property of the product: GW-3 and docs/adr/0002-own-frame-reader.md.
     #[test]
     fn an_idle_session_costs_few_bytes() {
         assert!(size_of::<SessionTask>() <= 40, "the task: {}", size_of::<SessionTask>());
