@@ -6,6 +6,7 @@
 
 mod lane;
 mod renewal;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
+use crate::metrics::Metrics;
 use crate::session::Session;
 use lane::{Lane, LaneTask};
 use renewal::Renewals;
@@ -28,20 +30,25 @@ pub(crate) struct Entries {
     registry: Arc<dyn Registry>,
     partitions: Partitions,
     lanes: Vec<Lane>,
-    /// One for the process; it never goes back (design, section 5).
+    /// One for the process; it never goes back, so that of two entries of a user the later is the greater (GW-5).
     generation: AtomicU64,
 }
 
 impl Entries {
-    pub(crate) fn new(gateway: GatewayId, registry: Arc<dyn Registry>, partitions: Partitions) -> Self {
-        let lanes = partitions.all().map(|_| Lane::default()).collect();
+    pub(crate) fn new(
+        gateway: GatewayId,
+        registry: Arc<dyn Registry>,
+        partitions: Partitions,
+        metrics: &Metrics,
+    ) -> Self {
+        let lanes = partitions.all().map(|_| Lane::new(metrics.clone())).collect();
         Self { gateway, registry, partitions, lanes, generation: AtomicU64::new(0) }
     }
 
     /// Queues a session's enter: it is confirmed by an event to the session. The session is in the local index.
     ///
-    /// The queue holds a session at most once, so it is bounded by the sessions.
-    pub(crate) fn enter(&self, session: Arc<Session>) {
+    /// The queue holds a session at most once and drops those that ended, so it is bounded by the sessions.
+    pub(crate) fn enter(&self, session: &Arc<Session>) {
         if let Some(identity) = session.identity() {
             self.lane(&identity.user).queue_enter(session);
         }

@@ -82,7 +82,7 @@ impl Gateway {
         Arc::new(Self {
             eviction: Eviction::new(&config),
             local: LocalSessions::new(partitions),
-            entries: Entries::new(id.clone(), registry, partitions),
+            entries: Entries::new(id.clone(), registry, partitions, &metrics),
             sweep: Sweep::new(uptime.now().second()),
             setting: Setting { rules: Rules::new(config), metrics, clock, uptime, authenticator, messages },
             id,
@@ -171,7 +171,7 @@ impl Gateway {
         for session in evicted {
             self.tell(&session, Event::Evicted);
         }
-        self.entries.enter(Arc::clone(session));
+        self.entries.enter(session);
         self.reschedule(session);
     }
 

@@ -28,6 +28,7 @@ pub struct Metrics {
     call_time: Histogram,
     calls_in_flight: IntGauge,
     enters: IntCounterVec,
+    enters_waiting: IntGauge,
     leaves: IntCounterVec,
     renewals: IntCounterVec,
     lapses: IntCounter,
@@ -134,6 +135,10 @@ impl Metrics {
                 "users entered into the registry, by outcome",
                 "outcome",
             )?,
+            enters_waiting: gauge(
+                "doorbell_gateway_enters_waiting",
+                "sessions that wait to be entered into the registry",
+            )?,
             leaves: counters(
                 "doorbell_gateway_leaves_total",
                 "users removed from the registry, by outcome",
@@ -221,6 +226,16 @@ impl Metrics {
 
     pub(crate) fn entered(&self, answer: Answer, users: usize) {
         self.enters.with_label_values(&[answer.label()]).inc_by(users as u64);
+    }
+
+    /// A queue of enters changed from one length to another.
+    pub(crate) fn waiting_changed(&self, before: usize, after: usize) {
+        self.enters_waiting.add(after as i64 - before as i64);
+    }
+
+    /// A leave found its queue full.
+    pub(crate) fn leave_dropped(&self) {
+        self.leaves.with_label_values(&["dropped"]).inc();
     }
 
     pub(crate) fn left(&self, answer: Answer, users: usize) {

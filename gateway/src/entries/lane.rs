@@ -12,30 +12,32 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::waiting::Waiting;
 use crate::gateway::Gateway;
 use crate::local::{SHARDS_PER_PARTITION, SessionsOfUser};
-use crate::metrics::Answer;
+use crate::metrics::{Answer, Metrics};
 use crate::session::Session;
 use crate::session::event::Event;
 
 /// Leaves that wait at most; beyond it they are dropped, counted, and the entries go when a hint finds nobody here.
 const LEAVES_MAX: usize = 65_536;
-/// After a failed call: doubled up to the design's 2 s, with full jitter.
+/// After a failed call: doubled, with full jitter.
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
+/// Short beside `welcome_timeout`, so that a registry that is back serves those who still wait.
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
 /// What others see of a partition's entries.
-#[derive(Default)]
 pub(super) struct Lane {
     /// The lease's epoch; 0 where none was taken yet. Written under the state's lock.
     epoch: AtomicU64,
     bell: Notify,
     state: Mutex<State>,
+    metrics: Metrics,
 }
 
 #[derive(Default)]
 struct State {
-    entering: Vec<Arc<Session>>,
+    entering: Waiting,
     leaving: Vec<(UserId, Stamp)>,
     lease: Option<Lease>,
     /// A lease was lost, or its store was: everybody must be entered again under a new one.
@@ -43,15 +45,30 @@ struct State {
 }
 
 impl Lane {
-    pub(super) fn queue_enter(&self, session: Arc<Session>) {
-        self.state.lock().entering.push(session);
+    pub(super) fn new(metrics: Metrics) -> Self {
+        Self { epoch: AtomicU64::new(0), bell: Notify::new(), state: Mutex::default(), metrics }
+    }
+
+    pub(super) fn queue_enter(&self, session: &Arc<Session>) {
+        self.entering(|waiting| waiting.push(session));
         self.bell.notify_one();
+    }
+
+    /// Works on the queue of enters, and counts what that changes.
+    fn entering<T>(&self, work: impl FnOnce(&mut Waiting) -> T) -> T {
+        let mut state = self.state.lock();
+        let before = state.entering.len();
+        let answer = work(&mut state.entering);
+        self.metrics.waiting_changed(before, state.entering.len());
+        answer
     }
 
     pub(super) fn queue_leave(&self, user: UserId, stamp: Stamp) {
         let mut state = self.state.lock();
         if state.leaving.len() < LEAVES_MAX {
             state.leaving.push((user, stamp));
+        } else {
+            self.metrics.leave_dropped();
         }
         drop(state);
         self.bell.notify_one();
@@ -178,6 +195,7 @@ impl LaneTask {
                     // The next lease is taken at once, but not in a circle.
                     Turn::Lapsed if backoff == BACKOFF_FIRST => {}
                     Turn::Lapsed | Turn::Failed => {
+                        self.lane().entering(Waiting::forget_ended);
                         tokio::time::sleep(backoff.mul_f64(rand::random::<f64>())).await;
                     }
                 }
@@ -198,7 +216,7 @@ impl LaneTask {
     async fn turn(&mut self) -> Turn {
         let (lapsed, has_lease, has_work) = {
             let state = self.lane().state.lock();
-            (state.lapsed, state.lease.is_some(), !state.entering.is_empty())
+            (state.lapsed, state.lease.is_some(), state.entering.len() > 0)
         };
         self.reenters |= lapsed;
         if (lapsed || (!has_lease && (has_work || self.reenters))) && !self.take_lease().await {
@@ -229,7 +247,7 @@ impl LaneTask {
     }
 
     /// Enters every user of the partition again, then hints each session `resync`: only after the confirmation, for
-    /// what it would pull before that could still be missed (design, section 6).
+    /// a change that comes after its pull and before its entry would be missed (GW-6).
     async fn reenter_all(&self) -> Turn {
         self.gateway.setting().metrics.partition_lapsed();
         let max = self.gateway.setting().rules.config.enter_batch_max.get();
@@ -248,21 +266,18 @@ impl LaneTask {
     async fn enter_waiting(&self) -> Turn {
         let max = self.gateway.setting().rules.config.enter_batch_max.get();
         loop {
-            let batch: Vec<_> = {
-                let mut state = self.lane().state.lock();
-                let count = state.entering.len().min(max);
-                state.entering.drain(..count).collect()
-            };
+            let batch = self.lane().entering(|waiting| waiting.take(max));
             if batch.is_empty() {
                 return Turn::Done;
             }
-            let users: HashSet<_> =
-                batch.iter().filter_map(|session| Some(&session.identity()?.user)).collect();
-            match self.enter(users.iter().copied()).await {
+            let users: HashSet<_> = batch
+                .iter()
+                .filter_map(|session| Some(session.upgrade()?.identity()?.user.clone()))
+                .collect();
+            match self.enter(users.iter()).await {
                 Ok(confirmed) => self.tell(confirmed, || Event::Entered).await,
                 Err(turn) => {
-                    drop(users);
-                    self.lane().state.lock().entering.extend(batch);
+                    self.lane().entering(|waiting| waiting.put_back(batch));
                     return turn;
                 }
             }
@@ -307,5 +322,28 @@ impl LaneTask {
             }
             tokio::task::consume_budget().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use doorbell_protocol::Generation;
+
+    use super::*;
+
+    #[test]
+    fn leaves_beyond_the_bound_are_dropped_and_counted() {
+        let registry = prometheus::Registry::new();
+        let lane = Lane::new(Metrics::register(&registry).unwrap());
+        let stamp = Stamp { epoch: Epoch(1), generation: Generation(1) };
+        let user = UserId::new("ada").unwrap();
+        for _ in 0..LEAVES_MAX + 3 {
+            lane.queue_leave(user.clone(), stamp);
+        }
+        assert_eq!(lane.state.lock().leaving.len(), LEAVES_MAX);
+        let families = registry.gather();
+        let leaves = families.iter().find(|one| one.name() == "doorbell_gateway_leaves_total").unwrap();
+        assert_eq!(leaves.get_metric()[0].get_label()[0].value(), "dropped");
+        assert_eq!(leaves.get_metric()[0].get_counter().get_value(), 3.0);
     }
 }

@@ -109,6 +109,26 @@ async fn only_the_last_session_leaves() {
     rig.stop().await;
 }
 
+#[tokio::test]
+async fn sessions_that_come_and_go_while_the_registry_fails_leave_no_queue_behind() {
+    let rig = Rig::new();
+    rig.registry.fail();
+    for _ in 0..100 {
+        let mut client = rig.connect().await;
+        client.hello("ada").await;
+        client.settle().await;
+        client.close().await;
+        rig.until("it is gone", || rig.gateway.sockets() == 0).await;
+        let waiting = rig.metric("doorbell_gateway_enters_waiting");
+        assert!(waiting <= 8.0, "{waiting} wait, and nobody is there");
+    }
+    rig.registry.recover();
+    let mut client = rig.session("ada").await;
+    assert_eq!(rig.metric("doorbell_gateway_enters_waiting"), 0.0);
+    client.close().await;
+    rig.stop().await;
+}
+
 /// Whatever the registry does meanwhile: in the end each user with a session has an entry that answers to it, and an
 /// entry of a user without one is covered by what the gateway answers about it.
 #[tokio::test]
