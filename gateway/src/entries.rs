@@ -5,6 +5,7 @@
 //! apart, so that a slow enter never costs a lease.
 
 mod lane;
+mod outage;
 mod renewal;
 mod waiting;
 
@@ -22,6 +23,7 @@ use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::session::Session;
 use lane::{Lane, LaneTask};
+use outage::Outage;
 use renewal::Renewals;
 
 /// All partitions' lanes, and the one counter of enters.
@@ -30,6 +32,7 @@ pub(crate) struct Entries {
     registry: Arc<dyn Registry>,
     partitions: Partitions,
     lanes: Vec<Lane>,
+    outage: Outage,
     /// One for the process; it never goes back, so that of two entries of a user the later is the greater (GW-5).
     generation: AtomicU64,
 }
@@ -42,7 +45,8 @@ impl Entries {
         metrics: &Metrics,
     ) -> Self {
         let lanes = partitions.all().map(|_| Lane::new(metrics.clone())).collect();
-        Self { gateway, registry, partitions, lanes, generation: AtomicU64::new(0) }
+        let outage = Outage::default();
+        Self { gateway, registry, partitions, lanes, outage, generation: AtomicU64::new(0) }
     }
 
     /// Queues a session's enter: it is confirmed by an event to the session. The session is in the local index.

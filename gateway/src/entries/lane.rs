@@ -10,6 +10,7 @@ use doorbell_backplane::{Enter, Entered, Entry, Lease, Partition, PartitionIdent
 use doorbell_protocol::{Epoch, Stamp, UserId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::waiting::Waiting;
@@ -136,23 +137,32 @@ impl Lane {
     }
 }
 
-/// A call of the registry within its time. What went wrong is logged here, where it stops.
+/// A call of the registry within its time. What went wrong is logged here, where it stops: a burst once, its end once.
 pub(super) async fn within<T>(
     gateway: &Gateway,
     call: impl Future<Output = Result<T, doorbell_backplane::Error>>,
 ) -> Option<T> {
     let timeout = gateway.setting().rules.config.registry_timeout;
+    let outage = &gateway.entries().outage;
     match tokio::time::timeout(timeout, call).await {
-        Ok(Ok(answer)) => Some(answer),
+        Ok(Ok(answer)) => {
+            if outage.worked(Instant::now()) {
+                tracing::info!("the registry answers again");
+            }
+            return Some(answer);
+        }
         Ok(Err(error)) => {
-            tracing::warn!(%error, "the registry refused");
-            None
+            if outage.failed(Instant::now()) {
+                tracing::warn!(%error, "the registry refused");
+            }
         }
         Err(_) => {
-            tracing::warn!(?timeout, "the registry does not answer");
-            None
+            if outage.failed(Instant::now()) {
+                tracing::warn!(?timeout, "the registry does not answer");
+            }
         }
     }
+    None
 }
 
 /// How a turn of a lane went.
