@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Largest server frame, in bytes (protocol, "Transport"): fixed, clients rely on it.
+/// Largest server frame, in bytes (docs/protocol.md, "Transport"): fixed, clients rely on it.
 pub const SERVER_FRAME_BYTES_MAX: usize = 256 * 1024;
 
 /// Sessions: their limits and times.
@@ -61,13 +61,14 @@ pub struct Config {
     /// One call of the registry.
     #[serde(with = "humantime_serde")]
     pub registry_timeout: Duration,
-    /// How long the registry holds this gateway alive without a renewal (design, section 6).
+    /// How long the registry holds this gateway alive without a renewal. At least three renewals fit, so that one may
+    /// be lost or late without registering everybody again.
     #[serde(with = "humantime_serde")]
     pub lease_ttl: Duration,
-    /// How often the leases are renewed (design, section 6).
+    /// How often the leases are renewed, which is also how soon a registry that lost its memory is noticed.
     #[serde(with = "humantime_serde")]
     pub lease_renewal: Duration,
-    /// How far `resync` spreads the pulls of a partition's sessions (design, section 6).
+    /// How far `resync` spreads the pulls of a partition's sessions, so that they do not come all at once.
     #[serde(with = "humantime_serde")]
     pub resync_spread: Duration,
     /// The share of the drain's budget over which clients are told to come back, in percent. The rest is for
