@@ -2,10 +2,12 @@
 //!
 //! No CORS header is ever sent: a page of another origin cannot read an answer here.
 //!
-//! Map: [`body`] reading a request's body within its limits; [`answer`] results and error objects as HTTP answers.
+//! Map: [`head`] which requests are ambiguous; [`body`] reading a request's body within its limits; [`answer`] results
+//! and error objects as HTTP answers.
 
 pub mod answer;
 pub mod body;
+pub mod head;
 
 use std::sync::Arc;
 use std::time::Duration;

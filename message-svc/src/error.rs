@@ -30,10 +30,9 @@ pub enum Error {
         /// The number in the configuration.
         configured: NonZeroU16,
     },
-    /// A newer release wrote the store.
+    /// Another release wrote the store.
     #[error(
-        "the store in {} has format {stored}, and this release reads up to {known}: use the release that wrote it, \
-         or a newer one",
+        "the store in {} has format {stored}, and this release reads {known}: use the release that wrote it",
         .path.display()
     )]
     Format {

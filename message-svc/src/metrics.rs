@@ -39,7 +39,6 @@ pub struct Metrics {
     call_seconds: HistogramVec,
     appends: IntCounter,
     repeats: IntCounter,
-    throttled: IntCounter,
     throttle_users: IntGauge,
     commits: IntCounterVec,
     commit_writes: Histogram,
@@ -89,7 +88,6 @@ impl Metrics {
                 "doorbell_message_repeats_total",
                 "Writes answered from their key, with nothing written",
             )?,
-            throttled: counter("doorbell_message_throttled_total", "Messages refused by the throttle")?,
             throttle_users: gauge("doorbell_message_throttle_users", "Users whom the throttle knows")?,
             commits: counters("doorbell_message_commits_total", "Commits, by outcome", &["outcome"])?,
             commit_writes: histogram("doorbell_message_commit_writes", "Writes in one commit", WRITES)?,
@@ -144,11 +142,6 @@ impl Metrics {
     /// A write was answered from its key.
     pub fn repeated(&self) {
         self.repeats.inc();
-    }
-
-    /// A message was refused by the throttle.
-    pub fn throttled(&self) {
-        self.throttled.inc();
     }
 
     /// The throttle knows so many users.

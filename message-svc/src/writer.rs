@@ -238,9 +238,12 @@ impl Writer {
         if announced == self.noting.noted && forget == self.noting.forgotten {
             return;
         }
-        if self.tools.store.note(self.shard, Note { announced, forget }).is_ok() {
-            self.noting.noted = announced;
-            self.noting.forgotten = forget;
+        match self.tools.store.note(self.shard, Note { announced, forget }) {
+            Ok(()) => {
+                self.noting.noted = announced;
+                self.noting.forgotten = forget;
+            }
+            Err(error) => self.not_committed(&error),
         }
     }
 

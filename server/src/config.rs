@@ -123,6 +123,7 @@ impl Config {
                 broken.push(blame::in_section(section, &rule));
             }
         };
+        check("", self.place());
         check("", self.one_process());
         check("", self.log_filter());
         check("", self.shared_times());
@@ -133,6 +134,14 @@ impl Config {
         check("message", self.message.validate().map_err(|error| error.to_string()));
         check("notifier", self.notifier.validate().map_err(|error| error.to_string()));
         if broken.is_empty() { Ok(()) } else { Err(broken) }
+    }
+
+    /// An empty path would mean the current directory: what `--data-dir "$UNSET"` in a script would do.
+    fn place(&self) -> Result<(), String> {
+        if self.data_dir.as_os_str().is_empty() {
+            return Err("`data_dir` is empty; name a directory".to_owned());
+        }
+        Ok(())
     }
 
     /// The memory backplane lives in one process: its roles cannot be apart.

@@ -28,6 +28,7 @@ mod supervisor;
 mod telemetry;
 mod wiring;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -60,12 +61,11 @@ fn run(command: Command) -> Result<ExitCode> {
 
 fn load(flags: impl Into<Flags>) -> Result<Config, ConfigError> {
     let Flags { file, settings } = flags.into();
+    // A name that is no text is none of ours. A value that is none is kept, and refused with its name where it counts.
+    let as_text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+    };
     Layers::new(file, settings, std::env::vars_os().filter_map(as_text)).load()
-}
-
-/// A variable that is no text is none of ours: our names are ASCII, and a value that is not is no value of a key.
-fn as_text((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<(String, String)> {
-    Some((name.into_string().ok()?, value.into_string().ok()?))
 }
 
 fn token(args: TokenArgs) -> Result<ExitCode> {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use doorbell_backplane::HintQueue;
 use doorbell_gateway::Gateway;
 use doorbell_gateway::handshake::Handshake;
+use doorbell_gateway::http::head::unambiguous;
 use doorbell_gateway::http::{CALL_PATH, CallDoor, error_response, status_of};
 use doorbell_gateway::listener::Routes;
 use doorbell_protocol::{ErrorBody, ErrorCode};
@@ -59,6 +60,9 @@ impl Site {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
+        if let Err(error) = unambiguous(&request) {
+            return error_response(StatusCode::BAD_REQUEST, &error);
+        }
         let path = request.uri().path();
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         match path {

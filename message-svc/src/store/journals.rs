@@ -22,23 +22,25 @@ use tracing::warn;
 use self::scan::{Scan, scan};
 use crate::Error;
 
-/// Makes the journals in `dir` ready to be read; nothing to do where there is no such directory.
-pub fn prepare(dir: &Path) -> Result<(), Error> {
+/// Makes the journals in `dir` ready to be read, and answers how many there are.
+pub fn prepare(dir: &Path) -> Result<usize, Error> {
     let mut journals = listing(dir).map_err(io_error("list the journals in", dir))?;
     journals.sort_unstable();
+    let count = journals.len();
     let newest = journals.pop();
     for (_, path) in journals {
         if !matches!(read(&path)?, Scan::Whole) {
             return Err(damaged(&path));
         }
     }
-    let Some((_, path)) = newest else { return Ok(()) };
+    let Some((_, path)) = newest else { return Ok(0) };
     match read(&path)? {
-        Scan::Whole => Ok(()),
+        Scan::Whole => Ok(count),
         Scan::Damaged => Err(damaged(&path)),
         Scan::Torn { whole_bytes } => {
             warn!(journal = %path.display(), whole_bytes, "cutting off a write that was never finished");
-            cut(&path, whole_bytes).map_err(io_error("cut the torn end off", &path))
+            cut(&path, whole_bytes).map_err(io_error("cut the torn end off", &path))?;
+            Ok(count)
         }
     }
 }

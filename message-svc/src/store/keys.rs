@@ -121,3 +121,41 @@ pub fn answer(key: &AnswerKey) -> Key {
 pub fn rest<'a>(key: &'a [u8], prefix: &[u8]) -> Option<&'a str> {
     std::str::from_utf8(key.strip_prefix(prefix)?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A change here is a change of the store's format: raise `FORMAT` in `open.rs` with it.
+    #[test]
+    fn keys_are_those_of_the_format() {
+        let (user, conversation) = (UserId::new("ada").unwrap(), ConversationId::new("c1").unwrap());
+        let shard = crate::shard::Shards::new(std::num::NonZeroU16::MIN).all().next().unwrap();
+        let sent = AnswerKey::Send {
+            user: user.clone(),
+            conversation: conversation.clone(),
+            key: "k".parse().unwrap(),
+        };
+        let keys = [
+            super::conversation(&conversation),
+            inbox(&user),
+            entry(&conversation, Version::ZERO.next()),
+            membership(shard, &user, &conversation),
+            member(&conversation, &user),
+            commit(shard, Position(7)),
+            answer(&sent),
+        ];
+        let shown = keys.map(|key| key.escape_ascii().to_string());
+        assert_eq!(shown, EXPECTED);
+    }
+
+    const EXPECTED: [&str; 7] = [
+        r"\xc9\xa9V\x02c1",
+        r"\x95,\x80/ada",
+        r"\xc9\xa9V\x02c1\x00\x00\x00\x00\x00\x00\x00\x00\x01",
+        r"\x95,\x80/ada\x00\x00\x00c1",
+        r"\xc9\xa9V\x02c1\x00ada",
+        r"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x07",
+        r"\xb2\xe6p,sada\x00c1\x00k\x00",
+    ];
+}

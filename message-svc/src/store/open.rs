@@ -11,8 +11,8 @@ use super::{StoreId, journals};
 use crate::shard::Shards;
 use crate::{Config, Error};
 
-/// The format of the store as a whole.
-const FORMAT: u32 = 1;
+/// The format of the store as a whole, keys included: it changes with them, and no other one is read.
+const FORMAT: u32 = 2;
 /// The one row of `store`.
 const IDENTITY: &str = "identity";
 /// What marks a database that was made to the end, and what is there before it.
@@ -22,7 +22,10 @@ const UNMADE: [&str; 3] = ["lock", "keyspaces", "0.jnl"];
 /// Opens the store in `dir`, or makes it.
 pub fn open(dir: &Path, config: &Config) -> Result<(Tables, StoreId, Shards), Error> {
     clear_unmade(dir)?;
-    journals::prepare(dir)?;
+    if journals::prepare(dir)? == 0 && dir.join(MADE).exists() {
+        let reason = "it was made to the end, and now its journal is gone".to_owned();
+        return Err(Error::Unreadable { path: dir.to_owned(), reason });
+    }
     let opened = Database::builder(dir)
         .cache_size(config.cache_bytes)
         .max_journaling_size(config.journal_bytes_max)
@@ -78,7 +81,7 @@ fn identify(dir: &Path, tables: &Tables, configured: NonZeroU16) -> Result<(Stor
             identity
         }
     };
-    if identity.format > FORMAT {
+    if identity.format != FORMAT {
         return Err(Error::Format { path: path(), stored: identity.format, known: FORMAT });
     }
     match NonZeroU16::new(identity.shards) {

@@ -153,3 +153,13 @@ async fn damage_before_what_was_acknowledged_is_refused_loudly_and_nothing_is_cu
         assert_eq!(std::fs::read(&journal).unwrap(), bytes);
     }
 }
+
+#[tokio::test]
+async fn a_store_whose_journal_is_gone_is_refused_and_not_begun_anew() {
+    let (mut house, _, journal, _) = closed().await;
+    std::fs::remove_file(&journal).unwrap();
+
+    let Err(error) = house.try_open() else { panic!("it was opened") };
+
+    assert!(error.to_string().contains("journal is gone"), "{error}");
+}

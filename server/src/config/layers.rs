@@ -107,6 +107,9 @@ fn overlay(table: Table, setting: &Setting, defaults: &Table) -> Result<Table, C
         origin: setting.origin.clone(),
         message: blame::with_suggestion(message, defaults),
     };
+    if setting.value.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(wrong("the value is not UTF-8"));
+    }
     let mut refused = String::new();
     for value in readings(setting, blame::look_up(defaults, &setting.path)) {
         let mut next = table.clone();

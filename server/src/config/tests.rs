@@ -93,6 +93,8 @@ fn a_bad_value_is_refused_where_it_was_set() {
         ),
         (refusal(None, &[], &[("roles", "gateway,notifer")]), "--roles: unknown role \"notifer\""),
         (refusal(None, &[], &[("log", "loud=very")]), "--log"),
+        (refusal(None, &[("DOORBELL_DEMO", "o\u{fffd}")], &[]), "DOORBELL_DEMO: the value is not UTF-8"),
+        (refusal(None, &[], &[("data_dir", "")]), "`data_dir` is empty"),
     ];
     for (said, expected) in cases {
         assert!(said.contains(expected), "{said:?} should contain {expected:?}");
