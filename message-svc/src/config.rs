@@ -69,7 +69,8 @@ impl Default for Config {
             NonZeroUsize::new(number).expect("the default is not zero")
         }
         Self {
-            shards: const { NonZeroU16::new(2).expect("the default is not zero") },
+            // One writer makes the largest batches, and so the fewest fsyncs: docs/performance.md.
+            shards: const { NonZeroU16::new(1).expect("the default is not zero") },
             // A small audience: design, section 3. The throttle: protocol, "Methods".
             members_max: count(100),
             throttle_messages: 10,

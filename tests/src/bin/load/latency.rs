@@ -1,4 +1,5 @@
-//! Open loop: one send each 1/rate seconds whatever comes back, so that a stall is counted and not hidden.
+//! Open loop: one send each 1/rate seconds whatever comes back, so that a stall is counted and not hidden. The timer
+//! ticks in whole milliseconds, so a send is timed from its write, and how late the writes were is printed beside it.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::pairs::{Pair, report, send_frame};
 
-/// Runs and prints the time from a send's due moment to the hint at the other side.
+/// Runs and prints the time from a send's write to the hint at the other side.
 pub async fn run(pairs: Vec<Pair>, rate: u64, measured: Duration) -> anyhow::Result<()> {
     let total = rate * measured.as_secs();
     let count = pairs.len() as u64;
@@ -32,11 +33,14 @@ pub async fn run(pairs: Vec<Pair>, rate: u64, measured: Duration) -> anyhow::Res
     }
     let mut ticks = interval(Duration::from_secs(1) / u32::try_from(rate)?);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut late = Vec::new();
     for number in 0..total {
         let due = ticks.tick().await;
+        let now = Instant::now();
+        late.push(u32::try_from(now.saturating_duration_since(due).as_micros())?);
         let (sink, conversation, sent, times) = &mut senders[usize::try_from(number % count)?];
         *sent += 1;
-        times.send(due).await.context("the receiver is gone")?;
+        times.send(now).await.context("the receiver is gone")?;
         sink.send(Message::Text(send_frame(conversation, *sent).into())).await?;
     }
     let mut all = Vec::new();
@@ -44,6 +48,7 @@ pub async fn run(pairs: Vec<Pair>, rate: u64, measured: Duration) -> anyhow::Res
         all.extend(heard??);
     }
     ensure!(all.len() as u64 == total, "{} of {total} sends were hinted", all.len());
+    report("writes after their due moment", late);
     report(&format!("send to hint, {rate}/s over {count} pairs"), all);
     Ok(())
 }
