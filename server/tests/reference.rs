@@ -131,7 +131,8 @@ variable of a key is `DOORBELL_`, its section and `__`, and its name, all in cap
 `DOORBELL_GATEWAY__HEARTBEAT`. `DOORBELL_CONFIG` names the file. Lists are written with commas there.
 
 Times are texts such as `\"250ms\"`, `\"25s\"`, `\"1h 30m\"`. An unknown key is refused, with the nearest one that there
-is. `doorbell check` says what is wrong, where it was set, and starts nothing; `doorbell check --print` shows what is in
+is; only a variable of one part that is near no key is left alone, because Kubernetes sets such for a service of this
+name. `doorbell check` says what is wrong, where it was set, and starts nothing; `doorbell check --print` shows what is in
 force, secrets left out.
 
 [`server/config/reference.toml`](../server/config/reference.toml) is this page as a file.
