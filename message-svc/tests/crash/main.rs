@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -40,7 +41,8 @@ fn open(dir: &Path) -> Arc<MessageService> {
     let clock: Clock = Arc::new(|| Timestamp::from_millis(1_700_000_000_000));
     let queue = Arc::new(Memory::new(&doorbell_backplane::Config::default(), clock.clone()));
     // Small tables, so that some are written out while the process is killed.
-    let config = Config { throttle_messages: 0, memtable_bytes: 1 << 20, ..Config::default() };
+    let shards = const { NonZeroU16::new(2).unwrap() };
+    let config = Config { shards, throttle_messages: 0, memtable_bytes: 1 << 20, ..Config::default() };
     let metrics = Arc::new(Metrics::register(&prometheus::Registry::new()).unwrap());
     MessageService::open(config, dir, clock, queue, metrics).unwrap()
 }

@@ -134,7 +134,8 @@ async fn check(house: &House, conversation: &str, acknowledged: &[String]) {
 async fn a_full_disk_refuses_sends_serves_reads_and_comes_back_by_itself() {
     let Some(disk) = SmallDisk::mount(64) else { return };
     // The reserve is the default: of so small a disk, an eighth.
-    let house = house_on(&disk, Config { throttle_messages: 0, ..Config::default() });
+    let house =
+        house_on(&disk, Config { disk_reserve_bytes: Config::default().disk_reserve_bytes, ..config() });
     let conversation = house.group("ada", &["bob"]).await;
     let ballast = disk.ballast(11 << 20);
 

@@ -1,6 +1,7 @@
 //! A service on a directory of its own, and what its hint queue was told.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -173,9 +174,10 @@ pub struct House {
     running: Option<(CancellationToken, JoinHandle<Result<(), Error>>)>,
 }
 
-/// No throttle: only its own tests want one.
+/// No throttle: only its own tests want one. Two shards, so that what crosses from one to the other is tested.
 pub fn config() -> Config {
-    Config { throttle_messages: 0, disk_reserve_bytes: 1 << 20, ..Config::default() }
+    let shards = const { NonZeroU16::new(2).unwrap() };
+    Config { shards, throttle_messages: 0, disk_reserve_bytes: 1 << 20, ..Config::default() }
 }
 
 pub fn open_in(
