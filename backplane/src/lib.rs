@@ -1,7 +1,7 @@
 //! What stateless servers share: who has news, and where each user's sockets are.
 //!
-//! This crate owns the hint queue ([`queue::HintQueue`]) and the session registry ([`registry::Registry`]): traits,
-//! back-ends, and one conformance suite that every back-end passes. It never knows a socket, a message or who is in
+//! This crate owns the hint queue ([`queue::HintQueue`]), the session registry ([`registry::Registry`]) and the stored
+//! versions of channels ([`versions::Versions`]): traits, back-ends, and one conformance suite that every back-end passes. It never knows a socket, a message or who is in
 //! an audience.
 //!
 //! Life of a hint: `hint` merges it into the user's dirty map and queues the user; a worker `claim`s the user, and the
@@ -20,7 +20,7 @@
 //! - **BP-6** Whether a gateway is alive is judged only when a claim is settled.
 //!
 //! Map: [`partition`] user to partition; [`queue`] the queue's contract and its rules for one user; [`registry`] the
-//! registry's contract and its rules; [`memory`] the back-end in this process; [`metered`] counts around any
+//! registry's contract and its rules; [`versions`] what is stored of channels; [`memory`] the back-end in this process; [`metered`] counts around any
 //! back-end; [`conformance`] what every back-end must show (feature `testing`); [`config`], [`error`], [`metrics`].
 
 pub mod config;
@@ -33,6 +33,7 @@ pub mod metrics;
 pub mod partition;
 pub mod queue;
 pub mod registry;
+pub mod versions;
 
 pub use config::Config;
 pub use error::Error;
@@ -42,3 +43,4 @@ pub use metrics::Metrics;
 pub use partition::{Partition, Partitions};
 pub use queue::{Claim, ClaimToken, HintQueue, HintReport, News, QueueDepth, Settled, Settlement, UserHint};
 pub use registry::{Enter, Entered, Entry, Lease, LeaseRenewal, PartitionIdentity, Registry};
+pub use versions::{ChangeCounter, Look, Versions};

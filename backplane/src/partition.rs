@@ -3,7 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU16;
 
-use doorbell_protocol::UserId;
+use doorbell_protocol::{TopicId, UserId};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// One part of the users: their queue, their entries and the gateways' leases for them live together.
@@ -63,7 +63,17 @@ impl Partitions {
     /// Where a user belongs: XXH3-64 of the id, stable across builds and machines.
     #[must_use]
     pub fn of(self, user: &UserId) -> Partition {
-        let slot = xxh3_64(user.as_str().as_bytes()) % u64::from(self.0.get());
+        self.slot(user.as_str())
+    }
+
+    /// Where a topic's stored version belongs: XXH3-64 of the topic, as for users.
+    #[must_use]
+    pub fn of_topic(self, topic: &TopicId) -> Partition {
+        self.slot(topic.as_str())
+    }
+
+    fn slot(self, key: &str) -> Partition {
+        let slot = xxh3_64(key.as_bytes()) % u64::from(self.0.get());
         Partition(u16::try_from(slot).expect("a remainder is smaller than its divisor"))
     }
 }

@@ -56,7 +56,9 @@ fn judge(
 ) -> (DeliverOutcome, Vec<Delivered>) {
     match reply {
         None => (DeliverOutcome::Late, Vec::new()),
-        Some(Err(doorbell_rpc::Error::Unreachable { .. })) => (DeliverOutcome::Unreachable, Vec::new()),
+        Some(Err(doorbell_rpc::Error::Unreachable { .. } | doorbell_rpc::Error::Unavailable { .. })) => {
+            (DeliverOutcome::Unreachable, Vec::new())
+        }
         Some(Err(doorbell_rpc::Error::Busy { .. })) => (DeliverOutcome::Busy, Vec::new()),
         Some(Ok(outcomes)) if outcomes.len() == users => (DeliverOutcome::Answered, outcomes),
         Some(Ok(_)) => (DeliverOutcome::BadReply, Vec::new()),

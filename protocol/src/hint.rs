@@ -19,6 +19,16 @@ pub struct Hint {
     pub version: Version,
 }
 
+/// How far a publish moves a topic that has its version stored apart from any log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Raise {
+    /// To this version, where that is greater than the stored one.
+    To(Version),
+    /// To max(stored + 1, the time of the store in ms since the epoch): for a topic that nobody else counts, as
+    /// `presence:<user>`.
+    Next,
+}
+
 /// What a user has not been told yet: one version a topic, at most [`TOPICS_MAX`] topics, or `resync`.
 ///
 /// Past the cap the topics are dropped and `resync` ("anything may have changed") says it for all of them,

@@ -17,6 +17,14 @@ pub enum Error {
         /// Which one.
         gateway: GatewayId,
     },
+    /// A service that is not a gateway does not answer, or cannot for now.
+    #[error("{service} is unavailable: {reason}")]
+    Unavailable {
+        /// Which one: `channel-svc`, `message-svc`.
+        service: &'static str,
+        /// What it, or the way to it, said.
+        reason: String,
+    },
 }
 
 impl Error {
@@ -24,7 +32,7 @@ impl Error {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Busy { .. } => true,
+            Self::Unreachable { .. } | Self::Busy { .. } | Self::Unavailable { .. } => true,
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Ring the users of one gateway.
+//! Ring the users, or the followers, of one gateway.
 
 use async_trait::async_trait;
-use doorbell_protocol::{DirtyMap, GatewayId, Stamp, UserId};
+use doorbell_protocol::{DirtyMap, GatewayId, Generation, Hint, Stamp, UserId};
 
 use crate::Error;
 
@@ -24,6 +24,16 @@ pub enum Delivered {
     Absent(Stamp),
 }
 
+/// What became of one topic of a publish at a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It has followers here; the gateway's version of the topic is at least the one published, and they are being told.
+    Followed,
+    /// Nobody follows it here, as of this value of the gateway's counter: a subscription up to it is stale and may be
+    /// removed, a newer one may not.
+    Unfollowed(Generation),
+}
+
 /// What one gateway serves.
 #[async_trait]
 pub trait GatewayApi: Send + Sync {
@@ -32,6 +42,12 @@ pub trait GatewayApi: Send + Sync {
     /// *Ordering*: when it returns, each hint is in the memory of each session that it counts, merged.
     /// *Repeats*: harmless, versions merge.
     async fn deliver(&self, batch: Vec<DeliverRequest>) -> Result<Vec<Delivered>, Error>;
+
+    /// Tells the followers of each topic its version; the answers stand in the order of the hints.
+    ///
+    /// *Ordering*: when it returns, the gateway's version of each topic is raised; the fan-out may still run, and
+    /// takes the greatest version that waits. *Repeats*: harmless.
+    async fn publish(&self, hints: Vec<Hint>) -> Result<Vec<Heard>, Error>;
 }
 
 /// All gateways, by name: what a notifier calls.
@@ -45,4 +61,12 @@ pub trait Gateways: Send + Sync {
     /// [`Error::Unreachable`] where nobody answers under that name: the users stay claimed, the caller delays them.
     async fn deliver(&self, gateway: &GatewayId, batch: Vec<DeliverRequest>)
     -> Result<Vec<Delivered>, Error>;
+
+    /// As [`GatewayApi::publish`], at the gateway named.
+    ///
+    /// *Cancel safety*: a dropped call may have told some; tell it again.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] where nobody answers under that name; the gateway finds out by its look.
+    async fn publish(&self, gateway: &GatewayId, hints: Vec<Hint>) -> Result<Vec<Heard>, Error>;
 }

@@ -7,15 +7,20 @@
 //! repeated: a hint merges, and a method carries its idempotency key. The caller sets the deadline by dropping the
 //! future; every future here is cancel safe.
 //!
-//! Map: [`gateway`] ring the users of one gateway; [`message`] pull and act; [`local`] the same-process side;
-//! [`error`] whose fault, and whether to retry.
+//! Map: [`gateway`] ring the users or the followers of one gateway; [`channel`] publish to a large audience;
+//! [`audience`] who may follow what; [`message`] pull and act; [`local`] the same-process side; [`error`] whose fault,
+//! and whether to retry.
 
+pub mod audience;
+pub mod channel;
 pub mod error;
 pub mod gateway;
 pub mod local;
 pub mod message;
 
+pub use audience::Audiences;
+pub use channel::{ChannelLife, Channels, Subscription};
 pub use error::Error;
-pub use gateway::{DeliverRequest, Delivered, GatewayApi, Gateways};
+pub use gateway::{DeliverRequest, Delivered, GatewayApi, Gateways, Heard};
 pub use local::LocalGateways;
 pub use message::{CallRequest, Messages};

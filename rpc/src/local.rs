@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use doorbell_protocol::GatewayId;
+use doorbell_protocol::{GatewayId, Hint};
 use parking_lot::RwLock;
 
-use crate::{DeliverRequest, Delivered, Error, GatewayApi, Gateways};
+use crate::{DeliverRequest, Delivered, Error, GatewayApi, Gateways, Heard};
 
 /// The gateways of this process. A gateway that is not here is unreachable.
 #[derive(Default)]
@@ -25,6 +25,10 @@ impl LocalGateways {
     pub fn remove(&self, id: &GatewayId) {
         self.by_id.write().remove(id);
     }
+
+    fn find(&self, id: &GatewayId) -> Result<Arc<dyn GatewayApi>, Error> {
+        self.by_id.read().get(id).cloned().ok_or_else(|| Error::Unreachable { gateway: id.clone() })
+    }
 }
 
 #[async_trait]
@@ -34,18 +38,18 @@ impl Gateways for LocalGateways {
         gateway: &GatewayId,
         batch: Vec<DeliverRequest>,
     ) -> Result<Vec<Delivered>, Error> {
-        let found = self.by_id.read().get(gateway).cloned();
-        match found {
-            Some(found) => found.deliver(batch).await,
-            None => Err(Error::Unreachable { gateway: gateway.clone() }),
-        }
+        self.find(gateway)?.deliver(batch).await
+    }
+
+    async fn publish(&self, gateway: &GatewayId, hints: Vec<Hint>) -> Result<Vec<Heard>, Error> {
+        self.find(gateway)?.publish(hints).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use doorbell_protocol::{DirtyMap, Stamp, UserId};
+    use doorbell_protocol::{DirtyMap, Generation, Stamp, UserId};
 
     struct Absent;
 
@@ -53,6 +57,10 @@ mod tests {
     impl GatewayApi for Absent {
         async fn deliver(&self, batch: Vec<DeliverRequest>) -> Result<Vec<Delivered>, Error> {
             Ok(batch.iter().map(|_| Delivered::Absent(Stamp::default())).collect())
+        }
+
+        async fn publish(&self, hints: Vec<Hint>) -> Result<Vec<Heard>, Error> {
+            Ok(hints.iter().map(|_| Heard::Unfollowed(Generation::default())).collect())
         }
     }
 

@@ -15,7 +15,7 @@ use doorbell_notifier::{Config, Metrics, Neighbours, Notifier};
 use doorbell_protocol::{
     Clock, DirtyMap, Epoch, GatewayId, Generation, Hint, Stamp, Timestamp, TopicId, UserId, Version,
 };
-use doorbell_rpc::{DeliverRequest, Delivered, Gateways};
+use doorbell_rpc::{DeliverRequest, Delivered, Gateways, Heard};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -254,6 +254,10 @@ impl Gateways for Told {
             Behaviour::Short => Ok(rung().split_off(1)),
             Behaviour::Panic => panic!("told to"),
         }
+    }
+
+    async fn publish(&self, id: &GatewayId, _: Vec<Hint>) -> Result<Vec<Heard>, doorbell_rpc::Error> {
+        Err(doorbell_rpc::Error::Unreachable { gateway: id.clone() })
     }
 }
 
