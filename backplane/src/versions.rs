@@ -28,8 +28,8 @@ pub struct Look {
 /// The stored version of each channel.
 ///
 /// Topics are spread over the same number of partitions as users, each with a counter of changes. Versions only grow
-/// within one identity of a partition; [`Raise::Next`] goes by the back-end's time. A topic that has not changed for very long may be forgotten; it then reads as
-/// [`Version::ZERO`], which raises nobody.
+/// within one identity of a partition; [`Raise::Next`] goes by the back-end's time. A topic that has not changed for
+/// very long may be forgotten; it then reads as [`Version::ZERO`], which raises nobody.
 #[async_trait]
 pub trait Versions: Send + Sync {
     /// How topics are spread.
@@ -48,10 +48,11 @@ pub trait Versions: Send + Sync {
 
     /// What changed in each partition after the counter given; answers in the order asked. A counter that the
     /// partition has not reached, or whose changes it no longer knows, is answered as if it were the default: from
-    /// the start.
+    /// the start. Without a counter nothing is shown: the answer's identity and counter are where to begin, so that
+    /// who begins to look, and reads what it follows after that, misses nothing and does not leaf through the past.
     async fn look(
         &self,
-        since: Vec<(Partition, ChangeCounter)>,
+        since: Vec<(Partition, Option<ChangeCounter>)>,
         changes_max: usize,
     ) -> Result<Vec<Look>, Error>;
 }

@@ -36,19 +36,20 @@ pub(crate) struct Batch {
     pub(crate) requests: Vec<DeliverRequest>,
 }
 
-/// One batch a gateway, in the order in which the gateways first occur. A user with several gateways is in several
-/// batches; one with none is in no batch.
+/// One batch a gateway, in the order in which the gateways first occur, and another for its users whose large topics
+/// must be asked for again: that takes the gateway a call of its own, and the others are not to wait for it. A user
+/// with several gateways is in several batches; one with none is in no batch.
 pub(crate) fn group(claims: Vec<Claim>) -> (Vec<Held>, Vec<Batch>) {
     let mut held = Vec::with_capacity(claims.len());
     let mut batches: Vec<Batch> = Vec::new();
-    let mut places: HashMap<GatewayId, usize> = HashMap::new();
+    let mut places: HashMap<(GatewayId, bool), usize> = HashMap::new();
     for (index, claim) in claims.into_iter().enumerate() {
         let Claim { user, token, mut dirty, entries, since } = claim;
         let open = entries.len();
         for (nth, entry) in entries.into_iter().enumerate() {
             // The last gateway takes the map itself: most users have one.
             let dirty = if nth + 1 == open { std::mem::take(&mut dirty) } else { dirty.clone() };
-            let place = *places.entry(entry.gateway.clone()).or_insert_with(|| {
+            let place = *places.entry((entry.gateway.clone(), dirty.refollow())).or_insert_with(|| {
                 let route = Route { gateway: entry.gateway.clone(), members: Vec::new() };
                 batches.push(Batch { route, requests: Vec::new() });
                 batches.len() - 1
@@ -100,5 +101,16 @@ mod tests {
         assert_eq!(asked, [("ada", dirty(1)), ("bob", dirty(2))]);
         assert_eq!(batches[0].requests[0].dirty, dirty(1));
         assert_eq!(held.iter().map(|h| h.open).collect::<Vec<_>>(), [2, 1, 0]);
+    }
+
+    #[test]
+    fn users_to_refollow_hold_up_nobody_else_of_their_gateway() {
+        let mut follows = claim("bob", 2, &["gw-1"]);
+        follows.dirty.mark_refollow();
+        let (held, batches) = group(vec![claim("ada", 1, &["gw-1"]), follows, claim("eve", 3, &["gw-1"])]);
+
+        let shape: Vec<_> = batches.iter().map(|batch| batch.route.members.clone()).collect();
+        assert_eq!(shape, [vec![(0, stamp(1)), (2, stamp(3))], vec![(1, stamp(2))]]);
+        assert!(held.iter().all(|held| held.open == 1));
     }
 }

@@ -16,6 +16,7 @@ pub(crate) struct Courier {
     pub(crate) gateways: Arc<dyn Gateways>,
     pub(crate) reach: Arc<Reach>,
     pub(crate) deadline: Duration,
+    pub(crate) delay_max: Duration,
     pub(crate) metrics: Metrics,
 }
 
@@ -39,7 +40,9 @@ impl Courier {
         self.metrics.delivered(outcome, users, now - began);
         let answer = if outcome == DeliverOutcome::Answered {
             pass.answered();
-            Answer::Outcomes(outcomes)
+            // The gateway has waited already before it said so.
+            let later = self.delay_max.mul_f64(rand::random_range(0.25..=0.5));
+            Answer::Outcomes { outcomes, later }
         } else {
             let delay = pass.failed(now);
             tracing::debug!(gateway = %route.gateway, users, ?outcome, ?delay, "a gateway did not answer");

@@ -53,6 +53,8 @@ pub enum UserOutcome {
     Rung,
     /// No session there.
     Absent,
+    /// The gateway has told the sessions, but asked to be offered the user again.
+    Later,
     /// The gateway did not answer.
     NoAnswer,
 }
@@ -95,6 +97,7 @@ pub struct Metrics {
     deliver: [Histogram; DeliverOutcome::ALL.len()],
     rung: IntCounter,
     absent: IntCounter,
+    later: IntCounter,
     no_answer: IntCounter,
     settlements: [IntCounter; SettleOutcome::ALL.len()],
     hint_age: Histogram,
@@ -140,6 +143,7 @@ impl Metrics {
             deliver: DeliverOutcome::ALL.map(|outcome| deliver.with_label_values(&[outcome.label()])),
             rung: users.with_label_values(&["rung"]),
             absent: users.with_label_values(&["absent"]),
+            later: users.with_label_values(&["later"]),
             no_answer: users.with_label_values(&["no_answer"]),
             settlements: SettleOutcome::ALL.map(|outcome| settlements.with_label_values(&[outcome.label()])),
             hint_age: families.histogram(
@@ -189,6 +193,7 @@ impl Metrics {
         match outcome {
             UserOutcome::Rung => self.rung.inc(),
             UserOutcome::Absent => self.absent.inc(),
+            UserOutcome::Later => self.later.inc(),
             UserOutcome::NoAnswer => self.no_answer.inc(),
         }
     }

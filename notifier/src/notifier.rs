@@ -47,6 +47,7 @@ impl Notifier {
             gateways,
             reach: Reach::new(&config),
             deadline: config.deliver_deadline,
+            delay_max: config.delay_max,
             metrics: metrics.clone(),
         };
         Self { shared: Arc::new(Shared { config, backplane, courier, clock, metrics }) }

@@ -11,8 +11,13 @@ use crate::batch::{Held, Route};
 /// What one gateway said about its batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// One outcome a member, in the order of the route.
-    Outcomes(Vec<Delivered>),
+    /// One outcome a member, in the order of the route; who is to be offered later waits that long.
+    Outcomes {
+        /// What became of each.
+        outcomes: Vec<Delivered>,
+        /// How long [`Delivered::Later`] waits.
+        later: Duration,
+    },
     /// Nothing: its users try again after the delay, where its lease is still live.
     None {
         /// How long they wait.
@@ -24,7 +29,7 @@ pub(crate) enum Answer {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Done {
     pub(crate) settlement: Settlement,
-    /// How long to wait where a gateway did not answer: the longest of them.
+    /// How long to wait where a gateway did not answer, or asked for later: the longest of them.
     pub(crate) delay: Duration,
 }
 
@@ -43,6 +48,12 @@ struct Slot {
 }
 
 impl Slot {
+    /// The entry has not had its news: while its lease lives, the user is offered again after the delay.
+    fn hold(&mut self, entry: Entry, delay: Duration) {
+        self.unreachable.push(entry);
+        self.delay = self.delay.max(delay);
+    }
+
     fn take_if_done(&mut self) -> Option<Done> {
         let held = self.held.take_if(|held| held.open == 0)?;
         let settlement = Settlement {
@@ -74,18 +85,19 @@ impl Tally {
     /// Takes one gateway's answer; gives the users who are done by it.
     pub(crate) fn answered(&mut self, route: &Route, answer: Answer) -> Vec<Done> {
         match answer {
-            Answer::Outcomes(outcomes) => {
-                for ((index, _), outcome) in route.members.iter().zip(outcomes) {
-                    if let Delivered::Absent(stamp) = outcome {
-                        self.users[*index].absent.push((route.gateway.clone(), stamp));
+            Answer::Outcomes { outcomes, later } => {
+                for ((index, stamp), outcome) in route.members.iter().zip(outcomes) {
+                    let slot = &mut self.users[*index];
+                    match outcome {
+                        Delivered::Sessions(_) => {}
+                        Delivered::Absent(stamp) => slot.absent.push((route.gateway.clone(), stamp)),
+                        Delivered::Later => slot.hold(route.entry(*stamp), later),
                     }
                 }
             }
             Answer::None { delay } => {
                 for (index, stamp) in &route.members {
-                    let slot = &mut self.users[*index];
-                    slot.unreachable.push(route.entry(*stamp));
-                    slot.delay = slot.delay.max(delay);
+                    self.users[*index].hold(route.entry(*stamp), delay);
                 }
             }
         }
@@ -135,6 +147,10 @@ mod tests {
         )
     }
 
+    fn outcomes(outcomes: Vec<Delivered>) -> Answer {
+        Answer::Outcomes { outcomes, later: Duration::from_secs(1) }
+    }
+
     fn users(done: &[Done]) -> Vec<&str> {
         done.iter().map(|done| done.settlement.user.as_str()).collect()
     }
@@ -143,9 +159,9 @@ mod tests {
     fn a_user_is_done_when_each_of_their_gateways_has_answered() {
         let (mut tally, first, second) = tally();
 
-        let early = tally.answered(&second, Answer::Outcomes(vec![Delivered::Sessions(1); 2]));
+        let early = tally.answered(&second, outcomes(vec![Delivered::Sessions(1); 2]));
         assert_eq!(users(&early), ["bob"]);
-        let late = tally.answered(&first, Answer::Outcomes(vec![Delivered::Sessions(1)]));
+        let late = tally.answered(&first, outcomes(vec![Delivered::Sessions(1)]));
         assert_eq!(users(&late), ["ada"]);
 
         for done in early.iter().chain(&late) {
@@ -157,9 +173,8 @@ mod tests {
     fn an_absent_user_is_settled_with_the_stamp_that_the_gateway_answered() {
         let (mut tally, first, second) = tally();
 
-        tally.answered(&first, Answer::Outcomes(vec![Delivered::Absent(stamp(9))]));
-        let done =
-            tally.answered(&second, Answer::Outcomes(vec![Delivered::Sessions(1), Delivered::Sessions(1)]));
+        tally.answered(&first, outcomes(vec![Delivered::Absent(stamp(9))]));
+        let done = tally.answered(&second, outcomes(vec![Delivered::Sessions(1), Delivered::Sessions(1)]));
 
         assert_eq!(done[0].settlement.absent, [(gateway("gw-1"), stamp(9))]);
         assert!(done[1].settlement.absent.is_empty());
@@ -177,6 +192,20 @@ mod tests {
         assert_eq!(done[0].delay, Duration::from_secs(2));
         assert_eq!(done[1].settlement.unreachable, [entry("gw-2", 3)]);
         assert_eq!(done[1].delay, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn who_is_to_be_offered_later_waits_and_holds_up_nobody_else() {
+        let (mut tally, first, second) = tally();
+
+        tally.answered(&first, outcomes(vec![Delivered::Sessions(1)]));
+        let done = tally.answered(&second, outcomes(vec![Delivered::Later, Delivered::Sessions(1)]));
+
+        let entry = Entry { gateway: gateway("gw-2"), stamp: stamp(2) };
+        assert_eq!(done[0].settlement.unreachable, [entry]);
+        assert_eq!(done[0].delay, Duration::from_secs(1));
+        assert!(done[1].settlement.unreachable.is_empty());
+        assert_eq!(done[1].delay, Duration::ZERO);
     }
 
     #[test]

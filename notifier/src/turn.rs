@@ -68,7 +68,7 @@ impl Turn {
     /// Counts what became of each user at one gateway.
     fn note(&self, tally: &Tally, route: &Route, answer: &Answer) {
         let metrics = &self.shared.metrics;
-        let Answer::Outcomes(outcomes) = answer else {
+        let Answer::Outcomes { outcomes, .. } = answer else {
             route.members.iter().for_each(|_| metrics.user(UserOutcome::NoAnswer));
             return;
         };
@@ -82,6 +82,7 @@ impl Turn {
                     }
                 }
                 Delivered::Sessions(_) | Delivered::Absent(_) => metrics.user(UserOutcome::Absent),
+                Delivered::Later => metrics.user(UserOutcome::Later),
             }
         }
     }

@@ -19,6 +19,9 @@ pub struct DeliverRequest {
 pub enum Delivered {
     /// Merged into that many sessions, each of which writes it as soon as its socket takes it.
     Sessions(u32),
+    /// The hints are with the user's sessions, but what the dirty map asks for beside is not done: the user's large
+    /// topics could not be asked for in time ([`DirtyMap::refollow`]). Nothing of the map is acked: offer it again.
+    Later,
     /// No session of this user here. The stamp is the gateway's epoch for the user's partition and the value of
     /// its generation counter: an entry up to it is stale and may be removed, a newer one may not.
     Absent(Stamp),
@@ -39,7 +42,8 @@ pub enum Heard {
 pub trait GatewayApi: Send + Sync {
     /// Rings each user of the batch; the answers stand in the order of the requests.
     ///
-    /// *Ordering*: when it returns, each hint is in the memory of each session that it counts, merged.
+    /// *Ordering*: when it returns, each hint is in the memory of each session that it counts, merged. Where the map
+    /// says `refollow`, the user's sessions follow what message-svc answered after the call came, and are hinted that.
     /// *Repeats*: harmless, versions merge.
     async fn deliver(&self, batch: Vec<DeliverRequest>) -> Result<Vec<Delivered>, Error>;
 

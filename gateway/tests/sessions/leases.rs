@@ -177,6 +177,7 @@ async fn after_any_faults_the_registry_agrees_with_the_sessions() {
                     assert_eq!(count as usize, clients.len(), "{name}");
                     assert_eq!(entries.len(), 1, "{name}");
                 }
+                Delivered::Later => panic!("nothing is to be followed again"),
                 Delivered::Absent(stamp) => {
                     assert!(clients.is_empty(), "{name}");
                     assert!(
