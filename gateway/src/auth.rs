@@ -1,15 +1,20 @@
 //! Who is calling: bearer tokens, checked before any state is made.
 //!
-//! Map: [`keys`] the installation's secrets, and tokens made with them; [`signed`] the check; [`bearer`] where a
-//! request carries its token.
+//! Map: [`keys`] the installation's secrets, and tokens made with them; [`signed`] the check; [`claims`] what a token
+//! grants; [`bearer`] where a request carries its token.
 
 pub mod bearer;
+pub mod claims;
 pub mod keys;
 pub mod signed;
 
+use std::sync::Arc;
+
 use doorbell_protocol::frames::Token;
 use doorbell_protocol::{Timestamp, UserId};
+use doorbell_rpc::Caller;
 
+pub use claims::{Claims, TopicGrants};
 pub use keys::{InvalidKeys, KeySet};
 pub use signed::{Config, InvalidConfig, SignedTokens};
 
@@ -20,6 +25,15 @@ pub struct Verified {
     pub user: UserId,
     /// Its `exp`, and the leeway where one is configured: the session ends then, unless a fresh token comes first.
     pub expires: Timestamp,
+    /// What it grants; `None` where that is nothing, as with most, so that their sessions keep nothing.
+    pub claims: Option<Arc<Claims>>,
+}
+
+impl From<Verified> for Caller {
+    fn from(verified: Verified) -> Self {
+        let throttle = verified.claims.and_then(|claims| claims.throttle);
+        Self { user: verified.user, throttle }
+    }
 }
 
 /// Why a token does not hold. Clients see one answer for all; logs and metrics see which.

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorbell_protocol::frames::METHOD_BYTES_MAX;
-use doorbell_protocol::{Clock, Encoding, ErrorBody, ErrorCode, Payload, UserId};
-use doorbell_rpc::{CallRequest, Messages};
+use doorbell_protocol::{Clock, Encoding, ErrorBody, ErrorCode, Payload};
+use doorbell_rpc::{CallRequest, Caller, Messages};
 use http::header::{ALLOW, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -75,7 +75,7 @@ impl CallDoor {
         B: Body<Data = Bytes> + Send,
     {
         let caller = self.caller(request.headers());
-        let (user, method) = match caller.and_then(|user| Ok((user, method(request.uri().path())?))) {
+        let (caller, method) = match caller.and_then(|caller| Ok((caller, method(request.uri().path())?))) {
             Ok(head) => head,
             Err(error) => {
                 drain_body(request, self.body).await;
@@ -85,7 +85,7 @@ impl CallDoor {
         let body = read_body(request, self.body).await?;
         let params = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
         let params = Payload::from_untrusted(Encoding::Json, params)?;
-        let call = self.messages.call(CallRequest { user, method, params });
+        let call = self.messages.call(CallRequest { caller, method, params });
         match timeout(self.call_timeout, call).await {
             Ok(answer) => answer,
             Err(_) => Err(ErrorBody::retry_after(
@@ -96,11 +96,11 @@ impl CallDoor {
         }
     }
 
-    fn caller(&self, headers: &HeaderMap) -> Result<UserId, ErrorBody> {
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, ErrorBody> {
         let verified = bearer(headers)
             .and_then(|token| token.ok_or(AuthError::Missing))
             .and_then(|token| self.authenticator.verify(&token, (self.clock)()));
-        verified.map(|verified| verified.user).map_err(|_| {
+        verified.map(Caller::from).map_err(|_| {
             ErrorBody::new(
                 ErrorCode::Unauthorized,
                 "no token that holds: send Authorization: Bearer with a fresh one",

@@ -18,10 +18,8 @@ use std::time::Duration;
 
 use doorbell_protocol::codec::decode_client;
 use doorbell_protocol::frames::Token;
-use doorbell_protocol::{
-    CallId, Clock, DecodeError, DeviceId, Encoding, Payload, SessionId, Timestamp, UserId,
-};
-use doorbell_rpc::Messages;
+use doorbell_protocol::{CallId, Clock, DecodeError, DeviceId, Encoding, SessionId, Timestamp, UserId};
+use doorbell_rpc::{CallRequest, Messages};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -65,7 +63,7 @@ pub(crate) enum Errand {
     /// Into the local index, then enter.
     Admit,
     /// Pass a call on.
-    Call { id: CallId, method: String, params: Payload },
+    Call { id: CallId, request: CallRequest },
     /// Out of the local index.
     Leave,
 }
@@ -205,8 +203,9 @@ impl Session {
         self.perform(&mut core, actions, &[], setting)
     }
 
-    fn at<'s>(&self, setting: &'s Setting) -> At<'s> {
-        At { session: self.id, rules: &setting.rules, now: setting.uptime.now() }
+    fn at<'s>(&'s self, setting: &'s Setting) -> At<'s> {
+        let device = self.identity().and_then(|identity| identity.device.as_ref());
+        At { session: self.id, device, rules: &setting.rules, now: setting.uptime.now() }
     }
 
     /// Offers a hint: written at once if the socket takes it and nothing waits, else merged into what waits (GW-2).

@@ -56,7 +56,7 @@ impl Bench {
     async fn call(&self, user: &str, method: &str, params: &Value) -> Payload {
         let user = UserId::new(user).expect("a name");
         let params = Payload::encode(Encoding::Json, params);
-        let request = CallRequest { user, method: method.into(), params };
+        let request = CallRequest { caller: user.into(), method: method.into(), params };
         self.service.call(request).await.unwrap_or_else(|e| panic!("{method}: {e:?}"))
     }
 

@@ -23,4 +23,4 @@ pub use channel::{ChannelLife, Channels, Subscription};
 pub use error::Error;
 pub use gateway::{DeliverRequest, Delivered, GatewayApi, Gateways, Heard};
 pub use local::LocalGateways;
-pub use message::{CallRequest, Messages};
+pub use message::{CallRequest, Caller, Messages};

@@ -1,13 +1,31 @@
 //! Pull and act: what a client calls, passed on by a gateway.
 
+use std::num::NonZeroU32;
+
 use async_trait::async_trait;
 use doorbell_protocol::{ErrorBody, Payload, UserId};
+
+/// Who calls: what the message service needs of a token that has been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The user.
+    pub user: UserId,
+    /// Messages that the user may send in one period of the throttle, where the token names a number of its own.
+    pub throttle: Option<NonZeroU32>,
+}
+
+impl From<UserId> for Caller {
+    /// A user as most are, with the configured throttle.
+    fn from(user: UserId) -> Self {
+        Self { user, throttle: None }
+    }
+}
 
 /// One call of one user, whose token has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRequest {
     /// Who calls.
-    pub user: UserId,
+    pub caller: Caller,
     /// For example `messages.send`; any text of at most 64 bytes.
     pub method: String,
     /// An object in the caller's encoding; the result comes in the same one.

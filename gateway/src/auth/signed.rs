@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use super::keys::KeySet;
-use super::{AuthError, Authenticator, Verified};
+use super::{AuthError, Authenticator, Claims, Verified};
 
 /// The most that clocks may differ (RFC 8725 and docs/protocol.md): beyond it, set the clocks.
 const LEEWAY_MAX: Duration = Duration::from_secs(60);
@@ -54,10 +54,12 @@ pub struct SignedTokens {
 }
 
 #[derive(Deserialize)]
-struct Claims {
+struct Payload {
     sub: UserId,
     exp: f64,
     nbf: Option<f64>,
+    #[serde(flatten)]
+    claims: Claims,
 }
 
 impl SignedTokens {
@@ -81,7 +83,7 @@ impl SignedTokens {
         Self { keys, leeway: config.token_leeway, validation }
     }
 
-    fn claims(&self, token: &str) -> Option<Claims> {
+    fn payload(&self, token: &str) -> Option<Payload> {
         if token.len() > TOKEN_BYTES_MAX {
             return None;
         }
@@ -114,9 +116,9 @@ fn moment(seconds: f64) -> Option<Timestamp> {
 
 impl Authenticator for SignedTokens {
     fn verify(&self, token: &Token, now: Timestamp) -> Result<Verified, AuthError> {
-        let claims = self.claims(&token.0).ok_or(AuthError::Bad)?;
-        let expires = moment(claims.exp).ok_or(AuthError::Bad)?.plus(self.leeway);
-        if let Some(begins) = claims.nbf
+        let payload = self.payload(&token.0).ok_or(AuthError::Bad)?;
+        let expires = moment(payload.exp).ok_or(AuthError::Bad)?.plus(self.leeway);
+        if let Some(begins) = payload.nbf
             && moment(begins).is_none_or(|begins| now.plus(self.leeway) < begins)
         {
             return Err(AuthError::Bad);
@@ -124,7 +126,8 @@ impl Authenticator for SignedTokens {
         if now >= expires {
             return Err(AuthError::Expired);
         }
-        Ok(Verified { user: claims.sub, expires })
+        let claims = (!payload.claims.is_empty()).then(|| Arc::new(payload.claims));
+        Ok(Verified { user: payload.sub, expires, claims })
     }
 }
 

@@ -1,8 +1,8 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use doorbell_protocol::Timestamp;
 use doorbell_protocol::frames::Token;
+use doorbell_protocol::{Timestamp, UserId};
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
@@ -20,8 +20,8 @@ struct Told {
 #[async_trait]
 impl Messages for Told {
     async fn call(&self, request: CallRequest) -> Result<Payload, ErrorBody> {
-        let CallRequest { user, method, params } = request;
-        self.asked.lock().unwrap().push((user.to_string(), method, params.bytes().clone()));
+        let CallRequest { caller, method, params } = request;
+        self.asked.lock().unwrap().push((caller.user.to_string(), method, params.bytes().clone()));
         let answer = self.answer.lock().unwrap().take();
         match answer {
             Some(answer) => answer.and_then(|json| Payload::from_untrusted(Encoding::Json, json.into())),
@@ -35,7 +35,11 @@ struct Everybody;
 impl Authenticator for Everybody {
     fn verify(&self, token: &Token, now: Timestamp) -> Result<Verified, AuthError> {
         let user = UserId::new(&token.0).map_err(|_| AuthError::Bad)?;
-        if token.0 == "nobody" { Err(AuthError::Expired) } else { Ok(Verified { user, expires: now }) }
+        if token.0 == "nobody" {
+            Err(AuthError::Expired)
+        } else {
+            Ok(Verified { user, expires: now, claims: None })
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use doorbell_protocol::frames::{HintFrame, Limits, Welcome};
 use doorbell_protocol::{ErrorBody, ErrorCode, ServerFrame};
+use doorbell_rpc::{CallRequest, Caller};
 
 use super::event::{Action, Actions, Admission};
 use super::{Core, Errand, Errands, Identity, Session, Setting, UNSENT_BYTES_PAUSE};
@@ -48,7 +49,10 @@ impl Session {
                     self.admit(core, admission);
                     errands.push(Errand::Admit);
                 }
-                Action::Call { id, method, params } => errands.push(Errand::Call { id, method, params }),
+                Action::Call { id, method, params } => {
+                    let request = CallRequest { caller: self.caller(core), method, params };
+                    errands.push(Errand::Call { id, request });
+                }
                 Action::Leave(end) => {
                     self.leave(core, &end, setting);
                     errands.push(Errand::Leave);
@@ -89,6 +93,11 @@ impl Session {
             let _ = self.flush(core, setting);
         }
         core.unsent_bytes() <= setting.rules.config.unsent_bytes_max.get()
+    }
+
+    fn caller(&self, core: &Core) -> Caller {
+        let identity = self.identity.get().expect("a session is admitted before it may call");
+        Caller { user: identity.user.clone(), throttle: core.state.throttle() }
     }
 
     fn admit(&self, core: &mut Core, admission: Admission) {

@@ -4,18 +4,20 @@
 //! sent, the client's is awaited) -> parting (both closes are said: the end as soon as ours is written) -> closed.
 //! After a violation: lingering (our side of TCP is ended; what still comes is dropped) -> closed.
 
+use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorbell_protocol::frames::{Goaway, Hello};
 use doorbell_protocol::{
-    CallId, ClientFrame, ErrorBody, ErrorCode, Payload, ServerFrame, SessionId, Timestamp, UserId,
+    CallId, ClientFrame, DeviceId, ErrorBody, ErrorCode, Payload, ServerFrame, SessionId, Timestamp, UserId,
 };
 
 use super::event::{Action, Actions, Admission, Event};
 use super::heartbeat::{Beat, Heartbeat};
 use super::rate::{Pass, Rate, RateRule};
 use crate::Config;
-use crate::auth::{AuthError, Verified};
+use crate::auth::{AuthError, Claims, Verified};
 use crate::error::End;
 use crate::uptime::Moment;
 
@@ -34,10 +36,12 @@ impl Rules {
     }
 }
 
-/// Which session, by which rules, at which moment.
+/// Which session, of which device, by which rules, at which moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct At<'r> {
     pub(crate) session: SessionId,
+    /// From `hello` on, where there is one.
+    pub(crate) device: Option<&'r DeviceId>,
     pub(crate) rules: &'r Rules,
     pub(crate) now: Moment,
 }
@@ -109,12 +113,17 @@ pub(crate) struct State {
     user: Option<UserId>,
     /// When that token ends.
     expires: Timestamp,
+    /// What that token grants; `None` is nothing.
+    claims: Option<Arc<Claims>>,
     parked: Option<Box<Parked>>,
 }
 
 impl State {
     pub(crate) fn new(verified: Option<Verified>, now: Moment) -> Self {
-        let (user, expires) = verified.map_or((None, Timestamp::default()), |v| (Some(v.user), v.expires));
+        let (user, expires, claims) = match verified {
+            Some(Verified { user, expires, claims }) => (Some(user), expires, claims),
+            None => (None, Timestamp::default(), None),
+        };
         Self {
             phase: Phase::Hello,
             calls: 0,
@@ -123,8 +132,19 @@ impl State {
             rate: Rate::default(),
             user,
             expires,
+            claims,
             parked: None,
         }
+    }
+
+    /// What the present token grants.
+    pub(crate) fn claims(&self) -> Option<&Arc<Claims>> {
+        self.claims.as_ref()
+    }
+
+    /// The present token's own number of messages a throttle's period.
+    pub(crate) fn throttle(&self) -> Option<NonZeroU32> {
+        self.claims().and_then(|claims| claims.throttle)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -218,7 +238,7 @@ impl State {
                 Pass::Flood => self.close(End::Flooding, now, &mut out),
             },
             Event::ClientClose(code) => self.echo(code, now, &mut out),
-            Event::Verified(outcome) => self.on_verified(outcome, now, &mut out),
+            Event::Verified(outcome) => self.on_verified(outcome, at, &mut out),
             Event::Entered => self.on_entered(now, &mut out),
             Event::Reentered if self.phase == Phase::Open => out.push(Action::Resync),
             Event::Reentered => self.on_entered(now, &mut out),
@@ -309,22 +329,25 @@ impl State {
         }
     }
 
-    fn on_verified(&mut self, outcome: Result<Verified, AuthError>, now: Moment, out: &mut Actions) {
+    fn on_verified(&mut self, outcome: Result<Verified, AuthError>, at: &At<'_>, out: &mut Actions) {
+        let now = at.now;
         let hello = self.parked.as_mut().and_then(|parked| parked.hello.take());
         let verified = match outcome {
             Ok(verified) => verified,
             Err(error) if hello.is_some() => return self.close(End::Unauthorized(error), now, out),
             // The old token still holds: a failed refresh is no reason to lose the socket before its end.
-            Err(_) => {
-                let message = "token: it does not hold; the session goes on until its present token ends";
-                return out.push(Action::Refuse(None, ErrorBody::new(ErrorCode::Unauthorized, message)));
-            }
+            Err(_) => return out.push(refuse_token("it does not hold")),
         };
         if self.user.as_ref().is_some_and(|user| *user != verified.user) {
             return self.close(End::OtherUser, now, out);
         }
+        let device = verified.claims.as_ref().and_then(|claims| claims.device.as_ref());
+        if hello.is_none() && device.is_some() && device != at.device {
+            return out.push(refuse_token("it is another device's"));
+        }
         self.user = Some(verified.user);
         self.expires = verified.expires;
+        self.claims = verified.claims;
         if let Some(hello) = hello {
             self.admit(&hello, now, out);
         }
@@ -334,7 +357,10 @@ impl State {
         let Some(user) = self.user.clone() else { return };
         self.enter_phase(Phase::Entering, now);
         let hint_window = Duration::from_millis(hello.hint_window_ms.into());
-        out.push(Action::Admit(Admission { user, device: hello.device.clone(), hint_window }));
+        // A token that names a device is that device's, whatever its bearer says.
+        let fixed = self.claims.as_ref().and_then(|claims| claims.device.clone());
+        let device = fixed.or_else(|| hello.device.clone());
+        out.push(Action::Admit(Admission { user, device, hint_window }));
     }
 
     fn on_entered(&mut self, now: Moment, out: &mut Actions) {
@@ -449,6 +475,11 @@ fn id_of(frame: &ClientFrame) -> Option<CallId> {
         ClientFrame::Ping { id } => id.clone(),
         ClientFrame::Hello(_) | ClientFrame::Token(_) | ClientFrame::Signal { .. } => None,
     }
+}
+
+fn refuse_token(why: &str) -> Action {
+    let message = format!("token: {why}; the session goes on until its present token ends");
+    Action::Refuse(None, ErrorBody::new(ErrorCode::Unauthorized, message))
 }
 
 fn unsupported(what: &str) -> ErrorBody {

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use doorbell_protocol::CallId;
 use doorbell_protocol::frames::Token;
-use doorbell_protocol::{CallId, Payload};
 use doorbell_rpc::CallRequest;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
@@ -217,15 +217,13 @@ impl SessionTask {
             match errand {
                 Errand::Verify(token) => self.verify(&token, cx),
                 Errand::Admit => self.gateway.admit(&self.session),
-                Errand::Call { id, method, params } => self.call(id, method, params, cx),
+                Errand::Call { id, request } => self.call(id, request, cx),
                 Errand::Leave => self.gateway.end(&self.session),
             }
         }
     }
 
-    fn call(&mut self, id: CallId, method: String, params: Payload, cx: &mut Context<'_>) {
-        let identity = self.session.identity().expect("a session is admitted before it may call");
-        let request = CallRequest { user: identity.user.clone(), method, params };
+    fn call(&mut self, id: CallId, request: CallRequest, cx: &mut Context<'_>) {
         let gateway = Arc::clone(&self.gateway);
         let finished = self.active().calls.start(id, request, gateway.setting(), cx);
         if let Some((id, outcome)) = finished {

@@ -28,7 +28,7 @@ impl Authenticator for Names {
         if expires <= now {
             return Err(AuthError::Expired);
         }
-        Ok(Verified { user: UserId::new(user).map_err(|_| AuthError::Bad)?, expires })
+        Ok(Verified { user: UserId::new(user).map_err(|_| AuthError::Bad)?, expires, claims: None })
     }
 }
 

@@ -41,6 +41,7 @@ async fn a_token_with_the_upgrade_needs_none_in_hello() {
     let verified = Verified {
         user: UserId::new("ada").unwrap(),
         expires: Timestamp::from_millis(rig.now_ms() + 60_000),
+        claims: None,
     };
     let socket = rig.socket(Some(verified), Encoding::Json, &[]).await;
     let mut client = Client::new(socket, Encoding::Json).await;

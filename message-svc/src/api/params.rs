@@ -1,6 +1,7 @@
 //! What a call carries, and the limits that it must keep. What passes here is good.
 
 use doorbell_protocol::{ConversationId, IdempotencyKey, UserId, Version};
+use doorbell_rpc::Caller;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -118,20 +119,21 @@ pub struct Send {
 
 impl Send {
     /// What the writer is asked.
-    pub fn request(self, user: UserId) -> Result<SendRequest, Refusal> {
+    pub fn request(self, caller: Caller) -> Result<SendRequest, Refusal> {
+        let user = &caller.user;
         let (conversation, to) = match (self.conversation, self.to) {
             (Some(conversation), None) => (conversation, None),
-            (None, Some(to)) if to == user => {
+            (None, Some(to)) if to == *user => {
                 return Err(Refusal::invalid(
                     "`to` must be somebody else; for notes of your own, create a conversation without other members",
                 ));
             }
-            (None, Some(to)) => (direct_id(&user, &to), Some(to)),
+            (None, Some(to)) => (direct_id(user, &to), Some(to)),
             _ => return Err(Refusal::invalid("give either `conversation` or `to`")),
         };
         let content = content(self.text.unwrap_or_default(), self.media.unwrap_or_default(), self.meta)?;
         let digest = content.digest();
-        Ok(SendRequest { user, conversation, to, key: self.key, content, digest })
+        Ok(SendRequest { caller, conversation, to, key: self.key, content, digest })
     }
 }
 

@@ -3,7 +3,7 @@
 //! A write is put into its writer's queue before the first await: that keeps the order in which calls were made.
 
 use doorbell_protocol::{ErrorBody, ErrorCode, Payload, TopicId, UserId};
-use doorbell_rpc::CallRequest;
+use doorbell_rpc::{CallRequest, Caller};
 use serde::Serialize;
 
 use super::MessageService;
@@ -27,9 +27,10 @@ const MARK_ROUNDS: usize = 4;
 
 impl MessageService {
     pub(super) async fn answer(&self, named: Named, request: CallRequest) -> Result<Payload, Refusal> {
-        let CallRequest { user, method: _, params } = request;
+        let CallRequest { caller, method: _, params } = request;
+        let user = caller.user.clone();
         match named {
-            Named::Served(Method::Send) => self.send(user, &params).await,
+            Named::Served(Method::Send) => self.send(caller, &params).await,
             Named::Served(Method::Messages) => self.messages(user, &params).await,
             Named::Served(Method::Changes) => self.changes(user, &params).await,
             Named::Served(Method::MarkRead) => self.mark_read(user, &params).await,
@@ -44,9 +45,9 @@ impl MessageService {
         }
     }
 
-    async fn send(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
-        let request = parse::<params::Send>(params)?.request(user)?;
-        let _inflight = self.inflight.enter(&request.user);
+    async fn send(&self, caller: Caller, params: &Payload) -> Result<Payload, Refusal> {
+        let request = parse::<params::Send>(params)?.request(caller)?;
+        let _inflight = self.inflight.enter(&request.caller.user);
         let writer = self.writer(self.tools.store.shards().of_conversation(&request.conversation));
         let sent = writer.ask(|reply| Request::Send(Box::new(request), reply)).await?;
         let (conversation, version) = (sent.conversation, sent.version);

@@ -74,7 +74,8 @@ impl<'a> Draft<'a> {
 
     /// Appends a message, making the pair's conversation first where that is asked and needed.
     pub fn send(&mut self, request: SendRequest) -> Result<Sent, Refusal> {
-        let SendRequest { user, conversation, to, key, content, digest } = request;
+        let SendRequest { caller, conversation, to, key, content, digest } = request;
+        let user = caller.user.clone();
         let member = self.membership(&user, &conversation)?;
         if member.is_none() && to.is_none() {
             return Err(Refusal::NoConversation);
@@ -84,7 +85,7 @@ impl<'a> Draft<'a> {
             let Said::Sent { version, id, sent_at } = said else { return Err(damaged("answers")) };
             return Ok(Sent { conversation, version, id, sent_at });
         }
-        self.throttle.admit(&user).map_err(|retry_after| Refusal::Throttled { retry_after })?;
+        self.throttle.admit(&caller).map_err(|retry_after| Refusal::Throttled { retry_after })?;
         let member = match (member, to) {
             (Some(member), _) => member,
             (None, Some(to)) => self.make_pair(&user, to, &conversation)?,

@@ -1,6 +1,7 @@
 //! What a writer is asked to do.
 
 use doorbell_protocol::{ConversationId, IdempotencyKey, MessageId, Timestamp, UserId, Version};
+use doorbell_rpc::Caller;
 use tokio::sync::oneshot;
 
 use crate::conversation::{Content, ContentDigest, Mark};
@@ -32,7 +33,7 @@ pub enum Request {
 #[derive(Clone, Debug)]
 pub struct SendRequest {
     /// Who sends.
-    pub user: UserId,
+    pub caller: Caller,
     /// To where.
     pub conversation: ConversationId,
     /// The other one of the pair, which is made where it does not exist; `None` where it must.

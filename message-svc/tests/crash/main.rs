@@ -51,7 +51,7 @@ fn open(dir: &Path) -> Arc<MessageService> {
 async fn call(service: &MessageService, user: &str, method: &str, params: &Value) -> Value {
     let user = UserId::new(user).unwrap();
     let params = Payload::encode(Encoding::Json, params);
-    let request = CallRequest { user, method: method.into(), params };
+    let request = CallRequest { caller: user.into(), method: method.into(), params };
     let mut again = tokio::time::interval(Duration::from_millis(50));
     loop {
         again.tick().await;

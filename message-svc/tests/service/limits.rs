@@ -134,7 +134,7 @@ async fn an_error_never_repeats_what_was_sent() {
         (secret, "{}".to_owned()),
     ] {
         let user = UserId::new("ada").unwrap();
-        let request = CallRequest { user, method: method.into(), params: raw(&params) };
+        let request = CallRequest { caller: user.into(), method: method.into(), params: raw(&params) };
         let error = house.service().call(request).await.unwrap_err();
         assert!(!serde_json::to_string(&error).unwrap().contains("s3cr3t"), "{error:?}");
     }
@@ -158,7 +158,7 @@ async fn numbers_that_are_none_are_refused() {
             continue;
         };
         let user = UserId::new("ada").unwrap();
-        let request = CallRequest { user, method: "conversations.mark_read".into(), params };
+        let request = CallRequest { caller: user.into(), method: "conversations.mark_read".into(), params };
         assert_eq!(house.service().call(request).await.unwrap_err().code, ErrorCode::Invalid, "{version}");
     }
 }

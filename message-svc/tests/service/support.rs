@@ -271,7 +271,7 @@ impl House {
     ) -> Result<Value, ErrorBody> {
         let user = UserId::new(user).unwrap();
         let params = Payload::encode(encoding, params);
-        let request = CallRequest { user, method: method.into(), params };
+        let request = CallRequest { caller: user.into(), method: method.into(), params };
         let result = self.service().call(request).await?;
         assert_eq!(result.encoding(), encoding);
         assert!(result.bytes().len() <= 256 * 1024 - 64, "{method}: {} bytes", result.bytes().len());

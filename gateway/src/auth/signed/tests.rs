@@ -1,5 +1,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use doorbell_rpc::Caller;
 use jsonwebtoken::EncodingKey;
 use serde_json::{Value, json};
 
@@ -62,7 +63,7 @@ fn an_issued_token_holds_until_its_end() {
     let tokens = SignedTokens::new(keys(), &Config::default());
     let expires = now().plus(Duration::from_secs(60));
 
-    assert_eq!(tokens.verify(&token, now()), Ok(Verified { user, expires }));
+    assert_eq!(tokens.verify(&token, now()), Ok(Verified { user, expires, claims: None }));
     let last = Timestamp::from_millis(expires.as_millis() - 1);
     assert!(tokens.verify(&token, last).is_ok());
     assert_eq!(tokens.verify(&token, expires), Err(AuthError::Expired));
@@ -209,5 +210,29 @@ fn what_is_no_token_is_refused() {
         &padded,
     ] {
         assert_eq!(verify(bad, &Config::default()), Err(AuthError::Bad), "{bad}");
+    }
+}
+
+#[test]
+fn what_a_token_grants_comes_with_it_and_a_bad_grant_is_a_bad_token() {
+    let granted = |name: &str, value: Value| {
+        verify(&signed(&header(), &with(good(), name, value), &NEW), &Config::default())
+    };
+    let claims = granted("topics", json!(["news:*"])).unwrap().claims.unwrap();
+    assert!(claims.topics.allows(&doorbell_protocol::TopicId::new("news:a").unwrap()));
+    let bot = Caller::from(granted("throttle", json!(50)).unwrap());
+    assert_eq!(bot.throttle.map(std::num::NonZeroU32::get), Some(50));
+    let device = granted("device", json!("phone")).unwrap().claims.unwrap().device.clone();
+    assert_eq!(device.unwrap().as_str(), "phone");
+
+    assert_eq!(granted("note", json!(1)).unwrap().claims, None);
+    for (name, bad) in [
+        ("topics", json!(["*"])),
+        ("topics", json!("news:a")),
+        ("throttle", json!(0)),
+        ("throttle", json!("50")),
+        ("device", json!(7)),
+    ] {
+        assert_eq!(granted(name, bad.clone()), Err(AuthError::Bad), "{name} {bad}");
     }
 }

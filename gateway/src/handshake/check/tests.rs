@@ -12,7 +12,7 @@ struct OneToken;
 impl Authenticator for OneToken {
     fn verify(&self, token: &Token, now: Timestamp) -> Result<Verified, AuthError> {
         match token.0.as_str() {
-            "good" => Ok(Verified { user: UserId::new("ada").unwrap(), expires: now }),
+            "good" => Ok(Verified { user: UserId::new("ada").unwrap(), expires: now, claims: None }),
             "old" => Err(AuthError::Expired),
             _ => Err(AuthError::Bad),
         }

@@ -12,7 +12,7 @@ fn rules() -> Rules {
 }
 
 fn verified(user: &str, expires_ms: u64) -> Verified {
-    Verified { user: UserId::new(user).unwrap(), expires: Timestamp::from_millis(expires_ms) }
+    Verified { user: UserId::new(user).unwrap(), expires: Timestamp::from_millis(expires_ms), claims: None }
 }
 
 fn hello(token: Option<&str>) -> ClientFrame {
@@ -27,6 +27,7 @@ fn call(id: u64) -> ClientFrame {
 /// A session's rules and the second it is.
 struct Case {
     state: State,
+    device: Option<DeviceId>,
     rules: Rules,
     second: u64,
 }
@@ -34,7 +35,7 @@ struct Case {
 impl Case {
     fn new(with_upgrade: Option<Verified>) -> Self {
         let state = State::new(with_upgrade, Moment::from_secs(START));
-        Self { state, rules: rules(), second: START }
+        Self { state, device: None, rules: rules(), second: START }
     }
 
     /// A session of ada's that has its welcome; its token ends a day later.
@@ -48,7 +49,12 @@ impl Case {
 
     fn see(&mut self, event: Event) -> Vec<Action> {
         let session = SessionId::from_bits(0);
-        let at = At { session, rules: &self.rules, now: Moment::from_secs(self.second) };
+        let at = At {
+            session,
+            device: self.device.as_ref(),
+            rules: &self.rules,
+            now: Moment::from_secs(self.second),
+        };
         self.state.on_event(event, &at).into_vec()
     }
 
@@ -324,8 +330,12 @@ fn entered_anew_means_resync_or_the_welcome_that_was_due() {
 fn the_sweep_is_asked_for_before_anything_can_be_due() {
     let mut case = Case::new(None);
     let due = |case: &Case, heard: u64, wall: u64| {
-        let at =
-            At { session: SessionId::from_bits(0), rules: &case.rules, now: Moment::from_secs(case.second) };
+        let at = At {
+            session: SessionId::from_bits(0),
+            device: None,
+            rules: &case.rules,
+            now: Moment::from_secs(case.second),
+        };
         case.state.due(Moment::from_secs(heard), Timestamp::from_millis(wall), &at).second()
     };
     assert_eq!(due(&case, START, 0), START + 10, "hello");
@@ -337,4 +347,46 @@ fn the_sweep_is_asked_for_before_anything_can_be_due() {
     assert_eq!(due(&case, START, 0), START + 25, "the heartbeat");
     case.see(Event::Evicted);
     assert_eq!(due(&case, START, 0), START + 5, "the close");
+}
+
+fn granting(json: &str) -> Verified {
+    let claims = serde_json::from_str(json).unwrap();
+    Verified { claims: Some(Arc::new(claims)), ..verified("ada", 86_400_000) }
+}
+
+#[test]
+fn a_tokens_device_is_the_sessions_whatever_hello_names() {
+    for named in [None, Some("tablet")] {
+        let mut case = Case::new(Some(granting(r#"{"device":"phone"}"#)));
+        let device = named.map(|name| DeviceId::new(name).unwrap());
+        let hello = ClientFrame::Hello(Hello { device, ..Hello::default() });
+        let [Action::Admit(admission)] = &case.see(Event::Frame(hello))[..] else { panic!("not admitted") };
+        assert_eq!(admission.device.as_ref().map(DeviceId::as_str), Some("phone"));
+    }
+}
+
+#[test]
+fn a_fresh_token_brings_its_own_claims() {
+    let mut case = Case::open();
+    assert_eq!((case.state.throttle(), case.state.claims()), (None, None));
+
+    assert_eq!(case.see(Event::Verified(Ok(granting(r#"{"throttle":50,"topics":["news:*"]}"#)))), []);
+    assert_eq!(case.state.throttle().map(NonZeroU32::get), Some(50));
+    let topic = TopicId::new("news:a").unwrap();
+    assert!(case.state.claims().is_some_and(|claims| claims.topics.allows(&topic)));
+
+    case.see(Event::Verified(Err(AuthError::Bad)));
+    assert!(case.state.throttle().is_some(), "what does not hold changes nothing");
+    case.see(Event::Verified(Ok(verified("ada", 86_400_000))));
+    assert_eq!(case.state.claims(), None, "what the fresh token does not grant is gone");
+}
+
+#[test]
+fn a_fresh_token_of_another_device_changes_nothing() {
+    let mut case = Case::open();
+    case.device = Some(DeviceId::new("phone").unwrap());
+    let tablet = granting(r#"{"device":"tablet","throttle":50}"#);
+    assert_eq!(error_code(&case.see(Event::Verified(Ok(tablet)))), Some(ErrorCode::Unauthorized));
+    assert_eq!(case.state.throttle(), None);
+    assert_eq!(case.see(Event::Verified(Ok(granting(r#"{"device":"phone"}"#)))), []);
 }
