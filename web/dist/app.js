@@ -1,10 +1,95 @@
+// src/chat/log.ts
+function newestPage(head, messages, more) {
+  const first = messages[0];
+  const last = messages.at(-1);
+  if (first === void 0 || last === void 0) return { after: more ? head : 0, to: head, entries: [] };
+  return { after: more ? first.version - 1 : 0, to: last.version, entries: redacted(messages) };
+}
+function append(log, messages) {
+  const fresh = messages.filter((entry) => entry.version > log.to);
+  const last = fresh.at(-1);
+  if (last === void 0) return log;
+  return { after: log.after, to: last.version, entries: redacted([...log.entries, ...fresh]) };
+}
+function prepend(log, messages, more) {
+  const older = messages.filter((entry) => entry.version <= log.after);
+  const first = older[0];
+  const after = more && first !== void 0 ? first.version - 1 : 0;
+  return { after, to: log.to, entries: redacted([...older, ...log.entries]) };
+}
+function shown(entries) {
+  const byVersion = /* @__PURE__ */ new Map();
+  for (const entry of entries) {
+    if (entry.kind === "message" || entry.kind === "rename") byVersion.set(entry.version, asShown(entry, entry.kind));
+    else apply(entry, byVersion.get(entry.of ?? 0));
+  }
+  return [...byVersion.values()];
+}
+function amended(entry, later) {
+  const [now] = shown([entry, ...later.filter((one) => one.of === entry.version)]);
+  if (now === void 0) return entry;
+  return now.deleted ? emptied(entry) : { ...entry, text: now.text };
+}
+function goneBy(conversation, log, fresh) {
+  return deletedIn(fresh).flatMap((version) => {
+    const about = log.entries.filter((entry) => entry.version === version || entry.kind === "edit" && entry.of === version);
+    const id = about.find((entry) => entry.version === version)?.id;
+    const texts = about.map((entry) => entry.text ?? "").filter((text) => text !== "");
+    return id === void 0 ? [] : [{ conversation, version, id, texts }];
+  });
+}
+function deletedIn(entries) {
+  return entries.filter((entry) => entry.kind === "delete").map((entry) => entry.of ?? 0);
+}
+function redacted(entries) {
+  const gone = new Set(deletedIn(entries));
+  if (gone.size === 0) return entries;
+  const about = (entry) => entry.kind === "edit" ? entry.of ?? 0 : entry.version;
+  return entries.map((entry) => gone.has(about(entry)) && entry.kind !== "delete" ? emptied(entry) : entry);
+}
+function emptied(entry) {
+  const { text: _, media: __, ...rest } = entry;
+  return { ...rest, deleted: true };
+}
+function apply(entry, target) {
+  if (target === void 0) return;
+  if (entry.kind === "delete") {
+    target.text = "";
+    target.media = [];
+    target.deleted = true;
+  } else if (entry.kind === "edit" && !target.deleted && entry.deleted !== true) {
+    target.text = entry.text ?? target.text;
+    target.editedBy = entry.from;
+  }
+}
+function asShown(entry, kind) {
+  const deleted = entry.deleted === true;
+  return {
+    version: entry.version,
+    kind,
+    id: entry.id,
+    from: entry.from,
+    text: deleted ? "" : entry.text ?? "",
+    media: deleted ? [] : entry.media ?? [],
+    sentAtMs: entry.sent_at_ms,
+    editedBy: null,
+    deleted
+  };
+}
+
 // src/chat/conversation.ts
+var NAMES_MAX = 4;
 function merged(known, summary) {
   const fresh = {
     id: summary.conversation,
     topic: summary.topic,
     title: summary.title ?? null,
-    members: summary.members ?? known?.members ?? [],
+    label: summary.label ?? null,
+    owner: summary.owner ?? null,
+    closed: summary.closed ?? false,
+    members: membersOf(known, summary),
+    memberCount: summary.member_count ?? summary.members?.length ?? known?.memberCount ?? 0,
+    online: summary.online ?? known?.online ?? null,
     version: summary.version,
     read: summary.read,
     unread: summary.unread,
@@ -12,15 +97,24 @@ function merged(known, summary) {
     last: summary.last ?? null,
     updatedAtMs: summary.updated_at_ms,
     log: known?.log ?? null,
-    pending: known?.pending ?? []
+    pending: known?.pending ?? [],
+    amending: known?.amending ?? /* @__PURE__ */ new Map()
   };
-  if (known === void 0) return fresh;
-  if (known.version > summary.version) {
-    const { version, last, updatedAtMs } = known;
-    Object.assign(fresh, { version, last, updatedAtMs });
-    fresh.unread = known.unread;
+  return known === void 0 ? fresh : keptGrown(known, fresh);
+}
+function membersOf(known, summary) {
+  const given = summary.members;
+  if (given === void 0) return known?.members ?? [];
+  const partial = summary.member_count !== void 0 && given.length < summary.member_count;
+  const same = known !== void 0 && known.memberCount === summary.member_count;
+  return partial && same && known.members.length > given.length ? known.members : given;
+}
+function keptGrown(known, fresh) {
+  if (known.version > fresh.version) {
+    const { version, last, updatedAtMs, unread, title } = known;
+    Object.assign(fresh, { version, last, updatedAtMs, unread, title });
   }
-  if (known.read > summary.read) {
+  if (known.read > fresh.read) {
     fresh.read = known.read;
     fresh.unread = known.read >= fresh.version ? 0 : Math.min(known.unread, fresh.unread);
   }
@@ -31,23 +125,33 @@ function advanced(known, log, me) {
   const fresh = log.entries.filter((entry) => entry.version > from);
   const unread = fresh.filter((entry) => entry.kind === "message" && entry.from !== me).length;
   const newest = log.entries.at(-1);
-  const next = { ...known, log };
+  const next = { ...known, log, last: lastOf(known, log) };
   if (newest === void 0 || newest.version <= known.version) return next;
+  const renamed = fresh.findLast((entry) => entry.kind === "rename");
   return {
     ...next,
+    title: renamed?.text ?? known.title,
     version: newest.version,
-    last: newest,
     updatedAtMs: newest.sent_at_ms,
     unread: known.unread + unread
   };
 }
+function lastOf(known, log) {
+  const last = log.entries.findLast((entry) => entry.kind === "message") ?? known.last;
+  return last === null ? null : amended(last, log.entries);
+}
 function nameOf(conversation, me) {
   if (conversation.title !== null && conversation.title !== "") return conversation.title;
   const others = othersIn(conversation, me);
-  return others.length > 0 ? others.join(", ") : "Only you";
+  if (others.length === 0) return "Only you";
+  const hidden = conversation.memberCount - 1 - NAMES_MAX;
+  return hidden > 0 ? `${others.slice(0, NAMES_MAX).join(", ")} and ${hidden} more` : others.join(", ");
 }
 function othersIn(conversation, me) {
   return conversation.members.filter((member) => member !== me);
+}
+function isGroup(conversation, me) {
+  return conversation.title !== null || conversation.owner !== null || othersIn(conversation, me).length > 1;
 }
 function byRecency(conversations) {
   return [...conversations].sort((a, b) => b.updatedAtMs - a.updatedAtMs || (a.id < b.id ? 1 : -1));
@@ -82,13 +186,103 @@ var Stopped = class extends Error {
   }
 };
 
+// src/chat/features.ts
+var REFUSALS = /* @__PURE__ */ new Set(["unsupported", "unknown_method", "unknown_type"]);
+var Features = class {
+  refused = /* @__PURE__ */ new Set();
+  subscriptions = 0;
+  countsMembers = false;
+  /** A new session: perhaps with another version of the server. */
+  welcomed(limits) {
+    this.refused.clear();
+    this.subscriptions = limits?.subscriptions ?? 0;
+  }
+  /** A server that counts a conversation's members is one that lets them change. */
+  saw(summary) {
+    if (summary.member_count !== void 0) this.countsMembers = true;
+  }
+  offers(feature) {
+    if (this.refused.has(feature)) return false;
+    return feature === "groups" || feature === "edits" ? this.countsMembers : this.subscriptions > 0;
+  }
+  /** Whether the error says that the server does not have this at all. */
+  learn(feature, error) {
+    const without2 = error instanceof CallError && REFUSALS.has(error.code);
+    if (without2) this.refused.add(feature);
+    return without2;
+  }
+  /** Only signals are answered by a frame without an id. Whether anything changed by it. */
+  learnFrom(frame) {
+    if (!REFUSALS.has(frame.code) || this.refused.has("typing")) return false;
+    this.refused.add("typing");
+    return true;
+  }
+};
+
+// src/chat/typing.ts
+var SHOWN_MS = 6e3;
+var TOLD_EVERY_MS = 2200;
+var Typing = class {
+  until = /* @__PURE__ */ new Map();
+  heard(topic, user, now) {
+    const users = this.until.get(topic) ?? /* @__PURE__ */ new Map();
+    users.set(user, now + SHOWN_MS);
+    this.until.set(topic, users);
+  }
+  /** The message is there, or the writer thought better of it. */
+  ended(topic, user) {
+    this.until.get(topic)?.delete(user);
+  }
+  who(topic, now) {
+    return [...this.until.get(topic) ?? []].filter(([, until]) => until > now).map(([user]) => user);
+  }
+  /** When somebody ceases to be shown, if anybody is; what is over is forgotten. */
+  next(now) {
+    let next = null;
+    for (const [topic, users] of this.until) {
+      for (const [user, until] of users) {
+        if (until <= now) users.delete(user);
+        else next = Math.min(next ?? until, until);
+      }
+      if (users.size === 0) this.until.delete(topic);
+    }
+    return next;
+  }
+};
+var Typist = class {
+  told = /* @__PURE__ */ new Map();
+  /** Whether to tell now; counts as told. */
+  due(topic, now) {
+    if (now - (this.told.get(topic) ?? -Infinity) < TOLD_EVERY_MS) return false;
+    this.told.set(topic, now);
+    return true;
+  }
+};
+function typingWords(users) {
+  const [one, two] = users;
+  if (one === void 0) return "";
+  if (two === void 0) return `${one} is typing`;
+  return users.length === 2 ? `${one} and ${two} are typing` : `${one}, ${two} and others are typing`;
+}
+function isTyping(data) {
+  if (typeof data !== "object" || data === null) return null;
+  const { typing } = data;
+  return typeof typing === "boolean" ? typing : null;
+}
+
 // src/chat/book.ts
 var Book = class {
-  constructor(changed2) {
+  /** `gone` hears of each message that was deleted, so that nothing keeps what it said. */
+  constructor(changed2, gone = () => {
+  }) {
     this.changed = changed2;
+    this.gone = gone;
   }
   changed;
+  gone;
   me = "";
+  /** How the user wants to be seen, where that is known. */
+  mine = null;
   openId = null;
   /** New messages begin after this version: a line is drawn there. */
   dividerAfter = null;
@@ -96,6 +290,9 @@ var Book = class {
   /** Where the next page of the list begins, if there is one. */
   listNext = void 0;
   conversations = /* @__PURE__ */ new Map();
+  people = /* @__PURE__ */ new Map();
+  typing = new Typing();
+  features = new Features();
   get open() {
     return this.openId === null ? null : this.conversations.get(this.openId) ?? null;
   }
@@ -107,10 +304,15 @@ var Book = class {
     const now = this.conversations.get(id);
     if (now !== void 0) this.put(step(now));
   }
+  /** The user is in this conversation no longer. */
+  drop(id) {
+    if (this.conversations.delete(id)) this.changed();
+  }
   /** The server's store is another one: every version is void. What was written and not acknowledged is kept. */
   forgetVersions() {
     for (const [id, conversation] of this.conversations) {
-      this.conversations.set(id, { ...conversation, version: 0, read: 0, unread: 0, log: null });
+      const fresh = { version: 0, read: 0, unread: 0, log: null, amending: /* @__PURE__ */ new Map() };
+      this.conversations.set(id, { ...conversation, ...fresh });
     }
     this.dividerAfter = null;
     this.listLoaded = false;
@@ -121,51 +323,108 @@ function conversationOf(topic) {
   return topic.startsWith("conversation:") ? topic.slice("conversation:".length) : null;
 }
 
-// src/chat/log.ts
-function newestPage(head, messages, more) {
-  const first = messages[0];
-  const last = messages.at(-1);
-  if (first === void 0 || last === void 0) return { after: more ? head : 0, to: head, entries: [] };
-  return { after: more ? first.version - 1 : 0, to: last.version, entries: messages };
+// src/chat/presence.ts
+var FOLLOWED_MEMBERS_MAX = 50;
+var FOLLOWED_MAX = 200;
+var THERE = /* @__PURE__ */ new Set(["online", "away", "busy"]);
+var MINUTE_MS = 6e4;
+var HOUR_MS = 60 * MINUTE_MS;
+var DAY_MS = 24 * HOUR_MS;
+function personOf(status) {
+  return {
+    presence: THERE.has(status.state) ? status.state : "offline",
+    text: status.text ?? "",
+    lastSeenMs: status.last_seen_ms ?? null
+  };
 }
-function append(log, messages) {
-  const fresh = messages.filter((entry) => entry.version > log.to);
-  const last = fresh.at(-1);
-  if (last === void 0) return log;
-  return { after: log.after, to: last.version, entries: [...log.entries, ...fresh] };
+function followed(conversations, open, me) {
+  const users = /* @__PURE__ */ new Set();
+  if (open !== null && open.memberCount <= FOLLOWED_MEMBERS_MAX) for (const user of othersIn(open, me)) users.add(user);
+  for (const conversation of conversations) {
+    const [other] = othersIn(conversation, me);
+    if (other !== void 0 && !isGroup(conversation, me)) users.add(other);
+  }
+  return [...users].slice(0, FOLLOWED_MAX);
 }
-function prepend(log, messages, more) {
-  const older = messages.filter((entry) => entry.version <= log.after);
-  const first = older[0];
-  const after = more && first !== void 0 ? first.version - 1 : 0;
-  return { after, to: log.to, entries: [...older, ...log.entries] };
+function presenceWords(person, nowMs) {
+  if (person === void 0) return "";
+  if (person.presence === "offline") return person.lastSeenMs === null ? "Offline" : `Last seen ${ago(nowMs - person.lastSeenMs)}`;
+  const state = person.presence === "online" ? "Online" : person.presence === "away" ? "Away" : "Busy";
+  return person.text === "" ? state : `${state}, ${person.text}`;
 }
-function shown(entries) {
-  const byVersion = /* @__PURE__ */ new Map();
-  for (const entry of entries) {
-    const target = entry.of === void 0 ? void 0 : byVersion.get(entry.of);
-    if (entry.kind === "message" || entry.kind === "rename") {
-      byVersion.set(entry.version, asShown(entry, entry.kind));
-    } else if (entry.kind === "edit" && target !== void 0 && !target.deleted) {
-      target.text = entry.text ?? target.text;
-      target.edited = true;
-    } else if (entry.kind === "delete" && target !== void 0) {
-      target.text = "";
-      target.deleted = true;
+function ago(ms) {
+  if (ms < MINUTE_MS) return "just now";
+  if (ms < HOUR_MS) return some(Math.floor(ms / MINUTE_MS), "minute");
+  if (ms < DAY_MS) return some(Math.floor(ms / HOUR_MS), "hour");
+  return some(Math.floor(ms / DAY_MS), "day");
+}
+function some(n, unit) {
+  return `${n} ${unit}${n === 1 ? "" : "s"} ago`;
+}
+
+// src/chat/people.ts
+var PREFIX = "presence:";
+var ASKED_MAX = 100;
+var People = class {
+  constructor(book, wire) {
+    this.book = book;
+    this.wire = wire;
+  }
+  book;
+  wire;
+  asked = "";
+  /** Follows whom the page shows; says so to the server only where that changed. */
+  follow() {
+    const { book } = this;
+    const users = book.features.offers("presence") ? followed(book.conversations.values(), book.open, book.me) : [];
+    const names = JSON.stringify([...users].sort());
+    if (names === this.asked) return;
+    this.asked = names;
+    for (const user of book.people.keys()) if (!users.includes(user)) book.people.delete(user);
+    this.wire.follow(users.map((user) => PREFIX + user));
+  }
+  /** Answers the hints of people, and gives back those of anything else. */
+  async pull(due) {
+    const people = due.filter((one) => one.topic.startsWith(PREFIX));
+    for (let at = 0; at < people.length; at += ASKED_MAX) await this.ask(people.slice(at, at + ASKED_MAX));
+    return due.filter((one) => !one.topic.startsWith(PREFIX));
+  }
+  /** How the others see this user. */
+  async readMine() {
+    const { book } = this;
+    if (!book.features.offers("status")) return;
+    try {
+      const found = (await this.wire.call("status.get", { users: [book.me] }))[book.me];
+      if (found === void 0) return;
+      book.mine = { state: chosen(found.state), text: found.text ?? "" };
+      book.changed();
+    } catch (error) {
+      if (!book.features.learn("status", error)) throw error;
     }
   }
-  return [...byVersion.values()];
-}
-function asShown(entry, kind) {
-  return {
-    version: entry.version,
-    kind,
-    from: entry.from,
-    text: entry.text ?? "",
-    sentAtMs: entry.sent_at_ms,
-    edited: false,
-    deleted: entry.deleted === true
-  };
+  async setMine(state, text) {
+    await this.wire.act("status", "status.set", { state, text });
+    this.book.mine = { state, text };
+    this.book.changed();
+  }
+  async ask(due) {
+    const users = due.map((one) => one.topic.slice(PREFIX.length));
+    try {
+      const found = await this.wire.call("status.get", { users });
+      for (const user of users) {
+        const status = found[user];
+        if (status === void 0) this.book.people.delete(user);
+        else this.book.people.set(user, personOf(status));
+      }
+    } catch (error) {
+      if (!this.book.features.learn("presence", error)) throw error;
+    }
+    for (const { topic, version } of due) this.wire.have(topic, version);
+    this.book.changed();
+  }
+};
+function chosen(state) {
+  return state === "away" || state === "busy" || state === "invisible" ? state : "auto";
 }
 
 // src/chat/reader.ts
@@ -173,6 +432,7 @@ var LIST = "window:list";
 var LIST_PAGE = 50;
 var MESSAGES_PAGE = 50;
 var CATCH_UP_PAGE = 200;
+var MEMBERS_PAGE = 200;
 var SINGLES_MAX = 2;
 var BEHIND_MAX = 2e3;
 var Reader = class {
@@ -180,16 +440,19 @@ var Reader = class {
     this.book = book;
     this.wire = wire;
     this.hooks = hooks;
+    this.people = new People(book, wire);
   }
   book;
   wire;
   hooks;
   pagesShown = 1;
   loadingOlder = false;
+  people;
   /** The session is live: the list is read once, and what could not be read without it is tried again. */
   live() {
     this.wire.ring(LIST, 1);
     void this.finishOpen().catch(ignoreUntilNextTime);
+    void this.people.readMine().catch(ignoreUntilNextTime);
   }
   reset() {
     this.book.forgetVersions();
@@ -199,7 +462,7 @@ var Reader = class {
   async pull(due) {
     const singles = [];
     let list = false;
-    for (const one of due) {
+    for (const one of await this.people.pull(due)) {
       const id = conversationOf(one.topic);
       if (id === null) list ||= one.topic === LIST || one.topic === `inbox:${this.book.me}`;
       else if (id === this.book.openId) await this.pullOpen(id, one.version);
@@ -217,12 +480,37 @@ var Reader = class {
     book.dividerAfter = conversation !== null && conversation.unread > 0 ? conversation.read : null;
     book.changed();
     await this.finishOpen();
+    if (conversation !== null && conversation.members.length < Math.min(conversation.memberCount, MEMBERS_PAGE)) {
+      await this.refresh(conversation.id);
+    }
+  }
+  /** The user is in these no longer. */
+  gone(topics) {
+    for (const topic of topics) this.book.drop(conversationOf(topic) ?? "");
+  }
+  /** Reads one conversation again: what is not in its log, its members say, may have changed. */
+  async refresh(id) {
+    await this.whereStillIn(id, async () => this.take(await this.wire.call("conversations.get", { conversation: id })));
+    this.book.changed();
+  }
+  /** Reads the next page of a large conversation's members. */
+  async loadMoreMembers(id) {
+    const last = this.book.conversations.get(id)?.members.at(-1);
+    if (last === void 0) return;
+    const page2 = await this.wire.call("conversations.get", { conversation: id, members_after: last });
+    this.book.change(id, (now) => ({ ...now, members: [.../* @__PURE__ */ new Set([...now.members, ...page2.members ?? []])] }));
   }
   /** Takes over what the server says. The open conversation is held only as far as its messages are. */
   take(summary) {
-    const conversation = merged(this.book.conversations.get(summary.conversation), summary);
-    this.book.conversations.set(conversation.id, conversation);
-    if (conversation.id !== this.book.openId) this.wire.have(conversation.topic, conversation.version);
+    const { book } = this;
+    const known = book.conversations.get(summary.conversation);
+    const conversation = merged(known, summary);
+    book.features.saw(summary);
+    const { last } = conversation;
+    if (last !== null && last.version > (known?.last?.version ?? 0)) book.typing.ended(conversation.topic, last.from);
+    if (last?.deleted === true) book.gone({ conversation: conversation.id, version: last.version, id: last.id, texts: [] });
+    book.conversations.set(conversation.id, conversation);
+    if (conversation.id !== book.openId) this.wire.have(conversation.topic, conversation.version);
   }
   async loadOlder() {
     const open = this.book.open;
@@ -270,6 +558,9 @@ var Reader = class {
   }
   /** Reads everything after what is there, page after page, at least up to `version`. */
   async pullOpen(id, version) {
+    await this.whereStillIn(id, () => this.readUpTo(id, version));
+  }
+  async readUpTo(id, version) {
     const start = this.book.conversations.get(id);
     if (start?.log != null && version - start.log.to > BEHIND_MAX) this.book.put({ ...start, log: null });
     if (this.book.conversations.get(id)?.log === null) await this.loadNewest(id, version);
@@ -286,12 +577,16 @@ var Reader = class {
     const known = book.conversations.get(id);
     if (known === void 0 || known.log === null) return;
     const { to } = known.log;
-    const fresh = messages.filter((entry) => entry.version > to && entry.from !== book.me);
+    const fresh = messages.filter((entry) => entry.version > to && entry.from !== book.me && entry.kind === "message");
+    for (const { from } of fresh) book.typing.ended(known.topic, from);
     if (fresh.length > 0 && known.unread === 0 && id === book.openId && !this.hooks.attentive()) book.dividerAfter = to;
+    for (const message of goneBy(id, known.log, messages)) book.gone(message);
     const log = append(known.log, messages);
     book.put(advanced(known, log, book.me));
     this.wire.have(known.topic, log.to);
     if (fresh.length > 0) this.hooks.arrived(known, fresh);
+    const allRead = known.members.length >= known.memberCount;
+    if (allRead && fresh.some(({ from }) => !known.members.includes(from))) void this.refresh(id).catch(ignoreUntilNextTime);
   }
   /** Reads as many pages of the list as are shown; where that is all, what it lacks is gone. */
   async readList() {
@@ -307,7 +602,9 @@ var Reader = class {
       next = result.next;
       if (next === void 0) break;
     }
-    if (next === void 0) for (const id of before) book.conversations.delete(id);
+    const openUnseen = book.openId !== null && before.has(book.openId);
+    if (next === void 0) for (const id of before) book.drop(id);
+    else if (openUnseen) await this.refresh(book.openId ?? "");
     book.listNext = next;
     book.listLoaded = true;
     this.wire.have(LIST, 1);
@@ -322,17 +619,19 @@ var Reader = class {
   /** After a list a conversation that no page shows is left alone. */
   async readOne(due, listed) {
     const id = conversationOf(due.topic) ?? "";
-    if (listed && !this.book.conversations.has(id)) return;
+    if (!listed || this.book.conversations.has(id)) await this.refresh(id);
+  }
+  /** To the server a conversation that one is not in is none. */
+  async whereStillIn(id, read) {
     try {
-      this.take(await this.wire.call("conversations.get", { conversation: id }));
+      await read();
     } catch (error) {
       if (!(error instanceof CallError) || error.code !== "not_found") throw error;
-      this.book.conversations.delete(id);
+      this.book.drop(id);
     }
-    this.book.changed();
   }
-  async readMessages(params) {
-    return await this.wire.call("messages.list", params);
+  readMessages(params) {
+    return this.wire.call("messages.list", params);
   }
 };
 function ignoreUntilNextTime() {
@@ -351,8 +650,8 @@ function randomBytes() {
   return crypto.getRandomValues(new Uint8Array(16));
 }
 
-// src/chat/writer.ts
-var Writer = class {
+// src/chat/organizer.ts
+var Organizer = class {
   constructor(book, wire, reader) {
     this.book = book;
     this.wire = wire;
@@ -361,6 +660,73 @@ var Writer = class {
   book;
   wire;
   reader;
+  /** Starts a conversation, or finds the one that this pair already has, and opens it. */
+  async create({ members, title, closed }) {
+    const params = { members, key: newKey(), ...title === "" ? {} : { title }, ...closed ? { closed } : {} };
+    const made = await this.wire.act("create", "conversations.create", params);
+    this.reader.take(await this.wire.call("conversations.get", { conversation: made.conversation }));
+    await this.reader.show(made.conversation);
+  }
+  /** For everybody. */
+  rename(id, title) {
+    return this.update(id, { title });
+  }
+  /** For this user alone; empty takes it away. */
+  label(id, label) {
+    return this.update(id, { label });
+  }
+  /** For this user alone: its messages count in no total. */
+  mute(id, muted) {
+    return this.update(id, { muted });
+  }
+  addMembers(id, users) {
+    return this.change(id, async () => void await this.wire.act(`group ${id}`, "members.add", { conversation: id, users }));
+  }
+  removeMember(id, user) {
+    const params = { conversation: id, users: [user] };
+    return this.change(id, async () => void await this.wire.act(`group ${id}`, "members.remove", params));
+  }
+  async leave(id) {
+    const params = { conversation: id, users: [this.book.me] };
+    await this.offered("groups", () => this.wire.act(`group ${id}`, "members.remove", params));
+    this.book.drop(id);
+  }
+  async update(id, what) {
+    const params = { conversation: id, ...what };
+    await this.offered("groups", async () => {
+      this.reader.take(await this.wire.act(`group ${id}`, "conversations.update", params));
+    });
+    this.book.changed();
+  }
+  /** Members are not in the log: after a change they are read again. */
+  async change(id, act) {
+    await this.offered("groups", act);
+    await this.reader.refresh(id);
+  }
+  /** What the server does not have at all is not offered again. */
+  async offered(feature, act) {
+    try {
+      await act();
+    } catch (error) {
+      if (this.book.features.learn(feature, error)) this.book.changed();
+      throw error;
+    }
+  }
+};
+
+// src/chat/writer.ts
+var Writer = class {
+  /** `refused` hears why a change was not made, where the user has to know. */
+  constructor(book, wire, refused2 = () => {
+  }) {
+    this.book = book;
+    this.wire = wire;
+    this.refused = refused2;
+  }
+  book;
+  wire;
+  refused;
+  typist = new Typist();
   send(text) {
     if (this.book.openId === null) return;
     this.book.dividerAfter = null;
@@ -377,13 +743,19 @@ var Writer = class {
     const open = this.book.open;
     if (open !== null) this.book.put({ ...open, pending: open.pending.filter((one) => one.key !== key) });
   }
-  /** Starts a conversation, or finds the one that this pair already has, and opens it. */
-  async create(members, title) {
-    const params = { members, key: newKey(), ...title === "" ? {} : { title } };
-    const made = await this.wire.act("create", "conversations.create", params);
-    const summary = await this.wire.call("conversations.get", { conversation: made.conversation });
-    this.reader.take(summary);
-    await this.reader.show(made.conversation);
+  /** Gives a message of the open conversation another text. */
+  edit(of, text) {
+    const id = this.book.openId;
+    if (id === null) return;
+    const params = { conversation: id, of, key: newKey(), text };
+    this.amend(id, of, text, this.wire.act(`send ${id}`, "messages.edit", params));
+  }
+  /** Takes a message of the open conversation away from everybody. */
+  remove(of) {
+    const id = this.book.openId;
+    if (id === null) return;
+    const params = { conversation: id, of, key: newKey() };
+    this.amend(id, of, null, this.wire.act(`send ${id}`, "messages.delete", params));
   }
   /** The user looks at the end of the open conversation. */
   seen() {
@@ -394,35 +766,70 @@ var Writer = class {
     const params = { conversation: open.id, version };
     this.wire.act(`read ${open.id}`, "conversations.mark_read", params).catch(ignoreUntilNextTime);
   }
+  /** The user is writing. In a large conversation nobody is told. */
+  typing(now) {
+    const open = this.book.open;
+    if (open === null || open.online !== null || !this.book.features.offers("typing")) return;
+    if (this.typist.due(open.topic, now)) this.wire.signal(open.topic, { typing: true });
+  }
   post(id, pending) {
     this.book.change(id, (now) => ({ ...now, pending: [...now.pending, pending] }));
     const params = { conversation: id, key: pending.key, text: pending.text };
     this.wire.act(`send ${id}`, "messages.send", params).then(
-      (result) => this.acknowledged(id, pending, result),
-      (error) => this.refused(id, pending.key, error)
+      (ack) => {
+        const settle = { pending: this.book.conversations.get(id)?.pending.filter((one) => one.key !== pending.key) ?? [] };
+        this.acknowledged(id, settle, { kind: "message", text: pending.text }, ack);
+      },
+      (error) => this.notSent(id, pending.key, error)
+    );
+  }
+  /** Shows the message as it will be; what the server refuses is as it was. */
+  amend(id, of, text, answer) {
+    const under = (change) => {
+      const amending = new Map(this.book.conversations.get(id)?.amending);
+      change(amending);
+      return { amending };
+    };
+    this.book.change(id, (now) => ({ ...now, ...under((map) => map.set(of, text)) }));
+    answer.then(
+      (ack) => {
+        const what = text === null ? { kind: "delete", of } : { kind: "edit", of, text };
+        this.acknowledged(id, under((map) => map.delete(of)), what, ack);
+      },
+      (error) => {
+        this.book.features.learn("edits", error);
+        this.book.change(id, (now) => ({ ...now, ...under((map) => map.delete(of)) }));
+        this.refused(reason(error));
+      }
     );
   }
   /** Where nothing lies between, the answer is the log's next entry and saves the pull. */
-  acknowledged(id, pending, ack) {
+  acknowledged(id, settled, what, ack) {
     const { version, sent_at_ms } = ack;
-    const entry = { version, kind: "message", id: ack.id, from: this.book.me, text: pending.text, sent_at_ms };
+    const entry = { ...what, version, id: ack.id, from: this.book.me, sent_at_ms };
+    const log = this.book.conversations.get(id)?.log;
+    const isNext = log?.to === version - 1;
+    if (log != null && isNext) for (const message of goneBy(id, log, [entry])) this.book.gone(message);
     this.book.change(id, (now2) => {
-      const rest = { ...now2, pending: now2.pending.filter((one) => one.key !== pending.key) };
-      return now2.log?.to === version - 1 ? advanced(rest, append(now2.log, [entry]), this.book.me) : rest;
+      const rest = { ...now2, ...settled };
+      return now2.log !== null && isNext ? advanced(rest, append(now2.log, [entry]), this.book.me) : rest;
     });
     const now = this.book.conversations.get(id);
     if (now === void 0) return;
     if (now.log !== null && now.log.to >= version) this.wire.have(now.topic, now.log.to);
     else this.wire.ring(now.topic, version);
   }
-  refused(id, key, error) {
-    const why = error instanceof Error ? error.message : String(error);
+  notSent(id, key, error) {
+    const why = reason(error);
     this.book.change(id, (now) => ({
       ...now,
       pending: now.pending.map((one) => one.key === key ? { ...one, refused: why } : one)
     }));
   }
 };
+function reason(error) {
+  return error instanceof Error ? error.message : String(error);
+}
 
 // src/client/backoff.ts
 var BACKOFF_BASE_MS = 500;
@@ -437,147 +844,8 @@ var LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 var systemClock = {
   now: () => performance.now(),
   after(ms, task) {
-    const timer = setTimeout(task, Math.min(ms, LONGEST_TIMEOUT_MS));
-    return () => clearTimeout(timer);
-  }
-};
-
-// src/client/frames.ts
-var SUBPROTOCOL = "doorbell.v1.json";
-function parseFrame(text) {
-  let value;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
-  return typeof value.type === "string" ? value : null;
-}
-
-// src/client/link.ts
-var WELCOME_TIMEOUT_MS = 15e3;
-var CALL_TIMEOUT_MS = 15e3;
-var PONG_TIMEOUT_MS = 1e4;
-var LEAVE_TIMEOUT_MS = 5e3;
-var Link = class {
-  constructor(socket, hello, hooks, clock2, nextId) {
-    this.socket = socket;
-    this.hooks = hooks;
-    this.clock = clock2;
-    this.nextId = nextId;
-    this.heardAt = clock2.now();
-    this.cancelTimer = clock2.after(WELCOME_TIMEOUT_MS, () => this.drop("no welcome in time"));
-    socket.onopen = () => this.send(hello);
-    socket.onmessage = (event) => this.receive(event.data);
-    socket.onclose = (event) => this.end(event.code, event.reason);
-  }
-  socket;
-  hooks;
-  clock;
-  nextId;
-  calls = /* @__PURE__ */ new Map();
-  over = false;
-  leaving = false;
-  heartbeatMs = 25e3;
-  heardAt;
-  cancelTimer;
-  /** Sends a call; rejects with `CallError` when it is refused, with `Unanswered` when nothing came back. */
-  call(method, params) {
-    if (this.over) return Promise.reject(new Unanswered("the socket is closed"));
-    const id = this.nextId();
-    return new Promise((resolve, reject) => {
-      const cancelTimeout = this.clock.after(CALL_TIMEOUT_MS, () => {
-        this.calls.delete(id);
-        reject(new Unanswered(`${method} was not answered in time`));
-        this.leaveIfDone();
-      });
-      this.calls.set(id, { resolve, reject, cancelTimeout });
-      this.send({ type: "call", id, method, params });
-    });
-  }
-  refreshToken(token) {
-    this.send({ type: "token", token });
-  }
-  /** Asks for a sign of life now; a socket that gives none is dropped. */
-  probe() {
-    if (this.over) return;
-    this.cancelTimer();
-    const askedAt = this.clock.now();
-    this.send({ type: "ping" });
-    this.cancelTimer = this.clock.after(PONG_TIMEOUT_MS, () => {
-      if (this.heardAt < askedAt) this.drop("no sign of life");
-      else this.watch();
-    });
-  }
-  /** Another link has taken over: closes as soon as the calls under way are answered. */
-  leave() {
-    this.leaving = true;
-    this.cancelTimer();
-    this.cancelTimer = this.clock.after(LEAVE_TIMEOUT_MS, () => this.drop("replaced"));
-    this.leaveIfDone();
-  }
-  /** Closes at once, without waiting for the other side. */
-  drop(reason) {
-    if (this.over) return;
-    this.socket.onclose = null;
-    this.socket.onmessage = null;
-    this.socket.onopen = null;
-    this.socket.close(1e3, reason);
-    this.end(1006, reason);
-  }
-  leaveIfDone() {
-    if (this.leaving && this.calls.size === 0) this.drop("replaced");
-  }
-  send(frame) {
-    if (this.over) return;
-    this.hooks.trace("sent", frame);
-    this.socket.send(JSON.stringify(frame));
-  }
-  receive(data) {
-    if (this.over) return;
-    this.heardAt = this.clock.now();
-    const frame = typeof data === "string" ? parseFrame(data) : null;
-    if (frame === null) return;
-    this.hooks.trace("received", frame);
-    if (frame.type === "welcome") this.welcomed(frame);
-    else if (frame.type === "hint") this.hooks.hint(frame);
-    else if (frame.type === "reply") this.answer(frame);
-    else if (frame.type === "goaway") this.hooks.goaway(this, frame);
-  }
-  welcomed(frame) {
-    if (frame.heartbeat_ms > 0) this.heartbeatMs = frame.heartbeat_ms;
-    this.watch();
-    this.hooks.welcome(this, frame);
-  }
-  answer(reply) {
-    const pending = typeof reply.id === "number" ? this.calls.get(reply.id) : void 0;
-    if (pending === void 0) return;
-    this.calls.delete(reply.id);
-    pending.cancelTimeout();
-    if (reply.error == null) pending.resolve(reply.result);
-    else pending.reject(new CallError(reply.error));
-    this.leaveIfDone();
-  }
-  /** A page does not see WebSocket pings, so a socket that was silent for a heartbeat is asked. */
-  watch() {
-    this.cancelTimer();
-    const silentFor = this.clock.now() - this.heardAt;
-    this.cancelTimer = this.clock.after(Math.max(0, this.heartbeatMs - silentFor), () => {
-      if (this.clock.now() - this.heardAt >= this.heartbeatMs) this.probe();
-      else this.watch();
-    });
-  }
-  end(code, reason) {
-    if (this.over) return;
-    this.over = true;
-    this.cancelTimer();
-    for (const pending of this.calls.values()) {
-      pending.cancelTimeout();
-      pending.reject(new Unanswered("the socket closed before the answer"));
-    }
-    this.calls.clear();
-    this.hooks.closed(this, code, reason);
+    const timer2 = setTimeout(task, Math.min(ms, LONGEST_TIMEOUT_MS));
+    return () => clearTimeout(timer2);
   }
 };
 
@@ -631,6 +899,250 @@ function retryDelay(error, attempts, random) {
   if (error.retryAfterMs === void 0) return null;
   return error.retryAfterMs + fullJitter(attempts, random);
 }
+
+// src/client/follower.ts
+var SUBSCRIBE_MAX = 1e3;
+var Follower = class {
+  constructor(hooks, clock2, random) {
+    this.hooks = hooks;
+    this.clock = clock2;
+    this.random = random;
+  }
+  hooks;
+  clock;
+  random;
+  wanted = /* @__PURE__ */ new Set();
+  /** What this session was asked to follow, whether it granted that or not. */
+  told = /* @__PURE__ */ new Set();
+  /** Moves when `told` begins anew: an answer from before then says nothing. */
+  round = 0;
+  limit = 0;
+  open = false;
+  telling = false;
+  failures = 0;
+  cancelRetry = () => {
+  };
+  /** Exactly these from now on; of more than the session may follow, the first. */
+  want(topics) {
+    this.wanted = new Set(topics);
+    void this.tell();
+  }
+  /** A session was registered, which follows at most `limit` topics: none where the server does not offer it. */
+  opened(limit) {
+    this.open = true;
+    this.limit = limit;
+    this.failures = 0;
+    this.repeat();
+  }
+  lost() {
+    this.open = false;
+    this.cancelRetry();
+  }
+  /** Hints may have been left out: each topic is asked for again, with the version that is held. */
+  repeat() {
+    this.round += 1;
+    this.told.clear();
+    void this.tell();
+  }
+  async tell() {
+    if (this.telling || !this.open) return;
+    this.telling = true;
+    this.cancelRetry();
+    try {
+      while (this.open && await this.step()) ;
+      this.failures = 0;
+    } catch (error) {
+      this.failed(error);
+    }
+    this.telling = false;
+  }
+  /** Says the next difference; `false` where there is none. */
+  async step() {
+    const wanted = [...this.wanted].slice(0, this.limit);
+    const keep = new Set(wanted);
+    const gone = [...this.told].filter((topic) => !keep.has(topic)).slice(0, SUBSCRIBE_MAX);
+    if (gone.length > 0) {
+      await this.hooks.unsubscribe(gone);
+      for (const topic of gone) this.told.delete(topic);
+      return true;
+    }
+    const fresh = wanted.filter((topic) => !this.told.has(topic)).slice(0, SUBSCRIBE_MAX);
+    if (fresh.length > 0) await this.subscribe(fresh);
+    return fresh.length > 0;
+  }
+  async subscribe(topics) {
+    const { round } = this;
+    const held = topics.map((topic) => [topic, this.hooks.holds(topic)]);
+    const result = await this.hooks.subscribe(Object.fromEntries(held));
+    this.hooks.ring(result?.topics ?? {});
+    if (round === this.round) for (const topic of topics) this.told.add(topic);
+  }
+  failed(error) {
+    if (!this.open) return;
+    const delay = retryDelay(error, this.failures, this.random());
+    if (delay === null) {
+      this.limit = 0;
+      this.told.clear();
+      return;
+    }
+    this.failures += 1;
+    this.cancelRetry = this.clock.after(delay, () => void this.tell());
+  }
+};
+
+// src/client/frames.ts
+var SUBPROTOCOL = "doorbell.v1.json";
+function parseFrame(text) {
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+  return typeof value.type === "string" ? value : null;
+}
+
+// src/client/link.ts
+var WELCOME_TIMEOUT_MS = 15e3;
+var CALL_TIMEOUT_MS = 15e3;
+var PONG_TIMEOUT_MS = 1e4;
+var LEAVE_TIMEOUT_MS = 5e3;
+var Link = class {
+  constructor(socket, hello, hooks, clock2, nextId) {
+    this.socket = socket;
+    this.hooks = hooks;
+    this.clock = clock2;
+    this.nextId = nextId;
+    this.heardAt = clock2.now();
+    this.cancelTimer = clock2.after(WELCOME_TIMEOUT_MS, () => this.drop("no welcome in time"));
+    socket.onopen = () => this.send(hello);
+    socket.onmessage = (event) => this.receive(event.data);
+    socket.onclose = (event) => this.end(event.code, event.reason);
+  }
+  socket;
+  hooks;
+  clock;
+  nextId;
+  calls = /* @__PURE__ */ new Map();
+  over = false;
+  leaving = false;
+  heartbeatMs = 25e3;
+  heardAt;
+  cancelTimer;
+  /** Sends a call; rejects with `CallError` when it is refused, with `Unanswered` when nothing came back. */
+  call(method, params) {
+    return this.ask(method, (id) => ({ type: "call", id, method, params }));
+  }
+  subscribe(topics) {
+    return this.ask("subscribe", (id) => ({ type: "subscribe", id, topics }));
+  }
+  unsubscribe(topics) {
+    return this.ask("unsubscribe", (id) => ({ type: "unsubscribe", id, topics }));
+  }
+  signal(topic, data) {
+    this.send({ type: "signal", topic, data });
+  }
+  refreshToken(token) {
+    this.send({ type: "token", token });
+  }
+  /** Asks for a sign of life now; a socket that gives none is dropped. */
+  probe() {
+    if (this.over) return;
+    this.cancelTimer();
+    const askedAt = this.clock.now();
+    this.send({ type: "ping" });
+    this.cancelTimer = this.clock.after(PONG_TIMEOUT_MS, () => {
+      if (this.heardAt < askedAt) this.drop("no sign of life");
+      else this.watch();
+    });
+  }
+  /** Another link has taken over: closes as soon as the calls under way are answered. */
+  leave() {
+    this.leaving = true;
+    this.cancelTimer();
+    this.cancelTimer = this.clock.after(LEAVE_TIMEOUT_MS, () => this.drop("replaced"));
+    this.leaveIfDone();
+  }
+  /** Closes at once, without waiting for the other side. */
+  drop(reason2) {
+    if (this.over) return;
+    this.socket.onclose = null;
+    this.socket.onmessage = null;
+    this.socket.onopen = null;
+    this.socket.close(1e3, reason2);
+    this.end(1006, reason2);
+  }
+  /** Sends a frame that is answered by one reply. */
+  ask(what, frame) {
+    if (this.over) return Promise.reject(new Unanswered("the socket is closed"));
+    const id = this.nextId();
+    return new Promise((resolve, reject) => {
+      const cancelTimeout = this.clock.after(CALL_TIMEOUT_MS, () => {
+        this.calls.delete(id);
+        reject(new Unanswered(`${what} was not answered in time`));
+        this.leaveIfDone();
+      });
+      this.calls.set(id, { resolve, reject, cancelTimeout });
+      this.send(frame(id));
+    });
+  }
+  leaveIfDone() {
+    if (this.leaving && this.calls.size === 0) this.drop("replaced");
+  }
+  send(frame) {
+    if (this.over) return;
+    this.hooks.trace("sent", frame);
+    this.socket.send(JSON.stringify(frame));
+  }
+  receive(data) {
+    if (this.over) return;
+    this.heardAt = this.clock.now();
+    const frame = typeof data === "string" ? parseFrame(data) : null;
+    if (frame === null) return;
+    this.hooks.trace("received", frame);
+    if (frame.type === "welcome") this.welcomed(frame);
+    else if (frame.type === "hint") this.hooks.hint(frame);
+    else if (frame.type === "reply") this.answer(frame);
+    else if (frame.type === "signal") this.hooks.signal(frame);
+    else if (frame.type === "error") this.hooks.error(frame);
+    else if (frame.type === "goaway") this.hooks.goaway(this, frame);
+  }
+  welcomed(frame) {
+    if (frame.heartbeat_ms > 0) this.heartbeatMs = frame.heartbeat_ms;
+    this.watch();
+    this.hooks.welcome(this, frame);
+  }
+  answer(reply) {
+    const pending = typeof reply.id === "number" ? this.calls.get(reply.id) : void 0;
+    if (pending === void 0) return;
+    this.calls.delete(reply.id);
+    pending.cancelTimeout();
+    if (reply.error == null) pending.resolve(reply.result);
+    else pending.reject(new CallError(reply.error));
+    this.leaveIfDone();
+  }
+  /** A page does not see WebSocket pings, so a socket that was silent for a heartbeat is asked. */
+  watch() {
+    this.cancelTimer();
+    const silentFor = this.clock.now() - this.heardAt;
+    this.cancelTimer = this.clock.after(Math.max(0, this.heartbeatMs - silentFor), () => {
+      if (this.clock.now() - this.heardAt >= this.heartbeatMs) this.probe();
+      else this.watch();
+    });
+  }
+  end(code, reason2) {
+    if (this.over) return;
+    this.over = true;
+    this.cancelTimer();
+    for (const pending of this.calls.values()) {
+      pending.cancelTimeout();
+      pending.reject(new Unanswered("the socket closed before the answer"));
+    }
+    this.calls.clear();
+    this.hooks.closed(this, code, reason2);
+  }
+};
 
 // src/client/sender.ts
 var Sender = class {
@@ -741,6 +1253,12 @@ var Pulls = class {
     }
     return earliest;
   }
+  /** The topic is the user's no longer. */
+  leave(topic) {
+    this.heads.delete(topic);
+    this.held.delete(topic);
+    this.waits.delete(topic);
+  }
   /** The server's store is another one: what we held means nothing there. */
   forget() {
     this.heads.clear();
@@ -803,8 +1321,8 @@ var Sync = class {
     return this.pulls.holds(topic);
   }
   /** Rings by hand: the application learnt of a version in another way than by a hint. */
-  ring(topic, version) {
-    this.pulls.ring({ [topic]: version }, this.clock.now());
+  ring(topics) {
+    this.pulls.ring(topics, this.clock.now());
     this.pump();
   }
   /** Asks with the cursor, now. */
@@ -840,11 +1358,18 @@ var Sync = class {
       const params = this.cursor === void 0 ? {} : { cursor: this.cursor };
       const page2 = await this.hooks.call("topics.changes", params);
       if (page2.reset === true) this.forget();
+      this.leave(page2.gone ?? []);
       this.pulls.ring(page2.topics, this.clock.now());
       this.cursor = page2.cursor;
       more = page2.more;
     }
     this.hooks.caughtUp();
+  }
+  /** These are no longer the user's: should they come back, they begin anew. */
+  leave(topics) {
+    if (topics.length === 0) return;
+    for (const topic of topics) this.pulls.leave(topic);
+    this.hooks.gone(topics);
   }
   forget() {
     this.pulls.forget();
@@ -904,24 +1429,16 @@ var Doorbell = class {
     this.options = options;
     this.clock = options.clock ?? systemClock;
     this.random = options.random ?? Math.random;
-    const call = (method, params) => this.call(method, params);
-    this.sender = new Sender(call, this.clock, this.random);
-    this.sync = new Sync(
-      {
-        call,
-        pull: (due) => options.pull(due),
-        reset: () => options.onReset?.(),
-        caughtUp: () => this.setState({ name: "live", moving: this.goaway !== null })
-      },
-      this.clock,
-      this.random
-    );
+    this.sender = new Sender((method, params) => this.call(method, params), this.clock, this.random);
+    this.sync = this.makeSync();
+    this.follower = this.makeFollower();
   }
   options;
   clock;
   random;
   sync;
   sender;
+  follower;
   state = { name: "stopped", why: "left", detail: "not started" };
   /** The link that has its welcome. */
   current = null;
@@ -940,6 +1457,8 @@ var Doorbell = class {
   };
   cancelRenewal = () => {
   };
+  cancelRepeat = () => {
+  };
   start() {
     void this.connect(false);
   }
@@ -951,7 +1470,7 @@ var Doorbell = class {
     if (this.current === null) return Promise.reject(new Unanswered("not connected"));
     return this.current.call(method, params);
   }
-  /** A call that carries its idempotency key in `params`: sent until it is answered, in order within its lane. */
+  /** A call that may be repeated: sent until it is answered, in order within its lane. */
   act(lane, method, params) {
     return this.sender.act(lane, method, params);
   }
@@ -961,13 +1480,44 @@ var Doorbell = class {
   }
   /** `topic` is known to have reached `version`: pull it as if it had been hinted. */
   ring(topic, version) {
-    this.sync.ring(topic, version);
+    this.sync.ring({ [topic]: version });
+  }
+  /** Follow exactly these beside the user's own conversations; they are hinted and pulled like those. */
+  follow(topics) {
+    this.follower.want(topics);
+  }
+  /** To the others who are online, now or not at all: without a session it is dropped. */
+  signal(topic, data) {
+    this.current?.signal(topic, data);
   }
   /** The window came back to the front, or the network did: look now instead of waiting. */
   nudge() {
     if (this.state.name === "waiting") void this.connect(false);
     this.current?.probe();
     this.sync.check();
+  }
+  makeSync() {
+    const hooks = {
+      call: (method, params) => this.call(method, params),
+      pull: (due) => this.options.pull(due),
+      reset: () => {
+        this.options.onReset?.();
+        this.follower.repeat();
+      },
+      gone: (topics) => this.options.onGone?.(topics),
+      caughtUp: () => this.setState({ name: "live", moving: this.goaway !== null })
+    };
+    return new Sync(hooks, this.clock, this.random);
+  }
+  makeFollower() {
+    const lost = () => Promise.reject(new Unanswered("not connected"));
+    const hooks = {
+      subscribe: (topics) => this.current?.subscribe(topics) ?? lost(),
+      unsubscribe: (topics) => this.current?.unsubscribe(topics) ?? lost(),
+      holds: (topic) => this.sync.holds(topic),
+      ring: (topics) => this.sync.ring(topics)
+    };
+    return new Follower(hooks, this.clock, this.random);
   }
   async connect(fresh) {
     const thisTry = ++this.tries;
@@ -997,10 +1547,12 @@ var Doorbell = class {
   linkHooks() {
     return {
       welcome: (link2, frame) => this.welcomed(link2, frame),
-      hint: (frame) => this.sync.hint(frame),
+      hint: (frame) => this.hinted(frame),
+      signal: (frame) => this.options.onSignal?.(frame),
+      error: (frame) => this.options.onError?.(frame),
       goaway: (link2, frame) => this.leaving(link2, frame),
-      closed: (link2, code, reason) => this.closed(link2, code, reason),
-      trace: (direction, frame) => this.options.onFrame?.(direction, redacted(frame))
+      closed: (link2, code, reason2) => this.closed(link2, code, reason2),
+      trace: (direction, frame) => this.options.onFrame?.(direction, redacted2(frame))
     };
   }
   welcomed(link2, frame) {
@@ -1014,10 +1566,17 @@ var Doorbell = class {
     this.cancelSteady();
     this.cancelSteady = this.clock.after(STEADY_MS, () => this.failures = 0);
     this.renewToken(link2, frame.server_time_ms);
-    this.options.onWelcome?.(frame.user);
+    this.options.onWelcome?.(frame.user, frame.limits);
     this.setState({ name: "catching up" });
     this.sync.opened(frame.heartbeat_ms);
     this.sender.opened();
+    this.follower.opened(frame.limits?.subscriptions ?? 0);
+  }
+  hinted(frame) {
+    this.sync.hint(frame);
+    if (frame.more !== true && frame.resync !== true) return;
+    this.cancelRepeat();
+    this.cancelRepeat = this.clock.after(frame.pull_after_ms ?? 0, () => this.follower.repeat());
   }
   leaving(link2, frame) {
     if (link2 !== this.current || this.goaway !== null) return;
@@ -1025,7 +1584,7 @@ var Doorbell = class {
     if (this.state.name === "live") this.setState({ name: "live", moving: true });
     this.retryAfter(frame.reconnect_after_ms, false);
   }
-  closed(link2, code, reason) {
+  closed(link2, code, reason2) {
     const welcomed = link2 === this.current;
     if (link2 === this.next) {
       this.next = null;
@@ -1033,21 +1592,23 @@ var Doorbell = class {
     } else if (welcomed) {
       this.currentLost();
     } else return;
-    this.options.onClosed?.(code, reason, welcomed);
-    this.decide(code, reason);
+    this.options.onClosed?.(code, reason2, welcomed);
+    this.decide(code, reason2);
   }
-  decide(code, reason) {
+  decide(code, reason2) {
     if (this.next !== null || this.retryAt !== null) return this.showWait();
     const decision = verdict(code);
-    if (decision.come === "never") this.halt(decision.why, reason);
+    if (decision.come === "never") this.halt(decision.why, reason2);
     else this.retryAfter(this.backoff(), decision.come === "back with a fresh token");
   }
   currentLost() {
     this.current = null;
     this.cancelSteady();
     this.cancelRenewal();
+    this.cancelRepeat();
     this.sync.lost();
     this.sender.lost();
+    this.follower.lost();
   }
   backoff() {
     return fullJitter(this.failures++, this.random());
@@ -1100,7 +1661,7 @@ var Doorbell = class {
 function openWebSocket(url, subprotocol) {
   return new WebSocket(url, subprotocol);
 }
-function redacted(frame) {
+function redacted2(frame) {
   return "token" in frame ? { ...frame, token: "…" } : frame;
 }
 
@@ -1109,17 +1670,27 @@ var Session = class {
   book;
   reader;
   writer;
+  organizer;
   doorbell;
+  typingTimer;
   constructor(url, device, tokens, hooks) {
-    this.book = new Book(hooks.changed);
+    this.book = new Book(hooks.changed, hooks.gone);
     this.doorbell = new Doorbell({
       url,
       device,
       client: "doorbell-web/0.1",
       credentials: tokens,
       pull: (due) => this.reader.pull(due),
-      onWelcome: (user) => this.book.me = user,
+      onWelcome: (user, limits) => {
+        this.book.me = user;
+        this.book.features.welcomed(limits);
+      },
       onReset: () => this.reader.reset(),
+      onGone: (topics) => this.reader.gone(topics),
+      onSignal: (signal) => this.heard(signal),
+      onError: (error) => {
+        if (this.book.features.learnFrom(error)) hooks.changed();
+      },
       onFrame: hooks.frame,
       onClosed: hooks.closed,
       onState: (state) => {
@@ -1128,16 +1699,37 @@ var Session = class {
       }
     });
     this.reader = new Reader(this.book, this.doorbell, hooks);
-    this.writer = new Writer(this.book, this.doorbell, this.reader);
+    this.writer = new Writer(this.book, this.doorbell, hooks.refused);
+    this.organizer = new Organizer(this.book, this.doorbell, this.reader);
   }
   start() {
     this.doorbell.start();
   }
   stop() {
+    clearTimeout(this.typingTimer);
     this.doorbell.stop();
   }
   nudge() {
     this.doorbell.nudge();
+  }
+  heard({ topic, from, data }) {
+    const { book } = this;
+    const typing = isTyping(data);
+    if (typing === null || from === book.me) return;
+    if (typing) book.typing.heard(topic, from, performance.now());
+    else book.typing.ended(topic, from);
+    book.changed();
+    this.forgetTyping();
+  }
+  /** Nobody says that he stopped: it is drawn again when the time is over. */
+  forgetTyping() {
+    clearTimeout(this.typingTimer);
+    const next = this.book.typing.next(performance.now());
+    if (next === null) return;
+    this.typingTimer = setTimeout(() => {
+      this.book.changed();
+      this.forgetTyping();
+    }, next - performance.now());
   }
 };
 
@@ -1154,6 +1746,15 @@ function pieces(text) {
   }
   if (end < text.length) found.push({ text: text.slice(end), href: null });
   return found;
+}
+function webLinks(media) {
+  return media.filter((link2) => {
+    try {
+      return ["http:", "https:"].includes(new URL(link2).protocol);
+    } catch {
+      return false;
+    }
+  });
 }
 function namesIn(text, me) {
   const names = text.split(",").map((name) => name.trim());
@@ -1190,10 +1791,20 @@ function button(className, text, onClick) {
   element.addEventListener("click", onClick);
   return element;
 }
+var SVG = "http://www.w3.org/2000/svg";
+function icon(name, className = "") {
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#icon-${name}`);
+  const svg = document.createElementNS(SVG, "svg");
+  if (className !== "") svg.setAttribute("class", className);
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(use);
+  return svg;
+}
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
-function reconcile(parent, items, keyOf, build2, update) {
+function reconcile(parent, items, keyOf, build2, update2) {
   const old = /* @__PURE__ */ new Map();
   for (const child of parent.children) old.set(child.dataset.key ?? "", child);
   let place = parent.firstElementChild;
@@ -1203,7 +1814,7 @@ function reconcile(parent, items, keyOf, build2, update) {
     old.delete(key);
     const element = known ?? build2(item);
     element.dataset.key = key;
-    update(element, item);
+    update2(element, item);
     if (element === place) place = place.nextElementSibling;
     else parent.insertBefore(element, place);
   }
@@ -1215,37 +1826,75 @@ var LENGTH_MAX = 1e4;
 var COUNT_FROM = 500;
 var HEIGHT_MAX_PX = 160;
 var Composer = class {
-  constructor(send) {
-    this.send = send;
+  constructor(hooks) {
+    this.hooks = hooks;
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit();
     });
-    this.draft.addEventListener("input", () => this.fit());
-    this.draft.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      this.submit();
+    byId("editing-cancel").addEventListener("click", () => this.endEditing());
+    this.draft.addEventListener("input", () => {
+      this.fit();
+      if (this.draft.value.trim() !== "" && this.editing === null) hooks.typing();
     });
+    this.draft.addEventListener("keydown", (event) => this.pressed(event));
   }
-  send;
+  hooks;
   draft = byId("draft");
   drafts = /* @__PURE__ */ new Map();
   openId = null;
+  editing = null;
   /** Changes to another conversation's draft. */
   open(id) {
     if (id === this.openId) return;
+    this.endEditing(false);
     if (this.openId !== null) this.drafts.set(this.openId, this.draft.value);
     this.openId = id;
     this.draft.value = id === null ? "" : this.drafts.get(id) ?? "";
     this.fit();
   }
+  /** Puts a message into the field, to be changed there. */
+  edit(version, text, whose) {
+    const draft = this.editing?.draft ?? this.draft.value;
+    this.editing = { version, before: text, draft };
+    this.draft.value = text;
+    byId("editing").hidden = false;
+    setText(byId("editing-text"), `Editing ${whose}`);
+    this.fit();
+    this.draft.focus();
+    this.draft.setSelectionRange(text.length, text.length);
+  }
+  endEditing(focus = true) {
+    if (this.editing === null) return;
+    this.draft.value = this.editing.draft;
+    this.editing = null;
+    byId("editing").hidden = true;
+    setText(byId("editing-text"), "");
+    this.fit();
+    if (focus) this.draft.focus();
+  }
+  pressed(event) {
+    if (event.isComposing) return;
+    if (event.key === "Escape" && this.editing !== null) this.endEditing();
+    else if (event.key === "ArrowUp" && this.draft.value === "") {
+      event.preventDefault();
+      this.hooks.editLast();
+    } else if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      this.submit();
+    }
+  }
   submit() {
     const text = this.draft.value.trim();
     if (text === "" || lengthOf(text) > LENGTH_MAX) return;
-    this.draft.value = "";
-    this.fit();
-    this.send(text);
+    const { editing } = this;
+    if (editing === null) {
+      this.draft.value = "";
+      this.fit();
+      return this.hooks.send(text);
+    }
+    this.endEditing();
+    if (text !== editing.before) this.hooks.edit(editing.version, text);
   }
   fit() {
     const { draft } = this;
@@ -1257,6 +1906,199 @@ var Composer = class {
     draft.setAttribute("aria-invalid", String(over));
   }
 };
+
+// src/ui/confirm.ts
+function confirmed(question) {
+  const dialog = byId("confirm");
+  setText(byId("confirm-title"), question.title);
+  setText(byId("confirm-text"), question.text);
+  setText(byId("confirm-yes"), question.yes);
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+// src/chat/rights.ts
+function isOwner(conversation, me) {
+  return conversation.owner === me;
+}
+function mayChange(message, conversation, me, features) {
+  if (message.kind !== "message" || message.deleted || !features.offers("edits")) return false;
+  return message.from === me || isOwner(conversation, me);
+}
+function mayAdd(conversation, me, features) {
+  if (!features.offers("groups") || !isGroup(conversation, me)) return false;
+  return !conversation.closed || isOwner(conversation, me);
+}
+var mayRename = mayAdd;
+function mayRemove(conversation, user, me, features) {
+  return features.offers("groups") && isGroup(conversation, me) && isOwner(conversation, me) && user !== me;
+}
+function mayLeave(conversation, me, features) {
+  return features.offers("groups") && isGroup(conversation, me);
+}
+
+// src/ui/avatar.ts
+var HUES = 8;
+function paintAvatar(avatar, name, group) {
+  avatar.dataset.hue = hueName(name);
+  avatar.dataset.shape = group ? "group" : "person";
+  setText(avatar, initialOf(name));
+}
+function hueName(name) {
+  return String(hueOf(name, HUES));
+}
+
+// src/ui/presence.ts
+function paintPresence(mark, person) {
+  mark.hidden = person === void 0;
+  if (person !== void 0) mark.dataset.presence = person.presence;
+}
+
+// src/ui/members.ts
+function renderMembers(open, book, remove) {
+  reconcile(
+    byId("members"),
+    open.members,
+    (user) => user,
+    (user) => build(user, remove),
+    (element, user) => update(element, user, open, book)
+  );
+}
+function build(user, remove) {
+  const avatar = make("span", "avatar-box", make("span", "avatar"), make("span", "presence"));
+  avatar.setAttribute("aria-hidden", "true");
+  const take = button("ghost member-remove", "Remove", () => remove(user));
+  take.setAttribute("aria-label", `Remove ${user}`);
+  take.dataset.testid = "remove-member";
+  const names = make("div", "member-names", make("span", "member-name", user), make("span", "member-words"));
+  const element = make("li", "member", avatar, names, make("span", "tag"), take);
+  element.dataset.testid = "member";
+  element.dataset.name = user;
+  return element;
+}
+function update(element, user, open, book) {
+  const part = (name) => element.querySelector(`.${name}`);
+  const person = book.people.get(user);
+  paintAvatar(part("avatar"), user, false);
+  paintPresence(part("presence"), person);
+  setText(part("member-words"), presenceWords(person, Date.now()));
+  const tags = [user === book.me ? "you" : "", user === open.owner ? "owner" : ""].filter((tag) => tag !== "");
+  part("tag").hidden = tags.length === 0;
+  setText(part("tag"), tags.join(", "));
+  part("member-remove").hidden = !mayRemove(open, user, book.me, book.features);
+}
+
+// src/ui/details.ts
+var Details = class {
+  constructor(hooks) {
+    this.hooks = hooks;
+    this.toggle.addEventListener("click", () => this.isOpen ? this.close() : this.open());
+    byId("details-close").addEventListener("click", () => this.close());
+    this.section.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.close();
+    });
+    this.onSubmit("rename-form", (id) => hooks.rename(id, this.title.value.trim()));
+    this.onSubmit("label-form", (id) => hooks.label(id, this.label.value.trim()));
+    this.onSubmit("add-form", (id) => this.addNamed(id));
+    byId("mute").addEventListener("click", () => this.act((id) => hooks.mute(id, byId("mute").ariaChecked !== "true")));
+    byId("members-more").addEventListener("click", () => this.act((id) => hooks.moreMembers(id)));
+    byId("leave-group").addEventListener("click", () => void this.leave());
+  }
+  hooks;
+  section = byId("details");
+  toggle = byId("details-toggle");
+  title = byId("rename");
+  label = byId("label");
+  add = byId("add");
+  shownId = null;
+  get isOpen() {
+    return !this.section.hidden;
+  }
+  render(book) {
+    const { open } = book;
+    this.toggle.hidden = open === null || !book.features.offers("groups");
+    if (open === null || open.id !== this.shownId) this.show(false);
+    if (open === null || !this.isOpen) return;
+    const group = isGroup(open, book.me);
+    this.fill(this.title, open.title ?? "");
+    this.fill(this.label, open.label ?? "");
+    byId("rename-form").hidden = !mayRename(open, book.me, book.features);
+    byId("add-form").hidden = !mayAdd(open, book.me, book.features);
+    byId("leave-group").hidden = !mayLeave(open, book.me, book.features);
+    byId("mute").setAttribute("aria-checked", String(open.muted));
+    setText(byId("members-count"), group ? String(open.memberCount) : "");
+    setText(byId("members-note"), group ? noteOn(open, book.me) : "");
+    byId("members-more").hidden = open.members.length >= open.memberCount;
+    renderMembers(open, book, (user) => void this.remove(user));
+  }
+  open() {
+    const id = this.hooks.book()?.openId ?? null;
+    if (id === null) return;
+    this.shownId = id;
+    this.show(true);
+    setText(byId("details-error"), "");
+    this.add.value = "";
+    for (const field of [this.title, this.label]) delete field.dataset.known;
+    this.hooks.opened(id);
+    byId("details-title").focus();
+  }
+  close() {
+    this.show(false);
+    this.toggle.focus();
+  }
+  show(open) {
+    this.section.hidden = !open;
+    byId("thread-open").dataset.pane = open ? "details" : "messages";
+    this.toggle.setAttribute("aria-expanded", String(open));
+    const book = this.hooks.book();
+    if (open && book !== null) this.render(book);
+  }
+  /** What somebody else changed appears, but not over what is being written. */
+  fill(field, value) {
+    if (field.dataset.known === value) return;
+    field.dataset.known = value;
+    field.value = value;
+  }
+  async addNamed(id) {
+    const users = namesIn(this.add.value, this.hooks.book()?.me ?? "");
+    if (users.length === 0) throw new Error("Name somebody other than yourself.");
+    await this.hooks.add(id, users);
+    this.add.value = "";
+  }
+  async remove(user) {
+    const text = `${user} will see neither this conversation nor what is written in it from now on.`;
+    if (!await confirmed({ title: `Remove ${user}?`, text, yes: "Remove" })) return;
+    await this.act((id) => this.hooks.remove(id, user));
+    byId("members-title").focus();
+  }
+  async leave() {
+    const text = "You will no longer see it. Somebody in it can add you again.";
+    if (await confirmed({ title: "Leave this conversation?", text, yes: "Leave" })) await this.act((id) => this.hooks.leave(id));
+  }
+  onSubmit(form, act) {
+    byId(form).addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.act(act);
+    });
+  }
+  async act(act) {
+    const id = this.shownId;
+    if (id === null) return;
+    setText(byId("details-error"), "");
+    try {
+      await act(id);
+    } catch (error) {
+      setText(byId("details-error"), reason(error));
+    }
+  }
+};
+function noteOn(open, me) {
+  if (!open.closed) return "";
+  return open.owner === me ? "Closed: only you can add members and change the title." : `Closed: only ${open.owner} can add members and change the title.`;
+}
 
 // src/ui/dialog.ts
 var NewDialog = class {
@@ -1274,9 +2116,11 @@ var NewDialog = class {
   dialog = byId("new-dialog");
   members = byId("new-members");
   title = byId("new-name");
+  closed = byId("new-closed");
   show() {
     this.members.value = "";
     this.title.value = "";
+    this.closed.checked = false;
     setText(byId("new-error"), "");
     this.fit();
     this.busy(false);
@@ -1296,7 +2140,9 @@ var NewDialog = class {
     this.busy(true);
     setText(byId("new-error"), "");
     try {
-      await this.hooks.create(names, names.length > 1 ? this.title.value.trim() : "");
+      const group = names.length > 1;
+      const title = group ? this.title.value.trim() : "";
+      await this.hooks.create({ members: names, title, closed: group && this.closed.checked });
       this.dialog.close();
       this.hooks.created();
     } catch (error) {
@@ -1357,13 +2203,52 @@ var Layout = class {
   }
 };
 
+// src/ui/head.ts
+function renderHead(open, book) {
+  const name = nameOf(open, book.me);
+  const group = isGroup(open, book.me);
+  setText(byId("thread-title"), name);
+  setText(byId("thread-members"), group ? whoIsThere(open, book) : presenceWords(otherOf(open, book), Date.now()));
+  paintAvatar(byId("thread-avatar"), name, group);
+  paintPresence(byId("thread-presence"), group ? void 0 : otherOf(open, book));
+  byId("thread-label").hidden = open.label === null || open.label === "";
+  setText(byId("thread-label"), open.label ?? "");
+  byId("thread-muted").toggleAttribute("hidden", !open.muted);
+  setText(byId("messages-start"), beginning(open, name, group));
+  renderTyping(open, book);
+}
+function otherOf(conversation, book) {
+  return book.people.get(othersIn(conversation, book.me)[0] ?? "");
+}
+function whoIsThere(open, book) {
+  const all = open.members.length >= open.memberCount;
+  const who = all && open.memberCount <= FOLLOWED_MEMBERS_MAX ? open.members.join(", ") : `${open.memberCount.toLocaleString()} members`;
+  const there = open.online ?? seenOnline(open, book);
+  return there === null ? who : `${there.toLocaleString()} online · ${who}`;
+}
+function seenOnline(open, book) {
+  if (!book.features.offers("presence") || open.memberCount > FOLLOWED_MEMBERS_MAX) return null;
+  const there = othersIn(open, book.me).filter((user) => (book.people.get(user)?.presence ?? "offline") !== "offline");
+  return there.length + 1;
+}
+function beginning(open, name, group) {
+  if (open.log === null) return "Loading…";
+  if (open.log.after > 0) return "Loading earlier messages…";
+  return group ? `This is the beginning of ${name}.` : `This is the beginning of your conversation with ${name}.`;
+}
+function renderTyping(open, book) {
+  const words = typingWords(book.typing.who(open.topic, performance.now()));
+  byId("typing").dataset.shown = String(words !== "");
+  setText(byId("typing-text"), words);
+}
+
 // src/ui/times.ts
 var clock = new Intl.DateTimeFormat(void 0, { hour: "2-digit", minute: "2-digit" });
 var weekday = new Intl.DateTimeFormat(void 0, { weekday: "long" });
 var date = new Intl.DateTimeFormat(void 0, { day: "numeric", month: "long" });
 var dateYear = new Intl.DateTimeFormat(void 0, { day: "numeric", month: "long", year: "numeric" });
 var full = new Intl.DateTimeFormat(void 0, { dateStyle: "full", timeStyle: "medium" });
-var DAY_MS = 864e5;
+var DAY_MS2 = 864e5;
 function timeOfDay(ms) {
   return clock.format(ms);
 }
@@ -1371,7 +2256,7 @@ function fullTime(ms) {
   return full.format(ms);
 }
 function dayName(ms, nowMs = Date.now()) {
-  const days = Math.round((midnight(nowMs) - midnight(ms)) / DAY_MS);
+  const days = Math.round((midnight(nowMs) - midnight(ms)) / DAY_MS2);
   if (days === 0) return "Today";
   if (days === 1) return "Yesterday";
   if (days > 1 && days < 7) return weekday.format(ms);
@@ -1391,7 +2276,6 @@ function midnight(ms) {
 }
 
 // src/ui/list.ts
-var HUES = 8;
 function renderList(book, select) {
   const sorted = byRecency(book.conversations.values());
   reconcile(
@@ -1404,58 +2288,183 @@ function renderList(book, select) {
   byId("list-empty").hidden = !book.listLoaded || sorted.length > 0;
   byId("list-more").hidden = book.listNext === void 0;
 }
-function paintAvatar(avatar, name, group) {
-  avatar.dataset.hue = String(hueOf(name, HUES));
-  avatar.dataset.shape = group ? "group" : "person";
-  setText(avatar, initialOf(name));
-}
-function isGroup(conversation, me) {
-  return conversation.title !== null || othersIn(conversation, me).length > 1;
-}
 function buildItem(id, select) {
+  const avatar = make("span", "avatar-box", make("span", "avatar"), make("span", "presence"));
+  avatar.setAttribute("aria-hidden", "true");
+  const muted = icon("mute", "muted-mark");
+  muted.setAttribute("role", "img");
+  muted.setAttribute("aria-label", "muted");
+  muted.removeAttribute("aria-hidden");
   const open = make(
     "button",
     "item",
-    make("span", "avatar"),
-    make("span", "item-name"),
+    avatar,
+    make("span", "item-head", make("span", "item-name"), make("span", "item-presence sr-only"), make("span", "label")),
     make("span", "item-time"),
     make("span", "item-last"),
-    make("span", "badge")
+    make("span", "item-marks", muted, make("span", "badge"), make("span", "item-unread sr-only"))
   );
+  open.querySelector(".badge")?.setAttribute("aria-hidden", "true");
   open.type = "button";
   open.dataset.testid = "conversation";
   open.addEventListener("click", () => select(id));
-  open.querySelector(".avatar")?.setAttribute("aria-hidden", "true");
   return make("li", "", open);
 }
 function updateItem(element, conversation, book) {
   const part = (name2) => element.querySelector(`.${name2}`);
   const name = nameOf(conversation, book.me);
+  const group = isGroup(conversation, book.me);
+  const person = group ? void 0 : otherOf(conversation, book);
   const item = part("item");
   item.dataset.name = name;
   if (conversation.id === book.openId) item.setAttribute("aria-current", "true");
   else item.removeAttribute("aria-current");
-  paintAvatar(part("avatar"), name, isGroup(conversation, book.me));
+  paintAvatar(part("avatar"), name, group);
+  paintPresence(part("presence"), person);
   setText(part("item-name"), name);
+  setText(part("item-presence"), presenceWords(person, Date.now()));
+  setText(part("label"), conversation.label ?? "");
+  part("label").hidden = (conversation.label ?? "") === "";
+  part("muted-mark").toggleAttribute("hidden", !conversation.muted);
   setText(part("item-time"), shortMoment(conversation.updatedAtMs));
-  setText(part("item-last"), lastLine(conversation, book.me));
-  const badge = part("badge");
-  badge.hidden = conversation.unread === 0;
+  updateLast(part("item-last"), conversation, book);
+  updateBadge(part("badge"), conversation);
+  setText(part("item-unread"), conversation.unread > 0 ? `${conversation.unread} unread` : "");
+}
+function updateLast(element, conversation, book) {
+  const [writer] = book.typing.who(conversation.topic, performance.now());
+  element.classList.toggle("is-typing", writer !== void 0);
+  if (writer === void 0) return setText(element, lastLine(conversation, book.me));
+  setText(element, isGroup(conversation, book.me) ? `${writer} is typing…` : "typing…");
+}
+function updateBadge(badge, { unread, muted }) {
+  badge.hidden = unread === 0;
   badge.dataset.testid = "unread";
-  setText(badge, conversation.unread > 99 ? "99+" : String(conversation.unread));
-  badge.setAttribute("aria-label", `${conversation.unread} unread`);
+  badge.classList.toggle("quiet", muted);
+  setText(badge, unread > 99 ? "99+" : String(unread));
 }
 function lastLine(conversation, me) {
   const { last } = conversation;
   if (last === null) return "No messages yet";
   if (last.deleted === true || last.kind === "delete") return "Message deleted";
-  const text = last.text ?? "";
+  const text = (last.text ?? "") === "" ? last.media?.[0] ?? "" : last.text ?? "";
   if (last.from === me) return `You: ${text}`;
   return isGroup(conversation, me) ? `${last.from}: ${text}` : text;
 }
 
-// src/ui/status.ts
+// src/ui/me.ts
 var WORDS = {
+  // Whoever reads this is there.
+  auto: "Online",
+  online: "Online",
+  away: "Away",
+  busy: "Busy",
+  invisible: "Invisible"
+};
+var MARKS = { auto: "online", online: "online", away: "away", busy: "busy", invisible: "offline" };
+var Me = class {
+  constructor(hooks) {
+    this.hooks = hooks;
+    this.menu.addEventListener("toggle", (event) => {
+      const opened = event.newState === "open";
+      byId("my-status").setAttribute("aria-expanded", String(opened));
+      if (opened) this.fill();
+    });
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.save();
+    });
+  }
+  hooks;
+  menu = byId("status-menu");
+  form = byId("status-form");
+  words = byId("status-words");
+  render(book) {
+    setText(byId("me"), book.me);
+    byId("my-status").hidden = !book.features.offers("status");
+    const state = book.mine?.state ?? "auto";
+    byId("my-presence").dataset.presence = MARKS[state];
+    const text = book.mine?.text ?? "";
+    setText(byId("my-status-text"), text === "" ? WORDS[state] : text);
+  }
+  fill() {
+    const { state, text } = this.hooks.mine() ?? { state: "auto", text: "" };
+    for (const radio of this.radios()) radio.checked = radio.value === state;
+    this.words.value = text;
+    setText(byId("status-error"), "");
+    this.radios().find((radio) => radio.checked)?.focus();
+  }
+  async save() {
+    const state = this.radios().find((radio) => radio.checked)?.value ?? "auto";
+    try {
+      await this.hooks.save(state, this.words.value.trim());
+      this.menu.hidePopover();
+      byId("my-status").focus();
+    } catch (error) {
+      setText(byId("status-error"), reason(error));
+    }
+  }
+  radios() {
+    return [...this.form.querySelectorAll('input[name="state"]')];
+  }
+};
+
+// src/ui/message-menu.ts
+var GAP_PX = 4;
+var MessageMenu = class {
+  menu = byId("message-menu");
+  items = [byId("menu-edit"), byId("menu-delete")];
+  version = 0;
+  opener = null;
+  constructor(hooks) {
+    byId("menu-edit").addEventListener("click", () => this.choose(hooks.edit));
+    byId("menu-delete").addEventListener("click", () => this.choose(hooks.remove));
+    this.menu.addEventListener("keydown", (event) => this.moved(event));
+    this.menu.addEventListener("toggle", (event) => {
+      const open = event.newState === "open";
+      this.opener?.setAttribute("aria-expanded", String(open));
+    });
+  }
+  /** Opens beside the button of a message. */
+  open(version, opener) {
+    this.version = version;
+    this.opener = opener;
+    this.menu.showPopover();
+    this.place(opener.getBoundingClientRect());
+    this.items[0]?.focus();
+  }
+  choose(act) {
+    this.menu.hidePopover();
+    this.opener?.focus();
+    act(this.version);
+  }
+  /** Below the button, or above it where there is no room; never beyond the window. */
+  place(button2) {
+    const { width, height } = this.menu.getBoundingClientRect();
+    const below = button2.bottom + GAP_PX;
+    const top = below + height < innerHeight ? below : button2.top - height - GAP_PX;
+    const left = Math.min(Math.max(GAP_PX, button2.right - width), innerWidth - width - GAP_PX);
+    this.menu.style.top = `${Math.max(GAP_PX, top)}px`;
+    this.menu.style.left = `${left}px`;
+  }
+  moved(event) {
+    const { items } = this;
+    const at = items.indexOf(document.activeElement);
+    const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 };
+    if (event.key === "Tab") {
+      this.menu.hidePopover();
+      this.opener?.focus();
+      return;
+    }
+    const to = next[event.key];
+    if (to === void 0) return;
+    event.preventDefault();
+    items[(to + items.length) % items.length]?.focus();
+  }
+};
+
+// src/ui/status.ts
+var WORDS2 = {
   connecting: "Connecting",
   "catching up": "Catching up",
   live: "Live",
@@ -1470,7 +2479,7 @@ var StatusPill = class {
   }
   show(state) {
     byId("status").dataset.state = state.name.replace(" ", "-");
-    setText(byId("status-text"), state.name === "live" && state.moving ? "Moving" : WORDS[state.name]);
+    setText(byId("status-text"), state.name === "live" && state.moving ? "Moving" : WORDS2[state.name]);
     byId("status-now").hidden = state.name !== "waiting";
     clearInterval(this.timer);
     if (state.name === "waiting") {
@@ -1527,7 +2536,7 @@ function rowsOf(conversation, me, dividerAfter) {
       before = null;
       divided = true;
     }
-    rows.push(lineFor(message, me, before));
+    rows.push(lineFor(message, conversation.amending, me, before));
     before = message.kind === "message" ? { from: message.from, atMs: message.sentAtMs } : null;
   }
   for (const pending of conversation.pending) {
@@ -1536,15 +2545,19 @@ function rowsOf(conversation, me, dividerAfter) {
   }
   return rows;
 }
-function lineFor(message, me, before) {
+function lineFor(message, amending, me, before) {
   const key = `v${message.version}`;
   if (message.kind === "rename") return { kind: "note", key, from: message.from, text: message.text };
   const follows = before?.from === message.from && message.sentAtMs - before.atMs < TOGETHER_MS;
-  return { kind: "message", key, message, mine: message.from === me, follows };
+  const mine = message.from === me;
+  const text = amending.get(message.version);
+  if (text === void 0) return { kind: "message", key, message, mine, follows, saving: false };
+  const soon = text === null ? { ...message, text: "", media: [], deleted: true } : { ...message, text };
+  return { kind: "message", key, message: soon, mine, follows, saving: true };
 }
 
 // src/ui/row.ts
-var HUES2 = 8;
+var NAMED_AFTER_MAX = 40;
 function buildRow(row, group, actions) {
   switch (row.kind) {
     case "day":
@@ -1554,62 +2567,88 @@ function buildRow(row, group, actions) {
     case "note":
       return make("li", "row-note", `${row.from} named the conversation “${row.text}”`);
     case "message":
-      return buildMessage(row.message.from, row.mine, group);
+      return buildMessage(row, group, actions);
     case "pending":
       return buildPending(row.key, actions);
   }
 }
-function updateRow(element, row) {
+function updateRow(element, row, mayChange2) {
   if (row.kind === "day") setText(element.firstElementChild, dayName(row.atMs));
-  if (row.kind === "message") updateMessage(element, row);
+  if (row.kind === "message") updateMessage(element, row, mayChange2(row));
   if (row.kind === "pending") updatePending(element, row);
 }
-function buildMessage(from, mine, group) {
-  const author = make("span", mine || !group ? "sr-only" : "author", mine ? "You" : from);
-  author.dataset.hue = String(hueOf(from, HUES2));
+function buildMessage({ message, mine }, group, actions) {
+  const author = make("span", mine || !group ? "sr-only" : "author", mine ? "You" : message.from);
+  author.dataset.hue = hueName(message.from);
   const bubble = make("div", "bubble", author, make("div", "text"), make("time", "time"));
-  const element = make("li", mine ? "row mine" : "row", bubble);
+  const menu = button("row-menu", "", () => actions.menu(message.version, menu));
+  menu.append(icon("more"));
+  menu.setAttribute("aria-haspopup", "menu");
+  menu.setAttribute("aria-expanded", "false");
+  menu.tabIndex = -1;
+  menu.dataset.testid = "message-actions";
+  const element = make("li", mine ? "row mine" : "row", make("div", "line", bubble, menu));
   element.dataset.testid = "message";
-  element.dataset.from = from;
+  element.dataset.from = message.from;
   return element;
 }
-function updateMessage(element, row) {
+function updateMessage(element, row, mayChange2) {
   const { message } = row;
   element.dataset.version = String(message.version);
   element.classList.toggle("follows", row.follows);
   element.classList.toggle("deleted", message.deleted);
+  element.classList.toggle("saving", row.saving);
   fillText(element, message.deleted ? "Message deleted" : message.text);
+  fillMedia(element, message.media);
   const time = element.querySelector("time");
   time.dateTime = new Date(message.sentAtMs).toISOString();
   time.title = `${fullTime(message.sentAtMs)}, version ${message.version}`;
-  setText(time, (message.edited ? "edited " : "") + timeOfDay(message.sentAtMs));
+  setText(time, `${markOf(row)}${timeOfDay(message.sentAtMs)}`);
+  const menu = element.querySelector(".row-menu");
+  menu.hidden = !mayChange2 || row.saving;
+  const whose = row.mine ? "your message" : `the message of ${message.from}`;
+  menu.setAttribute("aria-label", `Change ${whose}: ${message.text.slice(0, NAMED_AFTER_MAX)}`);
+}
+function markOf({ message, saving }) {
+  if (saving) return "saving ";
+  if (message.deleted || message.editedBy === null) return "";
+  return message.editedBy === message.from ? "edited " : `edited by ${message.editedBy} `;
 }
 function buildPending(key, actions) {
   const bubble = make("div", "bubble", make("div", "text"), make("span", "time"));
-  const refused = make("div", "refused");
-  refused.setAttribute("role", "alert");
-  refused.append(
+  const refused2 = make("div", "refused");
+  refused2.setAttribute("role", "alert");
+  refused2.append(
     make("span", "refused-why"),
     button("link", "Send again", () => actions.retry(key)),
     button("link", "Discard", () => actions.discard(key))
   );
-  const element = make("li", "row mine pending", bubble, refused);
+  const element = make("li", "row mine pending", make("div", "line", bubble), refused2);
   element.dataset.testid = "pending";
   return element;
 }
 function updatePending(element, row) {
-  const { refused, text } = row.pending;
+  const { refused: refused2, text } = row.pending;
   element.classList.toggle("follows", row.follows);
-  element.classList.toggle("is-refused", refused !== null);
+  element.classList.toggle("is-refused", refused2 !== null);
   fillText(element, text);
-  setText(element.querySelector(".time"), refused === null ? "sending" : "not sent");
-  element.querySelector(".refused").hidden = refused === null;
-  setText(element.querySelector(".refused-why"), refused ?? "");
+  setText(element.querySelector(".time"), refused2 === null ? "sending" : "not sent");
+  element.querySelector(".refused").hidden = refused2 === null;
+  setText(element.querySelector(".refused-why"), refused2 ?? "");
 }
 function fillText(element, text) {
   const target = element.querySelector(".text");
   if (target.textContent === text) return;
   target.replaceChildren(...pieces(text).map(({ text: part, href }) => href === null ? part : link(href)));
+}
+function fillMedia(element, media) {
+  const links = webLinks(media);
+  const known = element.querySelector(".media");
+  if (known?.childElementCount === links.length || known === null && links.length === 0) return;
+  known?.remove();
+  if (links.length === 0) return;
+  const list = make("ul", "media", ...links.map((href) => make("li", "", link(href))));
+  element.querySelector(".text")?.after(list);
 }
 function link(href) {
   const anchor = make("a", "", href);
@@ -1627,6 +2666,8 @@ var Thread = class {
     this.hooks = hooks;
     this.box.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.jump.addEventListener("click", () => this.toEnd());
+    this.rows.addEventListener("keydown", (event) => this.walked(event));
+    this.rows.addEventListener("focusin", (event) => this.rove(event.target));
     new ResizeObserver(() => this.sticky && this.toEnd()).observe(this.box);
   }
   hooks;
@@ -1635,6 +2676,8 @@ var Thread = class {
   jump = byId("jump");
   shownId = null;
   sticky = true;
+  /** The button of a message that had the focus last. */
+  lastUsed = null;
   get atEnd() {
     return this.sticky;
   }
@@ -1656,17 +2699,14 @@ var Thread = class {
       this.sticky = true;
       this.rows.replaceChildren();
     }
-    this.renderHead(open, book.me);
+    renderHead(open, book);
     this.renderRows(open, book);
   }
-  renderHead(open, me) {
-    const name = nameOf(open, me);
-    const group = isGroup(open, me);
-    setText(byId("thread-title"), name);
-    setText(byId("thread-members"), group ? open.members.join(", ") : "");
-    paintAvatar(byId("thread-avatar"), name, group);
-    const start = open.log === null ? "Loading…" : open.log.after > 0 ? "Loading earlier messages…" : group ? `This is the beginning of ${name}.` : `This is the beginning of your conversation with ${name}.`;
-    setText(byId("messages-start"), start);
+  /** The version of the newest message that this user wrote and may change. */
+  newestOwn() {
+    const newest = [...this.rows.querySelectorAll(".row.mine:not(.pending)")].at(-1);
+    const menu = newest?.querySelector(".row-menu");
+    return newest === void 0 || menu == null || menu.hidden ? null : Number(newest.dataset.version);
   }
   renderRows(open, book) {
     const anchor = this.sticky ? void 0 : this.firstInView();
@@ -1677,12 +2717,31 @@ var Thread = class {
       rowsOf(open, book.me, book.dividerAfter),
       (row) => row.key,
       (row) => buildRow(row, group, this.hooks),
-      (element, row) => updateRow(element, row)
+      (element, row) => updateRow(element, row, ({ message }) => mayChange(message, open, book.me, book.features))
     );
+    this.rove(null);
     if (this.sticky) this.box.scrollTop = this.box.scrollHeight;
     else if (anchor !== void 0) this.box.scrollTop += anchor.getBoundingClientRect().top - before;
     this.renderJump(open);
     if (this.box.scrollHeight <= this.box.clientHeight) this.hooks.older();
+  }
+  /** All the messages' buttons are one stop of the Tab key: the one last used, or else the newest. */
+  rove(focused) {
+    if (focused?.classList.contains("row-menu")) this.lastUsed = focused;
+    const menus = this.menus();
+    const now = menus.find((menu) => menu === this.lastUsed) ?? menus.at(-1);
+    for (const menu of menus) menu.tabIndex = menu === now ? 0 : -1;
+  }
+  walked(event) {
+    const menus = this.menus();
+    const at = menus.indexOf(event.target);
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (at < 0 || step === void 0) return;
+    event.preventDefault();
+    menus[at + step]?.focus();
+  }
+  menus() {
+    return [...this.rows.querySelectorAll(".row-menu:not([hidden])")];
   }
   /** The topmost message that is seen, in part or whole. */
   firstInView() {
@@ -1705,8 +2764,19 @@ var Thread = class {
   }
 };
 
+// src/ui/toast.ts
+var SHOWN_MS2 = 7e3;
+var timer;
+function toast(text) {
+  const element = byId("toast");
+  element.textContent = text;
+  clearTimeout(timer);
+  timer = setTimeout(() => element.textContent = "", SHOWN_MS2);
+}
+
 // src/wire/describe.ts
-var PULLS = /* @__PURE__ */ new Set(["topics.changes", "conversations.list", "conversations.get", "messages.list"]);
+var PULLS = /* @__PURE__ */ new Set(["topics.changes", "conversations.list", "conversations.get", "messages.list", "status.get"]);
+var NOT_OFFERED = /* @__PURE__ */ new Set(["unsupported", "unknown_method", "unknown_type"]);
 function describe(direction, frame, call) {
   switch (frame.type) {
     case "hello":
@@ -1719,6 +2789,12 @@ function describe(direction, frame, call) {
       return { kind: "session", label: "goaway", phrase: `${frame.reason}; come back in ${seconds(frame.reconnect_after_ms)}` };
     case "hint":
       return { kind: "hint", label: "hint", phrase: hintPhrase(frame) };
+    case "subscribe":
+      return { kind: "session", label: "subscribe", phrase: `tell me of ${topicsIn(Object.keys(frame.topics))}, too` };
+    case "unsubscribe":
+      return { kind: "session", label: "unsubscribe", phrase: `no more of ${topicsIn(frame.topics)}` };
+    case "signal":
+      return { kind: "signal", label: "signal", phrase: signalPhrase(direction, frame) };
     case "call":
       return { kind: kindOf(frame.method), label: frame.method, phrase: callPhrase(frame.method, frame.params) };
     case "reply":
@@ -1728,12 +2804,13 @@ function describe(direction, frame, call) {
     case "pong":
       return { kind: "beat", label: "pong", phrase: "still here" };
     case "error":
-      return { kind: "error", label: "error", phrase: `${frame.code}: ${frame.message}` };
+      return refused("error", frame);
     default:
       return { kind: "session", label: String(frame.type), phrase: direction };
   }
 }
 function kindOf(method) {
+  if (method === "subscribe" || method === "unsubscribe") return "session";
   return PULLS.has(method) ? "pull" : "act";
 }
 function hintPhrase(hint) {
@@ -1745,33 +2822,52 @@ function hintPhrase(hint) {
   if (topics.length === 1) return `${shortTopic(first[0])} has reached ${first[1]}${wait}`;
   return `${topics.length} topics have moved${wait}`;
 }
+var ASKED = {
+  "conversations.list": "which conversations do I have?",
+  "conversations.get": "how is this conversation?",
+  "conversations.create": "start a conversation",
+  "conversations.update": "change how it is called or kept",
+  "messages.send": "append this message"
+};
 function callPhrase(method, params) {
   switch (method) {
     case "topics.changes":
       return params.cursor === void 0 ? "what is there?" : "what changed since my cursor?";
-    case "conversations.list":
-      return "which conversations do I have?";
-    case "conversations.get":
-      return "how is this conversation?";
     case "messages.list":
       return params.after === void 0 ? `messages before ${params.before}?` : `messages after ${params.after}?`;
-    case "messages.send":
-      return "append this message";
+    case "messages.edit":
+      return `append: ${params.of} reads otherwise now`;
+    case "messages.delete":
+      return `append: ${params.of} is gone`;
     case "conversations.mark_read":
       return `read up to ${params.version}`;
-    case "conversations.create":
-      return "start a conversation";
+    case "members.add":
+      return `let ${namesIn2(params.users)} in`;
+    case "members.remove":
+      return `${namesIn2(params.users)} leaves`;
+    case "status.get":
+      return `how is ${namesIn2(params.users)}?`;
+    case "status.set":
+      return `I am ${params.state}`;
     default:
-      return "";
+      return ASKED[method] ?? "";
   }
+}
+function signalPhrase(direction, frame) {
+  const typing = frame.data?.typing === true ? "typing" : "something that passes";
+  return direction === "sent" ? `I am ${typing}` : `${frame.from}: ${typing}`;
 }
 function replied(reply, call) {
   const method = call?.method ?? "reply";
   if (reply.error != null) {
-    return { kind: "error", label: `${method} ✗`, phrase: `${reply.error.code}: ${reply.error.message}` };
+    return refused(`${method} ✗`, reply.error);
   }
   const result = reply.result ?? {};
   return { kind: kindOf(method), label: `${method} ✓`, phrase: resultPhrase(method, result) };
+}
+function refused(label, error) {
+  if (NOT_OFFERED.has(error.code)) return { kind: "beat", label, phrase: "not offered by this server" };
+  return { kind: "error", label, phrase: `${error.code}: ${error.message}` };
 }
 function resultPhrase(method, result) {
   const more = result.more === true ? ", and more" : "";
@@ -1785,7 +2881,16 @@ function resultPhrase(method, result) {
     case "messages.list":
       return count(lengthOf2(result.messages), "message") + more;
     case "messages.send":
+    case "messages.edit":
+    case "messages.delete":
       return `stored as version ${result.version}`;
+    case "members.add":
+    case "members.remove":
+      return `${count(Number(result.members), "member")} now`;
+    case "status.get":
+      return Object.entries(result).map(([user, status]) => `${user} ${status.state}`).join(", ");
+    case "subscribe":
+      return `following ${topicsIn(Object.keys(result.topics ?? {}))}`;
     case "conversations.mark_read":
       return `read mark at ${result.read}`;
     default:
@@ -1800,6 +2905,14 @@ function shortTopic(topic) {
   const colon = topic.indexOf(":");
   return `${colon > 0 ? `${topic.slice(0, colon)} ` : ""}…${topic.slice(-4)}`;
 }
+function topicsIn(topics) {
+  const [first] = topics;
+  return topics.length === 1 && first !== void 0 ? shortTopic(first) : `${topics.length} topics`;
+}
+function namesIn2(users) {
+  const names = Array.isArray(users) ? users : [];
+  return names.length > 3 ? `${names.length} people` : names.join(", ");
+}
 function seconds(ms) {
   return `${(ms / 1e3).toFixed(1)} s`;
 }
@@ -1808,6 +2921,66 @@ function count(n, noun) {
 }
 function lengthOf2(list) {
   return Array.isArray(list) ? list.length : 0;
+}
+
+// src/wire/forget.ts
+var MARK = "(deleted)";
+var CONTENT = /* @__PURE__ */ new Set(["text", "media", "meta"]);
+function without(value, gone) {
+  if (typeof value !== "object" || value === null) return value;
+  const hers = says(value, gone);
+  let changed2 = false;
+  const copy = {};
+  for (const [name, inner] of Object.entries(value)) {
+    const kept = hers && CONTENT.has(name) ? MARK : without(inner, gone);
+    changed2 ||= kept !== inner;
+    copy[name] = kept;
+  }
+  if (!changed2) return value;
+  return Array.isArray(value) ? Object.values(copy) : copy;
+}
+function says(value, gone) {
+  if (value.id === gone.id && "version" in value) return true;
+  if (typeof value.text !== "string" || !gone.texts.includes(value.text)) return false;
+  return value.of === gone.version || value.conversation === gone.conversation;
+}
+
+// src/wire/lessons.ts
+var OF_FRAMES = {
+  hello: "The first frame of every session: who I am. The token is not shown here.",
+  welcome: "The session is registered. From now on every change is hinted; what came before, topics.changes shows.",
+  token: "Sessions outlive tokens: a fresh one goes over the same socket.",
+  subscribe: "A user’s own conversations are followed by the server itself. This asks for more: who is there.",
+  unsubscribe: "These are not shown any more, so nobody needs to ring for them.",
+  signal: "Passes by: not stored, not repeated, at most once. So it may carry content, and nothing depends on it.",
+  goaway: "This server is about to stop. A new socket opens first, and only then is the old one left: nothing is missed.",
+  ping: "A browser’s page cannot see the WebSocket’s own pings, so it sends one of its own when it hears nothing.",
+  pong: "The connection is alive.",
+  error: "About a frame that has no id to be answered by."
+};
+var OF_METHODS = {
+  "topics.changes": "The cursor is a place in everything that concerns me. After any break one question finds all that I missed.",
+  "messages.list": "The pull. It names the version I have, so it can be repeated and never brings anything twice or leaves anything out.",
+  "conversations.list": "Many conversations changed, or the list itself: one question instead of many.",
+  "conversations.get": "A conversation changed that is not open here: only its line in the list is read.",
+  "conversations.mark_read": "The greatest version wins, so repeating it is harmless. My other windows are rung.",
+  "conversations.create": "The key makes it happen once, however often it is sent.",
+  "conversations.update": "The title is for all, and becomes an entry of the log. Label and mute are mine alone.",
+  "members.add": "Whoever comes in is rung on their inbox, and finds the conversation in their list.",
+  "members.remove": "Whoever leaves is rung a last time, and no longer finds it.",
+  "messages.send": "Answered when it is on the disk. The key makes it count once, even if the answer is lost and it is sent again.",
+  "messages.edit": "An edit is an entry of its own: the log only grows, and whoever pulls it sees the message change.",
+  "messages.delete": "A delete is an entry of its own. The message stays as an entry without content.",
+  "status.get": "The pull that follows the hint of a person: a hint only said that something about them is new.",
+  "status.set": "Moves the version of my presence; whoever follows it is rung."
+};
+var HINT = "It names a topic and a version, never content. So it may come late, twice, or merged with the next one, and nothing is lost: the pull brings everything.";
+var PACED = " Many are rung at once here: each is told to wait a little, so that their pulls do not come as one wave.";
+function lessonOf(frame, call) {
+  if (frame.type === "hint") return HINT + ((frame.pull_after_ms ?? 0) > 0 ? PACED : "");
+  if (frame.type === "call") return OF_METHODS[frame.method] ?? "";
+  if (frame.type === "reply") return OF_METHODS[call?.method ?? ""] ?? OF_FRAMES[call?.method ?? ""] ?? "";
+  return OF_FRAMES[frame.type] ?? "";
 }
 
 // src/wire/trail.ts
@@ -1819,6 +2992,9 @@ var Trail = class {
   place(frame, number) {
     if (frame.type === "hint") for (const topic of Object.keys(frame.topics)) this.hinted.set(topic, number);
     if (frame.type === "call") return this.called(frame.id, frame.method, frame.params, number);
+    if (frame.type === "subscribe" || frame.type === "unsubscribe") {
+      this.asked.set(frame.id, { method: frame.type, params: {}, number, hinted: false });
+    }
     if (frame.type === "reply") return this.replied(frame.id);
     return { call: void 0, from: null };
   }
@@ -1839,6 +3015,10 @@ var Trail = class {
   answers(method, params) {
     const topics = [...this.hinted.keys()];
     if (method === "conversations.list") return topics.filter((topic) => topic.startsWith("inbox:"));
+    if (method === "status.get") {
+      const users = Array.isArray(params.users) ? params.users : [];
+      return topics.filter((topic) => users.some((user) => topic === `presence:${user}`));
+    }
     if (method !== "messages.list" && method !== "conversations.get") return [];
     return topics.filter((topic) => topic === `conversation:${params.conversation}`);
   }
@@ -1848,20 +3028,27 @@ var Trail = class {
 var FRAMES_MAX = 400;
 var COMPACT_MAX = 240;
 var END_PX2 = 40;
+var LESSON = "doorbell.lesson";
 var WirePanel = class {
   list = byId("frames");
+  lesson = byId("lesson");
+  /** What each line shows. */
+  frames = /* @__PURE__ */ new Map();
   trail = new Trail();
   count = 0;
   constructor() {
     byId("wire-clear").addEventListener("click", () => this.clear());
+    this.lesson.open = localStorage.getItem(LESSON) !== "closed";
+    this.lesson.addEventListener("toggle", () => localStorage.setItem(LESSON, this.lesson.open ? "open" : "closed"));
   }
   clear() {
     this.list.replaceChildren();
+    this.frames.clear();
   }
   add(direction, frame) {
     const number = this.count++;
     const { call, from } = this.trail.place(frame, number);
-    const element = build(direction, frame, describe(direction, frame, call));
+    const element = this.build(direction, frame, call);
     element.dataset.number = String(number);
     this.append(element);
     if (from !== null) this.tie(from);
@@ -1878,12 +3065,28 @@ var WirePanel = class {
     last.dataset.times = String(times);
     last.textContent = `${text}, ${times} times`;
   }
+  /** A message was deleted: no frame that is kept here says what it was. */
+  forget(message) {
+    for (const [element, { frame, call }] of this.frames) {
+      const rest = without(frame, message);
+      if (rest === frame) continue;
+      this.frames.set(element, { frame: rest, call });
+      element.querySelector(".frame-json").textContent = compact(rest);
+      const full2 = element.querySelector(".frame-full");
+      if (full2 !== null) full2.textContent = JSON.stringify(rest, null, 2);
+    }
+  }
   append(element) {
     const { list } = this;
     const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < END_PX2;
     list.append(element);
-    while (list.childElementCount > FRAMES_MAX) list.firstElementChild?.remove();
+    while (list.childElementCount > FRAMES_MAX) this.dropFirst();
     if (atEnd) list.scrollTop = list.scrollHeight;
+  }
+  dropFirst() {
+    const first = this.list.firstElementChild;
+    this.frames.delete(first);
+    first.remove();
   }
   /** Draws the rail from frame number `from` down to the newest one, past what came between. */
   tie(from) {
@@ -1896,53 +3099,92 @@ var WirePanel = class {
     }
     element?.classList.add("rail-dot");
   }
+  build(direction, frame, call) {
+    const said = describe(direction, frame, call);
+    const arrow = make("span", "frame-arrow", direction === "sent" ? "↑" : "↓");
+    arrow.title = direction;
+    const summary = make(
+      "summary",
+      "",
+      arrow,
+      make("span", "frame-label", said.label),
+      make("span", "frame-phrase", said.phrase),
+      make("code", "frame-json", compact(frame)),
+      make("time", "frame-time", stamp(Date.now()))
+    );
+    const details = make("details", "", summary);
+    const element = make("li", "frame", details);
+    details.addEventListener("toggle", () => this.unfold(details, element));
+    Object.assign(element.dataset, { testid: "frame", kind: said.kind, direction, type: frame.type, label: said.label });
+    this.frames.set(element, { frame, call });
+    return element;
+  }
+  /** The whole frame is laid out only when somebody asks for it. */
+  unfold(details, element) {
+    const kept = this.frames.get(element);
+    if (!details.open || details.childElementCount > 1 || kept === void 0) return;
+    const lesson = lessonOf(kept.frame, kept.call);
+    if (lesson !== "") details.append(make("p", "frame-why", lesson));
+    details.append(make("pre", "frame-full", JSON.stringify(kept.frame, null, 2)));
+  }
 };
 function previous(element) {
   return element?.previousElementSibling ?? null;
 }
-function build(direction, frame, said) {
-  const json = compact(frame);
-  const arrow = make("span", "frame-arrow", direction === "sent" ? "↑" : "↓");
-  arrow.title = direction;
-  const summary = make(
-    "summary",
-    "",
-    arrow,
-    make("span", "frame-label", said.label),
-    make("span", "frame-phrase", said.phrase),
-    make("code", "frame-json", json.length > COMPACT_MAX ? `${json.slice(0, COMPACT_MAX)}…` : json),
-    make("time", "frame-time", stamp(Date.now()))
-  );
-  const details = make("details", "", summary);
-  details.addEventListener("toggle", () => unfold(details, frame));
-  const element = make("li", "frame", details);
-  Object.assign(element.dataset, { testid: "frame", kind: said.kind, direction, type: frame.type, label: said.label });
-  return element;
-}
 function compact(frame) {
   const { type: _, ...rest } = frame;
-  return JSON.stringify(rest);
-}
-function unfold(details, frame) {
-  if (details.open && details.childElementCount === 1) {
-    details.append(make("pre", "frame-full", JSON.stringify(frame, null, 2)));
-  }
+  const json = JSON.stringify(rest);
+  return json.length > COMPACT_MAX ? `${json.slice(0, COMPACT_MAX)}…` : json;
 }
 
 // src/page.ts
+var WORDS_AGE_MS = 3e4;
 var Page = class {
   /** `leave` shows the door again, with the reason where there is one. */
   constructor(leave) {
     this.leave = leave;
     new NewDialog({
       me: () => this.session?.book.me ?? "",
-      create: async (members, title) => this.session?.writer.create(members, title),
+      create: async (beginning2) => this.session?.organizer.create(beginning2),
       created: () => this.select(this.session?.book.openId ?? null)
     });
     byId("leave").addEventListener("click", () => this.session?.stop());
     byId("list-more").addEventListener("click", () => {
       void this.session?.reader.loadMoreConversations().catch(ignoreUntilNextTime);
     });
+    this.listen();
+  }
+  leave;
+  session = null;
+  renderQueued = false;
+  /** The conversation that the user is leaving: its end is no news. */
+  leaving = null;
+  layout = new Layout(() => this.select(null));
+  status = new StatusPill(() => this.session?.nudge());
+  wire = new WirePanel();
+  me = new Me({
+    mine: () => this.session?.book.mine ?? null,
+    save: async (state, text) => this.session?.reader.people.setMine(state, text)
+  });
+  composer = new Composer({
+    send: (text) => this.send(text),
+    edit: (version, text) => this.session?.writer.edit(version, text),
+    editLast: () => this.edit(this.thread.newestOwn()),
+    typing: () => this.session?.writer.typing(performance.now())
+  });
+  menu = new MessageMenu({
+    edit: (version) => this.edit(version),
+    remove: (version) => void this.remove(version)
+  });
+  thread = new Thread({
+    older: () => void this.session?.reader.loadOlder().catch(ignoreUntilNextTime),
+    moved: () => this.changed(),
+    retry: (key) => this.session?.writer.retry(key),
+    discard: (key) => this.session?.writer.discard(key),
+    menu: (version, opener) => this.menu.open(version, opener)
+  });
+  details = this.makeDetails();
+  listen() {
     addEventListener("focus", () => this.changed());
     addEventListener("online", () => this.session?.nudge());
     addEventListener("offline", () => this.session?.nudge());
@@ -1950,20 +3192,25 @@ var Page = class {
       if (document.visibilityState === "visible") this.session?.nudge();
       this.changed();
     });
+    setInterval(() => this.changed(), WORDS_AGE_MS);
   }
-  leave;
-  session = null;
-  renderQueued = false;
-  layout = new Layout(() => this.select(null));
-  status = new StatusPill(() => this.session?.nudge());
-  wire = new WirePanel();
-  composer = new Composer((text) => this.send(text));
-  thread = new Thread({
-    older: () => void this.session?.reader.loadOlder().catch(ignoreUntilNextTime),
-    moved: () => this.changed(),
-    retry: (key) => this.session?.writer.retry(key),
-    discard: (key) => this.session?.writer.discard(key)
-  });
+  makeDetails() {
+    return new Details({
+      book: () => this.session?.book ?? null,
+      opened: (id) => void this.session?.reader.refresh(id).catch(ignoreUntilNextTime),
+      rename: async (id, title) => this.session?.organizer.rename(id, title),
+      label: async (id, label) => this.session?.organizer.label(id, label),
+      mute: async (id, muted) => this.session?.organizer.mute(id, muted),
+      add: async (id, users) => this.session?.organizer.addMembers(id, users),
+      remove: async (id, user) => this.session?.organizer.removeMember(id, user),
+      moreMembers: async (id) => this.session?.reader.loadMoreMembers(id),
+      leave: async (id) => {
+        this.leaving = id;
+        await this.session?.organizer.leave(id);
+        this.select(null);
+      }
+    });
+  }
   enter(tokens, device) {
     const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/ws`;
     this.layout.show();
@@ -1972,7 +3219,9 @@ var Page = class {
       attentive: () => this.attentive(),
       arrived: (conversation, entries) => announce(conversation, entries),
       state: (state) => this.showState(state),
-      closed: (code, reason, welcomed) => this.wire.note(closedNote(code, reason, welcomed)),
+      gone: (message) => this.forget(message),
+      refused: (why) => toast(why),
+      closed: (code, reason2, welcomed) => this.wire.note(closedNote(code, reason2, welcomed)),
       frame: (direction, frame) => {
         this.wire.add(direction, frame);
         if (frame.type === "hint") ringBell();
@@ -1983,6 +3232,7 @@ var Page = class {
   }
   showState(state) {
     this.status.show(state);
+    byId("app").dataset.live = String(state.name === "live");
     const notice = noticeFor(state);
     setText(byId("notice"), notice);
     byId("notice").hidden = notice === "";
@@ -2004,12 +3254,36 @@ var Page = class {
     this.render();
     if (id !== null) this.layout.focusThread();
   }
+  /** The open conversation is the user's no longer: somebody removed them, or they left it elsewhere. */
+  ousted() {
+    if (this.session?.book.openId !== this.leaving) toast("You are no longer in this conversation.");
+    this.select(null);
+  }
   send(text) {
     this.session?.writer.send(text);
     this.thread.toEnd();
   }
+  edit(version) {
+    const message = this.find(version);
+    const me = this.session?.book.me;
+    if (message !== void 0) this.composer.edit(message.version, message.text, message.from === me ? "your message" : `the message of ${message.from}`);
+  }
+  async remove(version) {
+    const text = "It goes for everybody, and nobody can bring it back.";
+    if (await confirmed({ title: "Delete this message?", text, yes: "Delete" })) this.session?.writer.remove(version);
+    byId("messages").focus();
+  }
+  find(version) {
+    return shown(this.session?.book.open?.log?.entries ?? []).find((one) => one.version === version);
+  }
+  /** What was deleted stays neither on the panel nor in what is read aloud. */
+  forget(message) {
+    this.wire.forget(message);
+    const announced = byId("announcer").textContent ?? "";
+    if (message.texts.some((text) => announced.includes(text))) setText(byId("announcer"), "");
+  }
   attentive() {
-    return document.visibilityState === "visible" && document.hasFocus() && this.thread.atEnd;
+    return document.visibilityState === "visible" && document.hasFocus() && this.thread.atEnd && !this.details.isOpen;
   }
   /** Many changes come at once: they are drawn together. */
   changed() {
@@ -2024,18 +3298,21 @@ var Page = class {
     const { session } = this;
     if (session === null) return;
     const { book } = session;
-    setText(byId("me"), book.me);
+    session.reader.people.follow();
+    if (book.openId !== null && book.listLoaded && book.open === null) this.ousted();
+    this.me.render(book);
     renderList(book, (id) => this.select(id));
     this.thread.render(book);
+    this.details.render(book);
     this.composer.open(book.openId);
     const unread = unreadTotal(book.conversations.values());
     document.title = unread > 0 ? `(${unread}) Doorbell` : "Doorbell";
     if (this.attentive()) session.writer.seen();
   }
 };
-function closedNote(code, reason, welcomed) {
+function closedNote(code, reason2, welcomed) {
   if (code === 1006) return welcomed ? "connection lost" : "could not connect";
-  return `socket closed: ${code}${reason === "" ? "" : `, ${reason}`}`;
+  return `socket closed: ${code}${reason2 === "" ? "" : `, ${reason2}`}`;
 }
 function announce(conversation, entries) {
   const last = entries.at(-1);

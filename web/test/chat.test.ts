@@ -12,14 +12,15 @@ function visit(attentive = true) {
   const book = new Book(() => {});
   book.me = "alice";
   const arrived: string[] = [];
+  const refused: string[] = [];
   const reader = new Reader(book, wire, {
     attentive: () => attentive,
     arrived: (_, entries) => arrived.push(...entries.map((entry) => entry.text ?? "")),
   });
-  const writer = new Writer(book, wire, reader);
+  const writer = new Writer(book, wire, (why) => refused.push(why));
   const due = (topic: string, version: number) => ({ topic, after: wire.held.get(topic) ?? 0, version });
   const texts = () => book.open?.log?.entries.map((entry) => entry.text) ?? [];
-  return { wire, book, reader, writer, arrived, due, texts };
+  return { wire, book, reader, writer, arrived, refused, due, texts };
 }
 
 test("a first visit reads the list once", async () => {

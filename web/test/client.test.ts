@@ -201,16 +201,16 @@ test("an unanswered act is sent again on the next socket, with the same key and 
   const h = harness();
   const first = await h.live();
   const results: unknown[] = [];
-  void h.client.act("lane", "messages.send", { key: "k1" }).then((result) => results.push(result));
-  void h.client.act("lane", "messages.send", { key: "k2" }).then((result) => results.push(result));
-  assert.deepEqual(first.calls("messages.send").map((call) => call.params), [{ key: "k1" }]);
+  void h.client.act("lane", "bot.act", { key: "k1" }).then((result) => results.push(result));
+  void h.client.act("lane", "bot.act", { key: "k2" }).then((result) => results.push(result));
+  assert.deepEqual(first.calls("bot.act").map((call) => call.params), [{ key: "k1" }]);
   await first.end(1006);
   await h.clock.advance(500);
   await h.newest().welcome();
-  assert.deepEqual(h.newest().calls("messages.send").map((call) => call.params), [{ key: "k1" }]);
-  await h.newest().reply("messages.send", { version: 1 });
-  assert.deepEqual(h.newest().calls("messages.send").map((call) => call.params), [{ key: "k1" }, { key: "k2" }]);
-  await h.newest().reply("messages.send", { version: 2 });
+  assert.deepEqual(h.newest().calls("bot.act").map((call) => call.params), [{ key: "k1" }]);
+  await h.newest().reply("bot.act", { version: 1 });
+  assert.deepEqual(h.newest().calls("bot.act").map((call) => call.params), [{ key: "k1" }, { key: "k2" }]);
+  await h.newest().reply("bot.act", { version: 2 });
   assert.deepEqual(results, [{ version: 1 }, { version: 2 }]);
 });
 

@@ -1,25 +1,25 @@
 /** The part of a server that the chat talks to, without a socket: enough to pull from and to send to. */
 import type { Wire } from "../src/chat/book.ts";
-import type { Summary } from "../src/chat/conversation.ts";
-import type { Entry } from "../src/chat/log.ts";
 import { CallError } from "../src/client/errors.ts";
+import type { Entry, ParamsOf, ResultOf, Status, Summary } from "../src/client/methods.ts";
 
 export class FakeWire implements Wire {
   readonly log: { method: string; params: Record<string, unknown> }[] = [];
   readonly held = new Map<string, number>();
   readonly rung: [string, number][] = [];
   readonly conversations = new Map<string, Entry[]>();
+  readonly statuses = new Map<string, Status>();
+  readonly signals: { topic: string; data: object }[] = [];
+  followed: string[] = [];
+  /** What a server of today says beside what one of yesterday did. */
+  extra: Partial<Summary> = {};
   refuse: CallError | null = null;
 
   constructor(readonly user: string) {}
 
   /** Appends as another user would. */
   append(id: string, from: string, text: string): Entry {
-    const entries = this.conversations.get(id) ?? [];
-    const version = entries.length + 1;
-    const entry: Entry = { version, kind: "message", id: `m${version}`, from, text, sent_at_ms: version * 1_000 };
-    this.conversations.set(id, [...entries, entry]);
-    return entry;
+    return this.add(id, { kind: "message", from, text });
   }
 
   methods(): string[] {
@@ -34,26 +34,61 @@ export class FakeWire implements Wire {
     this.rung.push([topic, version]);
   }
 
-  async call(method: string, params: object): Promise<unknown> {
-    const given = params as Record<string, number | string>;
-    this.log.push({ method, params: given });
-    if (this.refuse !== null) throw this.refuse;
-    const entries = this.conversations.get(String(given.conversation)) ?? [];
-    if (method === "messages.list") return this.page(entries, given);
-    if (method === "conversations.get") return this.summary(String(given.conversation));
-    if (method === "conversations.list") {
-      return { conversations: [...this.conversations.keys()].map((id) => this.summary(id)) };
-    }
-    return {};
+  follow(topics: string[]): void {
+    this.followed = topics;
   }
 
-  async act(_lane: string, method: string, params: object): Promise<unknown> {
-    const given = params as Record<string, string>;
+  signal(topic: string, data: object): void {
+    this.signals.push({ topic, data });
+  }
+
+  async call<M extends string>(method: M, params: ParamsOf<M>): Promise<ResultOf<M>> {
+    return this.answer(method, params as Record<string, unknown>) as ResultOf<M>;
+  }
+
+  async act<M extends string>(_lane: string, method: M, params: ParamsOf<M>): Promise<ResultOf<M>> {
+    return this.answer(method, params as Record<string, unknown>) as ResultOf<M>;
+  }
+
+  /** Appends an entry of any kind, as the server does; a delete takes the content away from all that comes later. */
+  add(id: string, what: Partial<Entry> & Pick<Entry, "kind" | "from">): Entry {
+    const entries = this.conversations.get(id) ?? [];
+    const version = entries.length + 1;
+    const entry: Entry = { version, id: `m${version}`, sent_at_ms: version * 1_000, ...what };
+    const kept = entries.map((one) => {
+      if (what.kind !== "delete" || (one.version !== what.of && one.of !== what.of)) return one;
+      const { text: _, ...rest } = one;
+      return { ...rest, deleted: true };
+    });
+    this.conversations.set(id, [...kept, entry]);
+    return entry;
+  }
+
+  private answer(method: string, given: Record<string, unknown>): unknown {
     this.log.push({ method, params: given });
     if (this.refuse !== null) throw this.refuse;
-    if (method !== "messages.send") return { conversation: "new", read: 1 };
-    const { version, id, sent_at_ms } = this.append(String(given.conversation), this.user, String(given.text));
-    return { version, id, sent_at_ms };
+    const id = String(given.conversation);
+    const text = String(given.text);
+    switch (method) {
+      case "messages.list":
+        return this.page(this.conversations.get(id) ?? [], given as Record<string, number | string>);
+      case "conversations.get":
+        return this.summary(id);
+      case "conversations.list":
+        return { conversations: [...this.conversations.keys()].map((one) => this.summary(one)) };
+      case "messages.send":
+        return this.add(id, { kind: "message", from: this.user, text });
+      case "messages.edit":
+        return this.add(id, { kind: "edit", of: Number(given.of), from: this.user, text });
+      case "messages.delete":
+        return this.add(id, { kind: "delete", of: Number(given.of), from: this.user });
+      case "conversations.update":
+        return { ...this.summary(id), ...given };
+      case "status.get":
+        return Object.fromEntries([...this.statuses].filter(([user]) => (given.users as string[]).includes(user)));
+      default:
+        return { conversation: "new", read: 1, members: 2 };
+    }
   }
 
   summary(id: string): Summary {
@@ -69,6 +104,7 @@ export class FakeWire implements Wire {
       members: [this.user, "bob"],
       last: entries.at(-1) ?? null,
       updated_at_ms: entries.length,
+      ...this.extra,
     };
   }
 

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { merged, nameOf } from "../src/chat/conversation.ts";
-import type { Conversation, Summary } from "../src/chat/conversation.ts";
+import type { Conversation } from "../src/chat/conversation.ts";
 import { append, newestPage, prepend, shown } from "../src/chat/log.ts";
-import type { Entry } from "../src/chat/log.ts";
 import { rowsOf } from "../src/chat/rows.ts";
 import { hueOf, initialOf, lengthOf, namesIn, pieces } from "../src/chat/words.ts";
 import type { ServerFrame } from "../src/client/frames.ts";
+import type { Entry, Summary } from "../src/client/methods.ts";
 import { NoToken } from "../src/client/client.ts";
 import { DemoOff, demoTokens, pastedToken } from "../src/token.ts";
 import { describe, shortTopic } from "../src/wire/describe.ts";
@@ -60,8 +60,8 @@ test("edits replace a text, deletes take it away, and neither brings it back", (
     entry(4, "a", { kind: "delete", of: 2, text: undefined as never }),
     entry(5, "a", { kind: "edit", of: 2, text: "back" }),
   ];
-  const seen = shown(log).map((one) => [one.version, one.text, one.edited, one.deleted]);
-  assert.deepEqual(seen, [[1, "better", true, false], [2, "", false, true]]);
+  const seen = shown(log).map((one) => [one.version, one.text, one.editedBy, one.deleted]);
+  assert.deepEqual(seen, [[1, "better", "a", false], [2, "", null, true]]);
 });
 
 test("rows: days, the line before what is new, and messages that stand together", () => {

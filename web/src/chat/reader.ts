@@ -5,22 +5,13 @@
 import { CallError } from "../client/errors.ts";
 import type { Topic, Version } from "../client/frames.ts";
 import type { Due } from "../client/pulls.ts";
+import type { Entry, ParamsOf, ResultOf, Summary } from "../client/methods.ts";
 import { conversationOf } from "./book.ts";
 import type { Book, Wire } from "./book.ts";
 import { advanced, merged } from "./conversation.ts";
-import type { Conversation, Summary } from "./conversation.ts";
-import { append, newestPage, prepend } from "./log.ts";
-import type { Entry } from "./log.ts";
-
-interface ListPage {
-  conversations: Summary[];
-  next?: unknown;
-}
-
-interface MessagesPage {
-  messages: Entry[];
-  more: boolean;
-}
+import type { Conversation } from "./conversation.ts";
+import { append, goneBy, newestPage, prepend } from "./log.ts";
+import { People } from "./people.ts";
 
 export interface ReaderHooks {
   /** Whether the user is looking at the end of the open conversation. */
@@ -34,6 +25,8 @@ const LIST: Topic = "window:list";
 const LIST_PAGE = 50;
 const MESSAGES_PAGE = 50;
 const CATCH_UP_PAGE = 200;
+/** The server shows that many members of a conversation at once. */
+const MEMBERS_PAGE = 200;
 /** More changed conversations than this are read with one list instead of one by one. */
 const SINGLES_MAX = 2;
 /** A window further behind than this reads the newest page again instead of everything between. */
@@ -42,17 +35,21 @@ const BEHIND_MAX = 2_000;
 export class Reader {
   private pagesShown = 1;
   private loadingOlder = false;
+  readonly people: People;
 
   constructor(
     private readonly book: Book,
     private readonly wire: Wire,
     private readonly hooks: ReaderHooks,
-  ) {}
+  ) {
+    this.people = new People(book, wire);
+  }
 
   /** The session is live: the list is read once, and what could not be read without it is tried again. */
   live(): void {
     this.wire.ring(LIST, 1);
     void this.finishOpen().catch(ignoreUntilNextTime);
+    void this.people.readMine().catch(ignoreUntilNextTime);
   }
 
   reset(): void {
@@ -64,7 +61,7 @@ export class Reader {
   async pull(due: Due[]): Promise<void> {
     const singles: Due[] = [];
     let list = false;
-    for (const one of due) {
+    for (const one of await this.people.pull(due)) {
       const id = conversationOf(one.topic);
       if (id === null) list ||= one.topic === LIST || one.topic === `inbox:${this.book.me}`;
       else if (id === this.book.openId) await this.pullOpen(id, one.version);
@@ -83,13 +80,42 @@ export class Reader {
     book.dividerAfter = conversation !== null && conversation.unread > 0 ? conversation.read : null;
     book.changed();
     await this.finishOpen();
+    // The list names the first members only.
+    if (conversation !== null && conversation.members.length < Math.min(conversation.memberCount, MEMBERS_PAGE)) {
+      await this.refresh(conversation.id);
+    }
+  }
+
+  /** The user is in these no longer. */
+  gone(topics: Topic[]): void {
+    for (const topic of topics) this.book.drop(conversationOf(topic) ?? "");
+  }
+
+  /** Reads one conversation again: what is not in its log, its members say, may have changed. */
+  async refresh(id: string): Promise<void> {
+    await this.whereStillIn(id, async () => this.take(await this.wire.call("conversations.get", { conversation: id })));
+    this.book.changed();
+  }
+
+  /** Reads the next page of a large conversation's members. */
+  async loadMoreMembers(id: string): Promise<void> {
+    const last = this.book.conversations.get(id)?.members.at(-1);
+    if (last === undefined) return;
+    const page = await this.wire.call("conversations.get", { conversation: id, members_after: last });
+    this.book.change(id, (now) => ({ ...now, members: [...new Set([...now.members, ...(page.members ?? [])])] }));
   }
 
   /** Takes over what the server says. The open conversation is held only as far as its messages are. */
   take(summary: Summary): void {
-    const conversation = merged(this.book.conversations.get(summary.conversation), summary);
-    this.book.conversations.set(conversation.id, conversation);
-    if (conversation.id !== this.book.openId) this.wire.have(conversation.topic, conversation.version);
+    const { book } = this;
+    const known = book.conversations.get(summary.conversation);
+    const conversation = merged(known, summary);
+    book.features.saw(summary);
+    const { last } = conversation;
+    if (last !== null && last.version > (known?.last?.version ?? 0)) book.typing.ended(conversation.topic, last.from);
+    if (last?.deleted === true) book.gone({ conversation: conversation.id, version: last.version, id: last.id, texts: [] });
+    book.conversations.set(conversation.id, conversation);
+    if (conversation.id !== book.openId) this.wire.have(conversation.topic, conversation.version);
   }
 
   async loadOlder(): Promise<void> {
@@ -143,6 +169,10 @@ export class Reader {
 
   /** Reads everything after what is there, page after page, at least up to `version`. */
   private async pullOpen(id: string, version: Version): Promise<void> {
+    await this.whereStillIn(id, () => this.readUpTo(id, version));
+  }
+
+  private async readUpTo(id: string, version: Version): Promise<void> {
     const start = this.book.conversations.get(id);
     if (start?.log != null && version - start.log.to > BEHIND_MAX) this.book.put({ ...start, log: null });
     if (this.book.conversations.get(id)?.log === null) await this.loadNewest(id, version);
@@ -160,12 +190,17 @@ export class Reader {
     const known = book.conversations.get(id);
     if (known === undefined || known.log === null) return;
     const { to } = known.log;
-    const fresh = messages.filter((entry) => entry.version > to && entry.from !== book.me);
+    const fresh = messages.filter((entry) => entry.version > to && entry.from !== book.me && entry.kind === "message");
+    for (const { from } of fresh) book.typing.ended(known.topic, from);
     if (fresh.length > 0 && known.unread === 0 && id === book.openId && !this.hooks.attentive()) book.dividerAfter = to;
+    for (const message of goneBy(id, known.log, messages)) book.gone(message);
     const log = append(known.log, messages);
     book.put(advanced(known, log, book.me));
     this.wire.have(known.topic, log.to);
     if (fresh.length > 0) this.hooks.arrived(known, fresh);
+    const allRead = known.members.length >= known.memberCount;
+    // Somebody who was not there before.
+    if (allRead && fresh.some(({ from }) => !known.members.includes(from))) void this.refresh(id).catch(ignoreUntilNextTime);
   }
 
   /** Reads as many pages of the list as are shown; where that is all, what it lacks is gone. */
@@ -182,7 +217,9 @@ export class Reader {
       next = result.next;
       if (next === undefined) break;
     }
-    if (next === undefined) for (const id of before) book.conversations.delete(id);
+    const openUnseen = book.openId !== null && before.has(book.openId);
+    if (next === undefined) for (const id of before) book.drop(id);
+    else if (openUnseen) await this.refresh(book.openId ?? "");
     book.listNext = next;
     book.listLoaded = true;
     this.wire.have(LIST, 1);
@@ -190,27 +227,30 @@ export class Reader {
     await this.finishOpen();
   }
 
-  private async readListPage(before: unknown): Promise<ListPage> {
+  private async readListPage(before: unknown): Promise<{ conversations: Summary[]; next: unknown }> {
     const params = before === undefined ? { limit: LIST_PAGE } : { limit: LIST_PAGE, before };
-    const page = (await this.wire.call("conversations.list", params)) as ListPage;
+    const page = await this.wire.call("conversations.list", params);
     return { conversations: page.conversations, next: page.next ?? undefined };
   }
 
   /** After a list a conversation that no page shows is left alone. */
   private async readOne(due: Due, listed: boolean): Promise<void> {
     const id = conversationOf(due.topic) ?? "";
-    if (listed && !this.book.conversations.has(id)) return;
-    try {
-      this.take((await this.wire.call("conversations.get", { conversation: id })) as Summary);
-    } catch (error) {
-      if (!(error instanceof CallError) || error.code !== "not_found") throw error;
-      this.book.conversations.delete(id);
-    }
-    this.book.changed();
+    if (!listed || this.book.conversations.has(id)) await this.refresh(id);
   }
 
-  private async readMessages(params: object): Promise<MessagesPage> {
-    return (await this.wire.call("messages.list", params)) as MessagesPage;
+  /** To the server a conversation that one is not in is none. */
+  private async whereStillIn(id: string, read: () => Promise<void>): Promise<void> {
+    try {
+      await read();
+    } catch (error) {
+      if (!(error instanceof CallError) || error.code !== "not_found") throw error;
+      this.book.drop(id);
+    }
+  }
+
+  private readMessages(params: ParamsOf<"messages.list">): Promise<ResultOf<"messages.list">> {
+    return this.wire.call("messages.list", params);
   }
 }
 

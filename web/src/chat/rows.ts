@@ -8,7 +8,8 @@ export type Row =
   | { kind: "day"; key: string; atMs: number }
   | { kind: "new"; key: string }
   | { kind: "note"; key: string; from: string; text: string }
-  | { kind: "message"; key: string; message: Shown; mine: boolean; follows: boolean }
+  /** `saving`: as it will be once the server has it. */
+  | { kind: "message"; key: string; message: Shown; mine: boolean; follows: boolean; saving: boolean }
   | { kind: "pending"; key: string; pending: Pending; follows: boolean };
 
 /** Messages of one sender that are closer than this stand together. */
@@ -32,7 +33,7 @@ export function rowsOf(conversation: Conversation, me: string, dividerAfter: Ver
       before = null;
       divided = true;
     }
-    rows.push(lineFor(message, me, before));
+    rows.push(lineFor(message, conversation.amending, me, before));
     before = message.kind === "message" ? { from: message.from, atMs: message.sentAtMs } : null;
   }
   for (const pending of conversation.pending) {
@@ -42,9 +43,18 @@ export function rowsOf(conversation: Conversation, me: string, dividerAfter: Ver
   return rows;
 }
 
-function lineFor(message: Shown, me: string, before: { from: string; atMs: number } | null): Row {
+function lineFor(
+  message: Shown,
+  amending: Conversation["amending"],
+  me: string,
+  before: { from: string; atMs: number } | null,
+): Row {
   const key = `v${message.version}`;
   if (message.kind === "rename") return { kind: "note", key, from: message.from, text: message.text };
   const follows = before?.from === message.from && message.sentAtMs - before.atMs < TOGETHER_MS;
-  return { kind: "message", key, message, mine: message.from === me, follows };
+  const mine = message.from === me;
+  const text = amending.get(message.version);
+  if (text === undefined) return { kind: "message", key, message, mine, follows, saving: false };
+  const soon = text === null ? { ...message, text: "", media: [], deleted: true } : { ...message, text };
+  return { kind: "message", key, message: soon, mine, follows, saving: true };
 }

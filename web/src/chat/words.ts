@@ -21,6 +21,17 @@ export function pieces(text: string): Piece[] {
   return found;
 }
 
+/** The links that a page may lead to: http and https, and nothing that a browser would run. */
+export function webLinks(media: string[]): string[] {
+  return media.filter((link) => {
+    try {
+      return ["http:", "https:"].includes(new URL(link).protocol);
+    } catch {
+      return false;
+    }
+  });
+}
+
 /** The names in "bob, carol": trimmed, each once, without `me`. */
 export function namesIn(text: string, me: string): string[] {
   const names = text.split(",").map((name) => name.trim());

@@ -9,10 +9,12 @@ import { fullJitter } from "./backoff.ts";
 import { systemClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
 import { Unanswered } from "./errors.ts";
+import { Follower } from "./follower.ts";
 import { SUBPROTOCOL } from "./frames.ts";
-import type { ClientFrame, Goaway, Hint, ServerFrame, Topic, Version, Welcome } from "./frames.ts";
+import type { ClientFrame, ErrorFrame, Goaway, Hint, Limits, ServerFrame, Signal, Topic, Topics, Version, Welcome } from "./frames.ts";
 import { Link } from "./link.ts";
 import type { Direction, LinkHooks, Socket } from "./link.ts";
+import type { ParamsOf, ResultOf } from "./methods.ts";
 import type { Due } from "./pulls.ts";
 import { Sender } from "./sender.ts";
 import { Sync } from "./sync.ts";
@@ -45,10 +47,15 @@ export interface Options {
   /** Pull these topics and say with `have` how far you got. */
   pull(due: Due[]): Promise<void>;
   onState?(state: State): void;
-  /** The session is registered under this name. */
-  onWelcome?(user: string): void;
+  /** The session is registered under this name; the limits are the server's, where it names them. */
+  onWelcome?(user: string, limits: Limits | undefined): void;
   /** The server's store is another one: forget everything that was pulled. */
   onReset?(): void;
+  /** These topics are no longer the user's. */
+  onGone?(topics: Topic[]): void;
+  onSignal?(signal: Signal): void;
+  /** The server refused a frame that is not answered otherwise: a signal, most likely. */
+  onError?(error: ErrorFrame): void;
   onFrame?(direction: Direction, frame: ClientFrame | ServerFrame): void;
   /** A socket is gone, `welcomed` or before it came to that; what the client does about it, `onState` says. */
   onClosed?(code: number, reason: string, welcomed: boolean): void;
@@ -68,6 +75,7 @@ export class Doorbell {
   private readonly random: () => number;
   private readonly sync: Sync;
   private readonly sender: Sender;
+  private readonly follower: Follower;
   private state: State = { name: "stopped", why: "left", detail: "not started" };
   /** The link that has its welcome. */
   private current: Link | null = null;
@@ -83,22 +91,14 @@ export class Doorbell {
   private cancelRetry = () => {};
   private cancelSteady = () => {};
   private cancelRenewal = () => {};
+  private cancelRepeat = () => {};
 
   constructor(private readonly options: Options) {
     this.clock = options.clock ?? systemClock;
     this.random = options.random ?? Math.random;
-    const call = (method: string, params: object) => this.call(method, params);
-    this.sender = new Sender(call, this.clock, this.random);
-    this.sync = new Sync(
-      {
-        call,
-        pull: (due) => options.pull(due),
-        reset: () => options.onReset?.(),
-        caughtUp: () => this.setState({ name: "live", moving: this.goaway !== null }),
-      },
-      this.clock,
-      this.random,
-    );
+    this.sender = new Sender((method, params) => this.call(method, params), this.clock, this.random);
+    this.sync = this.makeSync();
+    this.follower = this.makeFollower();
   }
 
   start(): void {
@@ -110,14 +110,14 @@ export class Doorbell {
   }
 
   /** One call on the live socket; rejects with `Unanswered` if there is none or it goes before the answer. */
-  call(method: string, params: object): Promise<unknown> {
+  call<M extends string>(method: M, params: ParamsOf<M>): Promise<ResultOf<M>> {
     if (this.current === null) return Promise.reject(new Unanswered("not connected"));
-    return this.current.call(method, params);
+    return this.current.call(method, params) as Promise<ResultOf<M>>;
   }
 
-  /** A call that carries its idempotency key in `params`: sent until it is answered, in order within its lane. */
-  act(lane: string, method: string, params: object): Promise<unknown> {
-    return this.sender.act(lane, method, params);
+  /** A call that may be repeated: sent until it is answered, in order within its lane. */
+  act<M extends string>(lane: string, method: M, params: ParamsOf<M>): Promise<ResultOf<M>> {
+    return this.sender.act(lane, method, params) as Promise<ResultOf<M>>;
   }
 
   /** The application has everything of `topic` up to `version`. */
@@ -127,7 +127,17 @@ export class Doorbell {
 
   /** `topic` is known to have reached `version`: pull it as if it had been hinted. */
   ring(topic: Topic, version: Version): void {
-    this.sync.ring(topic, version);
+    this.sync.ring({ [topic]: version });
+  }
+
+  /** Follow exactly these beside the user's own conversations; they are hinted and pulled like those. */
+  follow(topics: Iterable<Topic>): void {
+    this.follower.want(topics);
+  }
+
+  /** To the others who are online, now or not at all: without a session it is dropped. */
+  signal(topic: Topic, data: object): void {
+    this.current?.signal(topic, data);
   }
 
   /** The window came back to the front, or the network did: look now instead of waiting. */
@@ -135,6 +145,31 @@ export class Doorbell {
     if (this.state.name === "waiting") void this.connect(false);
     this.current?.probe();
     this.sync.check();
+  }
+
+  private makeSync(): Sync {
+    const hooks = {
+      call: (method: string, params: object) => this.call(method, params),
+      pull: (due: Due[]) => this.options.pull(due),
+      reset: () => {
+        this.options.onReset?.();
+        this.follower.repeat();
+      },
+      gone: (topics: Topic[]) => this.options.onGone?.(topics),
+      caughtUp: () => this.setState({ name: "live", moving: this.goaway !== null }),
+    };
+    return new Sync(hooks, this.clock, this.random);
+  }
+
+  private makeFollower(): Follower {
+    const lost = () => Promise.reject(new Unanswered("not connected"));
+    const hooks = {
+      subscribe: (topics: Topics) => this.current?.subscribe(topics) ?? lost(),
+      unsubscribe: (topics: Topic[]) => this.current?.unsubscribe(topics) ?? lost(),
+      holds: (topic: Topic) => this.sync.holds(topic),
+      ring: (topics: Topics) => this.sync.ring(topics),
+    };
+    return new Follower(hooks, this.clock, this.random);
   }
 
   private async connect(fresh: boolean): Promise<void> {
@@ -167,7 +202,9 @@ export class Doorbell {
   private linkHooks(): LinkHooks {
     return {
       welcome: (link, frame) => this.welcomed(link, frame),
-      hint: (frame: Hint) => this.sync.hint(frame),
+      hint: (frame) => this.hinted(frame),
+      signal: (frame) => this.options.onSignal?.(frame),
+      error: (frame) => this.options.onError?.(frame),
       goaway: (link, frame) => this.leaving(link, frame),
       closed: (link, code, reason) => this.closed(link, code, reason),
       trace: (direction, frame) => this.options.onFrame?.(direction, redacted(frame)),
@@ -186,10 +223,18 @@ export class Doorbell {
     this.cancelSteady();
     this.cancelSteady = this.clock.after(STEADY_MS, () => (this.failures = 0));
     this.renewToken(link, frame.server_time_ms);
-    this.options.onWelcome?.(frame.user);
+    this.options.onWelcome?.(frame.user, frame.limits);
     this.setState({ name: "catching up" });
     this.sync.opened(frame.heartbeat_ms);
     this.sender.opened();
+    this.follower.opened(frame.limits?.subscriptions ?? 0);
+  }
+
+  private hinted(frame: Hint): void {
+    this.sync.hint(frame);
+    if (frame.more !== true && frame.resync !== true) return;
+    this.cancelRepeat();
+    this.cancelRepeat = this.clock.after(frame.pull_after_ms ?? 0, () => this.follower.repeat());
   }
 
   private leaving(link: Link, frame: Goaway): void {
@@ -223,8 +268,10 @@ export class Doorbell {
     this.current = null;
     this.cancelSteady();
     this.cancelRenewal();
+    this.cancelRepeat();
     this.sync.lost();
     this.sender.lost();
+    this.follower.lost();
   }
 
   private backoff(): number {

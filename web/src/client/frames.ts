@@ -17,7 +17,17 @@ export type ClientFrame =
   | { type: "hello"; token: string; device?: string; client?: string }
   | { type: "token"; token: string }
   | { type: "call"; id: number; method: string; params: object }
+  | { type: "subscribe"; id: number; topics: Topics }
+  | { type: "unsubscribe"; id: number; topics: Topic[] }
+  | { type: "signal"; topic: Topic; data: object }
   | { type: "ping" };
+
+export interface Limits {
+  frame_bytes: number;
+  /** Most topics that one session follows by `subscribe`; 0 where the server does not offer it. */
+  subscriptions: number;
+  calls_per_second: number;
+}
 
 export interface Welcome {
   type: "welcome";
@@ -25,6 +35,7 @@ export interface Welcome {
   user: string;
   server_time_ms: number;
   heartbeat_ms: number;
+  limits?: Limits;
 }
 
 export interface Hint {
@@ -54,7 +65,15 @@ export interface ErrorFrame extends ErrorBody {
   type: "error";
 }
 
-export type ServerFrame = Welcome | Hint | Reply | Goaway | ErrorFrame | { type: "pong" } | { type: "signal" };
+/** What another member's client said to those who are online: not stored, and not repeated. */
+export interface Signal {
+  type: "signal";
+  topic: Topic;
+  from: string;
+  data: unknown;
+}
+
+export type ServerFrame = Welcome | Hint | Reply | Goaway | ErrorFrame | Signal | { type: "pong" };
 
 /** The result of `topics.changes`. */
 export interface Changes {
@@ -62,6 +81,8 @@ export interface Changes {
   cursor: string;
   more: boolean;
   reset?: boolean;
+  /** Topics that are no longer the user's. */
+  gone?: Topic[];
 }
 
 /** Reads one text frame; `null` for what is no frame. A type that we do not know is left to the caller to ignore. */

@@ -1,7 +1,7 @@
 import type { Clock } from "./clock.ts";
 import { CallError, Unanswered } from "./errors.ts";
 import { parseFrame } from "./frames.ts";
-import type { ClientFrame, Goaway, Hint, Reply, ServerFrame, Welcome } from "./frames.ts";
+import type { ClientFrame, ErrorFrame, Goaway, Hint, Reply, ServerFrame, Signal, Topic, Topics, Welcome } from "./frames.ts";
 
 /** As much of a WebSocket as is used here. */
 export type Socket = Pick<WebSocket, "onopen" | "onmessage" | "onclose" | "send" | "close">;
@@ -11,6 +11,9 @@ export type Direction = "sent" | "received";
 export interface LinkHooks {
   welcome(link: Link, frame: Welcome): void;
   hint(frame: Hint): void;
+  signal(frame: Signal): void;
+  /** About a frame of this client that has no id. */
+  error(frame: ErrorFrame): void;
   goaway(link: Link, frame: Goaway): void;
   /** Said once. After it the link does nothing more. */
   closed(link: Link, code: number, reason: string): void;
@@ -54,17 +57,19 @@ export class Link {
 
   /** Sends a call; rejects with `CallError` when it is refused, with `Unanswered` when nothing came back. */
   call(method: string, params: object): Promise<unknown> {
-    if (this.over) return Promise.reject(new Unanswered("the socket is closed"));
-    const id = this.nextId();
-    return new Promise((resolve, reject) => {
-      const cancelTimeout = this.clock.after(CALL_TIMEOUT_MS, () => {
-        this.calls.delete(id);
-        reject(new Unanswered(`${method} was not answered in time`));
-        this.leaveIfDone();
-      });
-      this.calls.set(id, { resolve, reject, cancelTimeout });
-      this.send({ type: "call", id, method, params });
-    });
+    return this.ask(method, (id) => ({ type: "call", id, method, params }));
+  }
+
+  subscribe(topics: Topics): Promise<unknown> {
+    return this.ask("subscribe", (id) => ({ type: "subscribe", id, topics }));
+  }
+
+  unsubscribe(topics: Topic[]): Promise<unknown> {
+    return this.ask("unsubscribe", (id) => ({ type: "unsubscribe", id, topics }));
+  }
+
+  signal(topic: Topic, data: object): void {
+    this.send({ type: "signal", topic, data });
   }
 
   refreshToken(token: string): void {
@@ -101,6 +106,21 @@ export class Link {
     this.end(1006, reason);
   }
 
+  /** Sends a frame that is answered by one reply. */
+  private ask(what: string, frame: (id: number) => ClientFrame): Promise<unknown> {
+    if (this.over) return Promise.reject(new Unanswered("the socket is closed"));
+    const id = this.nextId();
+    return new Promise((resolve, reject) => {
+      const cancelTimeout = this.clock.after(CALL_TIMEOUT_MS, () => {
+        this.calls.delete(id);
+        reject(new Unanswered(`${what} was not answered in time`));
+        this.leaveIfDone();
+      });
+      this.calls.set(id, { resolve, reject, cancelTimeout });
+      this.send(frame(id));
+    });
+  }
+
   private leaveIfDone(): void {
     if (this.leaving && this.calls.size === 0) this.drop("replaced");
   }
@@ -120,6 +140,8 @@ export class Link {
     if (frame.type === "welcome") this.welcomed(frame);
     else if (frame.type === "hint") this.hooks.hint(frame);
     else if (frame.type === "reply") this.answer(frame);
+    else if (frame.type === "signal") this.hooks.signal(frame);
+    else if (frame.type === "error") this.hooks.error(frame);
     else if (frame.type === "goaway") this.hooks.goaway(this, frame);
   }
 

@@ -70,6 +70,13 @@ export class Pulls {
     return earliest;
   }
 
+  /** The topic is the user's no longer. */
+  leave(topic: Topic): void {
+    this.heads.delete(topic);
+    this.held.delete(topic);
+    this.waits.delete(topic);
+  }
+
   /** The server's store is another one: what we held means nothing there. */
   forget(): void {
     this.heads.clear();

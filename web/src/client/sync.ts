@@ -1,7 +1,7 @@
 import { retryDelay } from "./acts.ts";
 import { fullJitter } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
-import type { Changes, Hint, Topic, Version } from "./frames.ts";
+import type { Changes, Hint, Topic, Topics, Version } from "./frames.ts";
 import { Pulls } from "./pulls.ts";
 import type { Due } from "./pulls.ts";
 
@@ -11,6 +11,8 @@ export interface SyncHooks {
   pull(due: Due[]): Promise<void>;
   /** Forget every version you hold. */
   reset(): void;
+  /** These are no longer the user's. */
+  gone(topics: Topic[]): void;
   caughtUp(): void;
 }
 
@@ -66,8 +68,8 @@ export class Sync {
   }
 
   /** Rings by hand: the application learnt of a version in another way than by a hint. */
-  ring(topic: Topic, version: Version): void {
-    this.pulls.ring({ [topic]: version }, this.clock.now());
+  ring(topics: Topics): void {
+    this.pulls.ring(topics, this.clock.now());
     this.pump();
   }
 
@@ -107,11 +109,19 @@ export class Sync {
       const params = this.cursor === undefined ? {} : { cursor: this.cursor };
       const page = (await this.hooks.call("topics.changes", params)) as Changes;
       if (page.reset === true) this.forget();
+      this.leave(page.gone ?? []);
       this.pulls.ring(page.topics, this.clock.now());
       this.cursor = page.cursor;
       more = page.more;
     }
     this.hooks.caughtUp();
+  }
+
+  /** These are no longer the user's: should they come back, they begin anew. */
+  private leave(topics: Topic[]): void {
+    if (topics.length === 0) return;
+    for (const topic of topics) this.pulls.leave(topic);
+    this.hooks.gone(topics);
   }
 
   private forget(): void {

@@ -1,4 +1,4 @@
-/** The field in which messages are written. Each conversation keeps its own draft. */
+/** The field in which messages are written, and changed. Each conversation keeps its own draft. */
 import { lengthOf } from "../chat/words.ts";
 import { byId, setText } from "./dom.ts";
 
@@ -8,39 +8,96 @@ const LENGTH_MAX = 10_000;
 const COUNT_FROM = 500;
 const HEIGHT_MAX_PX = 160;
 
+export interface ComposerHooks {
+  send(text: string): void;
+  /** A message gets this text instead of the one that it had. */
+  edit(version: number, text: string): void;
+  /** The arrow up in an empty field: the user wants to change what was written last. */
+  editLast(): void;
+  typing(): void;
+}
+
+/** A message that is being changed, and what was in the field before. */
+interface Editing {
+  version: number;
+  before: string;
+  draft: string;
+}
+
 export class Composer {
   private readonly draft = byId<HTMLTextAreaElement>("draft");
   private readonly drafts = new Map<string, string>();
   private openId: string | null = null;
+  private editing: Editing | null = null;
 
-  constructor(private readonly send: (text: string) => void) {
+  constructor(private readonly hooks: ComposerHooks) {
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit();
     });
-    this.draft.addEventListener("input", () => this.fit());
-    this.draft.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      this.submit();
+    byId("editing-cancel").addEventListener("click", () => this.endEditing());
+    this.draft.addEventListener("input", () => {
+      this.fit();
+      if (this.draft.value.trim() !== "" && this.editing === null) hooks.typing();
     });
+    this.draft.addEventListener("keydown", (event) => this.pressed(event));
   }
 
   /** Changes to another conversation's draft. */
   open(id: string | null): void {
     if (id === this.openId) return;
+    this.endEditing(false);
     if (this.openId !== null) this.drafts.set(this.openId, this.draft.value);
     this.openId = id;
     this.draft.value = id === null ? "" : (this.drafts.get(id) ?? "");
     this.fit();
   }
 
+  /** Puts a message into the field, to be changed there. */
+  edit(version: number, text: string, whose: string): void {
+    const draft = this.editing?.draft ?? this.draft.value;
+    this.editing = { version, before: text, draft };
+    this.draft.value = text;
+    byId("editing").hidden = false;
+    setText(byId("editing-text"), `Editing ${whose}`);
+    this.fit();
+    this.draft.focus();
+    this.draft.setSelectionRange(text.length, text.length);
+  }
+
+  private endEditing(focus = true): void {
+    if (this.editing === null) return;
+    this.draft.value = this.editing.draft;
+    this.editing = null;
+    byId("editing").hidden = true;
+    setText(byId("editing-text"), "");
+    this.fit();
+    if (focus) this.draft.focus();
+  }
+
+  private pressed(event: KeyboardEvent): void {
+    if (event.isComposing) return;
+    if (event.key === "Escape" && this.editing !== null) this.endEditing();
+    else if (event.key === "ArrowUp" && this.draft.value === "") {
+      event.preventDefault();
+      this.hooks.editLast();
+    } else if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      this.submit();
+    }
+  }
+
   private submit(): void {
     const text = this.draft.value.trim();
     if (text === "" || lengthOf(text) > LENGTH_MAX) return;
-    this.draft.value = "";
-    this.fit();
-    this.send(text);
+    const { editing } = this;
+    if (editing === null) {
+      this.draft.value = "";
+      this.fit();
+      return this.hooks.send(text);
+    }
+    this.endEditing();
+    if (text !== editing.before) this.hooks.edit(editing.version, text);
   }
 
   private fit(): void {

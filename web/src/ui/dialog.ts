@@ -1,10 +1,11 @@
 /** The dialog that starts a conversation. */
+import type { Beginning } from "../chat/organizer.ts";
 import { namesIn } from "../chat/words.ts";
 import { byId, setText } from "./dom.ts";
 
 export interface DialogHooks {
   me(): string;
-  create(members: string[], title: string): Promise<void>;
+  create(beginning: Beginning): Promise<void>;
   /** The dialog is closed, and the focus free. */
   created(): void;
 }
@@ -13,6 +14,7 @@ export class NewDialog {
   private readonly dialog = byId<HTMLDialogElement>("new-dialog");
   private readonly members = byId<HTMLInputElement>("new-members");
   private readonly title = byId<HTMLInputElement>("new-name");
+  private readonly closed = byId<HTMLInputElement>("new-closed");
 
   constructor(private readonly hooks: DialogHooks) {
     byId("new").addEventListener("click", () => this.show());
@@ -27,6 +29,7 @@ export class NewDialog {
   private show(): void {
     this.members.value = "";
     this.title.value = "";
+    this.closed.checked = false;
     setText(byId("new-error"), "");
     this.fit();
     this.busy(false);
@@ -49,7 +52,9 @@ export class NewDialog {
     this.busy(true);
     setText(byId("new-error"), "");
     try {
-      await this.hooks.create(names, names.length > 1 ? this.title.value.trim() : "");
+      const group = names.length > 1;
+      const title = group ? this.title.value.trim() : "";
+      await this.hooks.create({ members: names, title, closed: group && this.closed.checked });
       this.dialog.close();
       this.hooks.created();
     } catch (error) {

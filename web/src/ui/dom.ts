@@ -20,6 +20,19 @@ export function button(className: string, text: string, onClick: () => void): HT
   return element;
 }
 
+const SVG = "http://www.w3.org/2000/svg";
+
+/** One of the page's own symbols; the words beside it say what it means. */
+export function icon(name: string, className = ""): SVGElement {
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#icon-${name}`);
+  const svg = document.createElementNS(SVG, "svg");
+  if (className !== "") svg.setAttribute("class", className);
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(use);
+  return svg;
+}
+
 /** Sets text only where it differs, so that nothing is announced or selected anew. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;

@@ -1,10 +1,11 @@
-/** The open conversation: its head, its lines, and where the reader stands in them. */
+/** The open conversation: its lines, and where the reader stands in them. */
 import type { Book } from "../chat/book.ts";
-import { nameOf } from "../chat/conversation.ts";
+import { isGroup } from "../chat/conversation.ts";
 import type { Conversation } from "../chat/conversation.ts";
+import { mayChange } from "../chat/rights.ts";
 import { rowsOf } from "../chat/rows.ts";
 import { byId, reconcile, setText } from "./dom.ts";
-import { isGroup, paintAvatar } from "./list.ts";
+import { renderHead } from "./head.ts";
 import { buildRow, updateRow } from "./row.ts";
 import type { RowActions } from "./row.ts";
 
@@ -24,10 +25,14 @@ export class Thread {
   private readonly jump = byId("jump");
   private shownId: string | null = null;
   private sticky = true;
+  /** The button of a message that had the focus last. */
+  private lastUsed: HTMLElement | null = null;
 
   constructor(private readonly hooks: ThreadHooks) {
     this.box.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.jump.addEventListener("click", () => this.toEnd());
+    this.rows.addEventListener("keydown", (event) => this.walked(event));
+    this.rows.addEventListener("focusin", (event) => this.rove(event.target as HTMLElement));
     new ResizeObserver(() => this.sticky && this.toEnd()).observe(this.box);
   }
 
@@ -54,18 +59,15 @@ export class Thread {
       this.sticky = true;
       this.rows.replaceChildren();
     }
-    this.renderHead(open, book.me);
+    renderHead(open, book);
     this.renderRows(open, book);
   }
 
-  private renderHead(open: Conversation, me: string): void {
-    const name = nameOf(open, me);
-    const group = isGroup(open, me);
-    setText(byId("thread-title"), name);
-    setText(byId("thread-members"), group ? open.members.join(", ") : "");
-    paintAvatar(byId("thread-avatar"), name, group);
-    const start = open.log === null ? "Loading…" : open.log.after > 0 ? "Loading earlier messages…" : group ? `This is the beginning of ${name}.` : `This is the beginning of your conversation with ${name}.`;
-    setText(byId("messages-start"), start);
+  /** The version of the newest message that this user wrote and may change. */
+  newestOwn(): number | null {
+    const newest = [...this.rows.querySelectorAll<HTMLElement>(".row.mine:not(.pending)")].at(-1);
+    const menu = newest?.querySelector<HTMLElement>(".row-menu");
+    return newest === undefined || menu == null || menu.hidden ? null : Number(newest.dataset.version);
   }
 
   private renderRows(open: Conversation, book: Book): void {
@@ -78,12 +80,34 @@ export class Thread {
       rowsOf(open, book.me, book.dividerAfter),
       (row) => row.key,
       (row) => buildRow(row, group, this.hooks),
-      (element, row) => updateRow(element, row),
+      (element, row) => updateRow(element, row, ({ message }) => mayChange(message, open, book.me, book.features)),
     );
+    this.rove(null);
     if (this.sticky) this.box.scrollTop = this.box.scrollHeight;
     else if (anchor !== undefined) this.box.scrollTop += anchor.getBoundingClientRect().top - before;
     this.renderJump(open);
     if (this.box.scrollHeight <= this.box.clientHeight) this.hooks.older();
+  }
+
+  /** All the messages' buttons are one stop of the Tab key: the one last used, or else the newest. */
+  private rove(focused: HTMLElement | null): void {
+    if (focused?.classList.contains("row-menu")) this.lastUsed = focused;
+    const menus = this.menus();
+    const now = menus.find((menu) => menu === this.lastUsed) ?? menus.at(-1);
+    for (const menu of menus) menu.tabIndex = menu === now ? 0 : -1;
+  }
+
+  private walked(event: KeyboardEvent): void {
+    const menus = this.menus();
+    const at = menus.indexOf(event.target as HTMLElement);
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (at < 0 || step === undefined) return;
+    event.preventDefault();
+    menus[at + step]?.focus();
+  }
+
+  private menus(): HTMLElement[] {
+    return [...this.rows.querySelectorAll<HTMLElement>(".row-menu:not([hidden])")];
   }
 
   /** The topmost message that is seen, in part or whole. */

@@ -23,6 +23,9 @@ export class Trail {
   place(frame: ClientFrame | ServerFrame, number: number): Placed {
     if (frame.type === "hint") for (const topic of Object.keys(frame.topics)) this.hinted.set(topic, number);
     if (frame.type === "call") return this.called(frame.id, frame.method, frame.params as Call["params"], number);
+    if (frame.type === "subscribe" || frame.type === "unsubscribe") {
+      this.asked.set(frame.id, { method: frame.type, params: {}, number, hinted: false });
+    }
     if (frame.type === "reply") return this.replied(frame.id);
     return { call: undefined, from: null };
   }
@@ -46,6 +49,10 @@ export class Trail {
   private answers(method: string, params: Call["params"]): Topic[] {
     const topics = [...this.hinted.keys()];
     if (method === "conversations.list") return topics.filter((topic) => topic.startsWith("inbox:"));
+    if (method === "status.get") {
+      const users = Array.isArray(params.users) ? (params.users as string[]) : [];
+      return topics.filter((topic) => users.some((user) => topic === `presence:${user}`));
+    }
     if (method !== "messages.list" && method !== "conversations.get") return [];
     return topics.filter((topic) => topic === `conversation:${params.conversation}`);
   }
