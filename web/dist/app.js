@@ -192,6 +192,7 @@ var Features = class {
   refused = /* @__PURE__ */ new Set();
   subscriptions = 0;
   countsMembers = false;
+  knowsPeople = false;
   /** A new session: perhaps with another version of the server. */
   welcomed(limits) {
     this.refused.clear();
@@ -201,9 +202,17 @@ var Features = class {
   saw(summary) {
     if (summary.member_count !== void 0) this.countsMembers = true;
   }
+  /** Whether it may know who is there: one that follows nothing for anybody does not. */
+  get mayKnowPeople() {
+    return this.subscriptions > 0 && !this.refused.has("status");
+  }
+  /** It said how this user is seen. */
+  sawStatus() {
+    this.knowsPeople = true;
+  }
   offers(feature) {
     if (this.refused.has(feature)) return false;
-    return feature === "groups" || feature === "edits" ? this.countsMembers : this.subscriptions > 0;
+    return feature === "groups" || feature === "edits" ? this.countsMembers : this.mayKnowPeople && this.knowsPeople;
   }
   /** Whether the error says that the server does not have this at all. */
   learn(feature, error) {
@@ -352,6 +361,15 @@ function presenceWords(person, nowMs) {
   const state = person.presence === "online" ? "Online" : person.presence === "away" ? "Away" : "Busy";
   return person.text === "" ? state : `${state}, ${person.text}`;
 }
+function whoIsThere(open, people, me) {
+  const small = open.memberCount <= FOLLOWED_MEMBERS_MAX;
+  const named = small && open.members.length >= open.memberCount;
+  const who = named ? open.members.join(", ") : `${open.memberCount.toLocaleString("en")} members`;
+  const isThere = (user) => (people?.get(user)?.presence ?? "offline") !== "offline";
+  const counted = people === null || !small ? null : othersIn(open, me).filter(isThere).length + 1;
+  const there = open.online ?? counted;
+  return there === null ? who : `${there.toLocaleString("en")} online · ${who}`;
+}
 function ago(ms) {
   if (ms < MINUTE_MS) return "just now";
   if (ms < HOUR_MS) return some(Math.floor(ms / MINUTE_MS), "minute");
@@ -392,11 +410,11 @@ var People = class {
   /** How the others see this user. */
   async readMine() {
     const { book } = this;
-    if (!book.features.offers("status")) return;
+    if (!book.features.mayKnowPeople) return;
     try {
       const found = (await this.wire.call("status.get", { users: [book.me] }))[book.me];
-      if (found === void 0) return;
-      book.mine = { state: chosen(found.state), text: found.text ?? "" };
+      book.features.sawStatus();
+      if (found !== void 0) book.mine = { state: chosen(found.state), text: found.text ?? "" };
       book.changed();
     } catch (error) {
       if (!book.features.learn("status", error)) throw error;
@@ -973,9 +991,18 @@ var Follower = class {
   async subscribe(topics) {
     const { round } = this;
     const held = topics.map((topic) => [topic, this.hooks.holds(topic)]);
-    const result = await this.hooks.subscribe(Object.fromEntries(held));
-    this.hooks.ring(result?.topics ?? {});
+    this.hooks.ring(await this.ask(Object.fromEntries(held)));
     if (round === this.round) for (const topic of topics) this.told.add(topic);
+  }
+  /** The versions of those that are followed now. That none of them may be is an answer, too. */
+  async ask(topics) {
+    try {
+      const result = await this.hooks.subscribe(topics);
+      return result?.topics ?? {};
+    } catch (error) {
+      if (error instanceof CallError && error.code === "not_found") return {};
+      throw error;
+    }
   }
   failed(error) {
     if (!this.open) return;
@@ -2208,7 +2235,7 @@ function renderHead(open, book) {
   const name = nameOf(open, book.me);
   const group = isGroup(open, book.me);
   setText(byId("thread-title"), name);
-  setText(byId("thread-members"), group ? whoIsThere(open, book) : presenceWords(otherOf(open, book), Date.now()));
+  setText(byId("thread-members"), group ? whoIsThere(open, book.features.offers("presence") ? book.people : null, book.me) : presenceWords(otherOf(open, book), Date.now()));
   paintAvatar(byId("thread-avatar"), name, group);
   paintPresence(byId("thread-presence"), group ? void 0 : otherOf(open, book));
   byId("thread-label").hidden = open.label === null || open.label === "";
@@ -2219,17 +2246,6 @@ function renderHead(open, book) {
 }
 function otherOf(conversation, book) {
   return book.people.get(othersIn(conversation, book.me)[0] ?? "");
-}
-function whoIsThere(open, book) {
-  const all = open.members.length >= open.memberCount;
-  const who = all && open.memberCount <= FOLLOWED_MEMBERS_MAX ? open.members.join(", ") : `${open.memberCount.toLocaleString()} members`;
-  const there = open.online ?? seenOnline(open, book);
-  return there === null ? who : `${there.toLocaleString()} online · ${who}`;
-}
-function seenOnline(open, book) {
-  if (!book.features.offers("presence") || open.memberCount > FOLLOWED_MEMBERS_MAX) return null;
-  const there = othersIn(open, book.me).filter((user) => (book.people.get(user)?.presence ?? "offline") !== "offline");
-  return there.length + 1;
 }
 function beginning(open, name, group) {
   if (open.log === null) return "Loading…";
@@ -3192,7 +3208,14 @@ var Page = class {
       if (document.visibilityState === "visible") this.session?.nudge();
       this.changed();
     });
-    setInterval(() => this.changed(), WORDS_AGE_MS);
+    setInterval(() => this.aged(), WORDS_AGE_MS);
+  }
+  /** What no hint tells of: how long ago somebody was seen, who else came into a group, how many of a large one are there. */
+  aged() {
+    const open = this.session?.book.open;
+    const seen = document.visibilityState === "visible" && (this.details.isOpen || open?.online != null);
+    if (seen && open != null) void this.session?.reader.refresh(open.id).catch(ignoreUntilNextTime);
+    this.changed();
   }
   makeDetails() {
     return new Details({

@@ -22,7 +22,7 @@ import { Thread } from "./ui/thread.ts";
 import { toast } from "./ui/toast.ts";
 import { WirePanel } from "./ui/wire.ts";
 
-/** "Last seen 5 minutes ago" has to move on, though nothing else does. */
+/** What is shown and not hinted is never older than this. */
 const WORDS_AGE_MS = 30_000;
 
 export class Page {
@@ -78,7 +78,15 @@ export class Page {
       if (document.visibilityState === "visible") this.session?.nudge();
       this.changed();
     });
-    setInterval(() => this.changed(), WORDS_AGE_MS);
+    setInterval(() => this.aged(), WORDS_AGE_MS);
+  }
+
+  /** What no hint tells of: how long ago somebody was seen, who else came into a group, how many of a large one are there. */
+  private aged(): void {
+    const open = this.session?.book.open;
+    const seen = document.visibilityState === "visible" && (this.details.isOpen || open?.online != null);
+    if (seen && open != null) void this.session?.reader.refresh(open.id).catch(ignoreUntilNextTime);
+    this.changed();
   }
 
   private makeDetails(): Details {

@@ -161,6 +161,18 @@ test("a refusal that is final ends it for this session, one that is not is tried
   assert.equal(asked(h.newest()).length, 2);
 });
 
+test("that none of some topics may be followed is an answer, and others may be asked for", async () => {
+  const h = await following();
+  h.client.follow(["presence:stranger"]);
+  await settle();
+  const id = h.newest().frames.findLast((frame) => frame.type === "subscribe")?.id;
+  h.newest().deliver({ type: "reply", id, error: { code: "not_found", message: "" } });
+  await settle();
+  h.client.follow(["presence:stranger", "presence:bob"]);
+  await settle();
+  assert.deepEqual(asked(h.newest()), [{ "presence:stranger": 0 }, { "presence:bob": 0 }]);
+});
+
 test("a signal goes to the live socket or nowhere, and one that comes is handed on", async () => {
   const heard: unknown[] = [];
   const refused: string[] = [];

@@ -26,6 +26,7 @@ async function opened(extra: Partial<Summary> = {}) {
   const book = new Book(() => {}, (message) => gone.push(message));
   book.me = "alice";
   book.features.welcomed(LIMITS);
+  book.features.sawStatus();
   const reader = new Reader(book, wire, { attentive: () => true, arrived: () => {} });
   const writer = new Writer(book, wire, (why) => refused.push(why));
   const organizer = new Organizer(book, wire, reader);
@@ -190,6 +191,24 @@ test("what the server then refuses is not offered again, until there is another 
   assert.equal(v.book.features.offers("typing"), false);
   v.book.features.welcomed(LIMITS);
   assert.equal(v.book.features.offers("groups"), true);
+});
+
+test("whether a server knows who is there, its answer to the first question shows", async () => {
+  const v = await opened();
+  const book = new Book(() => {});
+  book.me = "alice";
+  book.features.welcomed(LIMITS);
+  const reader = new Reader(book, v.wire, { attentive: () => true, arrived: () => {} });
+  assert.equal(book.features.offers("presence"), false);
+  v.wire.refuse = new CallError({ code: "unsupported", message: "not in this release" });
+  await reader.people.readMine();
+  assert.equal(book.features.offers("presence"), false);
+  book.features.welcomed(LIMITS);
+  v.wire.refuse = null;
+  v.wire.statuses.set("alice", { state: "away", text: "brb" });
+  await reader.people.readMine();
+  assert.deepEqual(book.mine, { state: "away", text: "brb" });
+  for (const feature of ["presence", "status", "typing"] as const) assert.equal(book.features.offers(feature), true, feature);
 });
 
 test("who is shown is followed, and a hint of a person is answered with one question for all", async () => {

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { merged } from "../src/chat/conversation.ts";
-import { followed, personOf, presenceWords } from "../src/chat/presence.ts";
+import { followed, personOf, presenceWords, whoIsThere } from "../src/chat/presence.ts";
+import type { Person } from "../src/chat/presence.ts";
 import { SHOWN_MS, TOLD_EVERY_MS, Typing, Typist, isTyping, typingWords } from "../src/chat/typing.ts";
 import { webLinks } from "../src/chat/words.ts";
 import type { ServerFrame } from "../src/client/frames.ts";
@@ -36,6 +37,17 @@ test("followed are the other one of each pair and the members of what is open, n
   assert.deepEqual(followed([pair, group, large], null, "me"), ["bob"]);
   assert.deepEqual(followed([pair, group, large], group, "me").sort(), ["bob", "cleo", "dan"]);
   assert.deepEqual(followed([pair, group, large], large, "me"), ["bob"]);
+});
+
+test("a group says who is there, a large one how many", () => {
+  const person: Person = { presence: "busy", text: "", lastSeenMs: null };
+  const people = new Map<string, Person>([["bob", person], ["cleo", { ...person, presence: "offline" }]]);
+  const group = conversation("g", ["bob", "cleo", "me"], { title: "Group" });
+  assert.equal(whoIsThere(group, people, "me"), "2 online · bob, cleo, me");
+  assert.equal(whoIsThere(group, null, "me"), "bob, cleo, me");
+  const large = conversation("l", ["bob", "me"], { title: "All", member_count: 4_210, online: 1_187 });
+  assert.equal(whoIsThere(large, people, "me"), "1,187 online · 4,210 members");
+  assert.equal(whoIsThere(conversation("m", ["bob", "me"], { title: "Many", member_count: 90 }), people, "me"), "90 members");
 });
 
 test("typing is shown for some seconds after the last signal", () => {

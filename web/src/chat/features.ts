@@ -16,6 +16,7 @@ export class Features {
   private readonly refused = new Set<Feature>();
   private subscriptions = 0;
   private countsMembers = false;
+  private knowsPeople = false;
 
   /** A new session: perhaps with another version of the server. */
   welcomed(limits: Limits | undefined): void {
@@ -28,9 +29,19 @@ export class Features {
     if (summary.member_count !== undefined) this.countsMembers = true;
   }
 
+  /** Whether it may know who is there: one that follows nothing for anybody does not. */
+  get mayKnowPeople(): boolean {
+    return this.subscriptions > 0 && !this.refused.has("status");
+  }
+
+  /** It said how this user is seen. */
+  sawStatus(): void {
+    this.knowsPeople = true;
+  }
+
   offers(feature: Feature): boolean {
     if (this.refused.has(feature)) return false;
-    return feature === "groups" || feature === "edits" ? this.countsMembers : this.subscriptions > 0;
+    return feature === "groups" || feature === "edits" ? this.countsMembers : this.mayKnowPeople && this.knowsPeople;
   }
 
   /** Whether the error says that the server does not have this at all. */

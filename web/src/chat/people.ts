@@ -37,11 +37,11 @@ export class People {
   /** How the others see this user. */
   async readMine(): Promise<void> {
     const { book } = this;
-    if (!book.features.offers("status")) return;
+    if (!book.features.mayKnowPeople) return;
     try {
       const found = (await this.wire.call("status.get", { users: [book.me] }))[book.me];
-      if (found === undefined) return;
-      book.mine = { state: chosen(found.state), text: found.text ?? "" };
+      book.features.sawStatus();
+      if (found !== undefined) book.mine = { state: chosen(found.state), text: found.text ?? "" };
       book.changed();
     } catch (error) {
       if (!book.features.learn("status", error)) throw error;

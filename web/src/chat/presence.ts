@@ -50,6 +50,20 @@ export function presenceWords(person: Person | undefined, nowMs: number): string
   return person.text === "" ? state : `${state}, ${person.text}`;
 }
 
+/**
+ * `3 online · ann, ben, cleo, dan`; of a large one `87 online · 1,240 members`. `people`: as far as known, or `null`
+ * where presence is not to be had. This user is there, whatever the others see.
+ */
+export function whoIsThere(open: Conversation, people: ReadonlyMap<string, Person> | null, me: string): string {
+  const small = open.memberCount <= FOLLOWED_MEMBERS_MAX;
+  const named = small && open.members.length >= open.memberCount;
+  const who = named ? open.members.join(", ") : `${open.memberCount.toLocaleString("en")} members`;
+  const isThere = (user: string) => (people?.get(user)?.presence ?? "offline") !== "offline";
+  const counted = people === null || !small ? null : othersIn(open, me).filter(isThere).length + 1;
+  const there = open.online ?? counted;
+  return there === null ? who : `${there.toLocaleString("en")} online · ${who}`;
+}
+
 function ago(ms: number): string {
   if (ms < MINUTE_MS) return "just now";
   if (ms < HOUR_MS) return some(Math.floor(ms / MINUTE_MS), "minute");

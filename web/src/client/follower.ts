@@ -1,5 +1,6 @@
 import { retryDelay } from "./acts.ts";
 import type { Clock } from "./clock.ts";
+import { CallError } from "./errors.ts";
 import type { Topic, Topics, Version } from "./frames.ts";
 
 export interface FollowerHooks {
@@ -92,9 +93,19 @@ export class Follower {
   private async subscribe(topics: Topic[]): Promise<void> {
     const { round } = this;
     const held = topics.map((topic) => [topic, this.hooks.holds(topic)] as const);
-    const result = (await this.hooks.subscribe(Object.fromEntries(held))) as { topics?: Topics } | null;
-    this.hooks.ring(result?.topics ?? {});
+    this.hooks.ring(await this.ask(Object.fromEntries(held)));
     if (round === this.round) for (const topic of topics) this.told.add(topic);
+  }
+
+  /** The versions of those that are followed now. That none of them may be is an answer, too. */
+  private async ask(topics: Topics): Promise<Topics> {
+    try {
+      const result = (await this.hooks.subscribe(topics)) as { topics?: Topics } | null;
+      return result?.topics ?? {};
+    } catch (error) {
+      if (error instanceof CallError && error.code === "not_found") return {};
+      throw error;
+    }
   }
 
   private failed(error: unknown): void {
