@@ -214,6 +214,7 @@ impl Gateway {
 
     pub(crate) fn begin_drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
+        self.setting.metrics.drain_began();
         self.tasks.close();
     }
 

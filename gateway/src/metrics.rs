@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorbell_protocol::{ErrorBody, ErrorCode};
+use doorbell_protocol::{CloseCode, ErrorBody, ErrorCode};
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     register_histogram_with_registry, register_int_counter_vec_with_registry,
@@ -18,6 +18,7 @@ pub struct Metrics {
     sockets: IntGauge,
     sessions: IntGauge,
     slow: IntGauge,
+    draining: IntGauge,
     closes: IntCounterVec,
     panics: IntCounter,
     frames_in: IntCounter,
@@ -81,6 +82,8 @@ pub enum Answer {
 }
 
 impl Answer {
+    const ALL: [Self; 3] = [Self::Done, Self::Lapsed, Self::Failed];
+
     const fn label(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -88,6 +91,25 @@ impl Answer {
             Self::Failed => "failed",
         }
     }
+}
+
+/// A counter for each value of a label, there from the start: the first event is a step from 0, and not a series that
+/// comes out of nothing.
+fn by_label(
+    opts: Opts,
+    label: &str,
+    values: &[&str],
+    registry: &Registry,
+) -> Result<IntCounterVec, prometheus::Error> {
+    let family = register_int_counter_vec_with_registry!(opts, &[label], registry)?;
+    values.iter().for_each(|value| _ = family.with_label_values(&[value]));
+    Ok(family)
+}
+
+/// Each way in which a session can end, as [`close::label`] names it.
+fn close_labels() -> Vec<String> {
+    let numbers = CloseCode::ALL.iter().map(|code| code.number().to_string());
+    numbers.chain(["client", "gone"].map(str::to_owned)).collect()
 }
 
 /// From 0.5 ms to 10 s, the longest that a call may take.
@@ -102,9 +124,11 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let gauge = |name: &str, help: &str| register_int_gauge_with_registry!(name, help, registry);
         let counter = |name: &str, help: &str| register_int_counter_with_registry!(name, help, registry);
-        let counters = |name: &str, help: &str, label: &str| {
-            register_int_counter_vec_with_registry!(Opts::new(name, help), &[label], registry)
+        let counters = |name: &str, help: &str, label: &str, values: &[&str]| {
+            by_label(Opts::new(name, help), label, values, registry)
         };
+        let errors: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        let answers = Answer::ALL.map(Answer::label);
         let seconds = |name: &str, help: &str| {
             let opts = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
             register_histogram_with_registry!(opts, registry)
@@ -113,7 +137,13 @@ impl Metrics {
             sockets: gauge("doorbell_gateway_sockets", "open WebSockets")?,
             sessions: gauge("doorbell_gateway_sessions", "sessions that had their welcome")?,
             slow: gauge("doorbell_gateway_slow_sockets", "sockets that do not take what waits for them")?,
-            closes: counters("doorbell_gateway_closes_total", "sessions ended, by close code", "code")?,
+            draining: gauge("doorbell_gateway_draining", "1 from the moment that clients are asked to move")?,
+            closes: counters(
+                "doorbell_gateway_closes_total",
+                "sessions ended, by close code; or `client` and `gone`, where the client closed or vanished",
+                "code",
+                &close_labels().iter().map(String::as_str).collect::<Vec<_>>(),
+            )?,
             panics: counter("doorbell_gateway_session_panics_total", "sessions ended by a panic")?,
             frames_in: counter("doorbell_gateway_frames_in_total", "client frames read")?,
             frames_out: counter("doorbell_gateway_frames_out_total", "server frames begun")?,
@@ -121,19 +151,27 @@ impl Metrics {
                 "doorbell_gateway_frames_refused_total",
                 "client frames answered with an error",
                 "code",
+                &errors,
             )?,
             hints: Hints::of(&counters(
                 "doorbell_gateway_hints_total",
                 "hints offered to sessions, by outcome",
                 "outcome",
+                &[],
             )?),
-            calls: counters("doorbell_gateway_calls_total", "calls answered, by outcome", "outcome")?,
+            calls: counters(
+                "doorbell_gateway_calls_total",
+                "calls answered, by outcome; or `dropped`, where the session ended before",
+                "outcome",
+                &[&["ok", "dropped"], &errors[..]].concat(),
+            )?,
             call_time: seconds("doorbell_gateway_call_seconds", "from a call to its answer")?,
             calls_in_flight: gauge("doorbell_gateway_calls_in_flight", "calls that wait for their answer")?,
             enters: counters(
                 "doorbell_gateway_enters_total",
                 "users entered into the registry, by outcome",
                 "outcome",
+                &answers,
             )?,
             enters_waiting: gauge(
                 "doorbell_gateway_enters_waiting",
@@ -143,11 +181,13 @@ impl Metrics {
                 "doorbell_gateway_leaves_total",
                 "users removed from the registry, by outcome",
                 "outcome",
+                &[&["dropped"], &answers[..]].concat(),
             )?,
             renewals: counters(
                 "doorbell_gateway_lease_renewals_total",
                 "lease renewals, by outcome",
                 "outcome",
+                &answers,
             )?,
             lapses: counter("doorbell_gateway_lease_lapses_total", "partitions registered again")?,
             welcome_time: seconds("doorbell_gateway_welcome_seconds", "from hello to welcome")?,
@@ -185,6 +225,10 @@ impl Metrics {
 
     pub(crate) fn socket_caught_up(&self) {
         self.slow.dec();
+    }
+
+    pub(crate) fn drain_began(&self) {
+        self.draining.set(1);
     }
 
     pub(crate) fn frame_read(&self) {

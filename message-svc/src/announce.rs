@@ -67,11 +67,10 @@ impl Announcer {
     /// Announces until `stop`, and then until nothing is left; `abort` ends it at once.
     pub async fn run(mut self, stop: CancellationToken, abort: CancellationToken) {
         let mut progress = self.own().progress();
-        let label = self.shard.to_string();
         loop {
             let committed = *progress.borrow_and_update();
             let announced = self.own().announced();
-            self.metrics.announce_lag(&label, committed.0.saturating_sub(announced.0));
+            self.note_lag();
             if announced < committed {
                 if abort.run_until_cancelled(self.step(announced)).await.is_none() {
                     return;
@@ -85,6 +84,12 @@ impl Announcer {
                 () = stop.cancelled() => return,
             }
         }
+    }
+
+    fn note_lag(&self) {
+        let committed = self.own().progress().borrow().0;
+        let lag = committed.saturating_sub(self.own().announced().0);
+        self.metrics.announce_lag(&self.shard.to_string(), lag);
     }
 
     fn own(&self) -> &WriterHandle {
@@ -214,6 +219,8 @@ impl Announcer {
             }
             tries += 1;
             self.metrics.announce_retried();
+            // What is committed meanwhile waits, too.
+            self.note_lag();
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(self.config.announce_retry_max);
         }

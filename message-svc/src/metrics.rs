@@ -2,15 +2,27 @@
 
 use std::time::Duration;
 
+use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
+use tokio::time::Instant;
 
 /// Seconds: from a commit on a fast disk to beyond a client's patience.
 const SECONDS: &[f64] =
     &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 /// Writes in one commit.
 const WRITES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+/// The calls that dashboards and alerts look at, and the ends that tell of a fault of ours: there from the start, so that
+/// the first one is a step from 0 and not a series that comes out of nothing.
+const WATCHED_METHODS: [&str; 3] = ["messages.send", "messages.list", "topics.changes"];
+const WATCHED_OUTCOMES: [&str; 4] = ["ok", "unavailable", "internal", DROPPED];
+/// The outcome of a call whose caller waited no longer.
+const DROPPED: &str = "dropped";
+
+/// What the queue answers to a hint.
+const HINT_ANSWERS: [&str; 3] = ["queued", "merged", "offline"];
 
 /// How one commit ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +36,8 @@ pub enum CommitOutcome {
 }
 
 impl CommitOutcome {
+    const ALL: [Self; 3] = [Self::Committed, Self::DiskFull, Self::Failed];
+
     const fn label(self) -> &'static str {
         match self {
             Self::Committed => "committed",
@@ -33,12 +47,43 @@ impl CommitOutcome {
     }
 }
 
+/// For whom the store is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFor {
+    /// A call: a pull, or another method that reads.
+    Call,
+    /// The announcer.
+    Announce,
+}
+
+impl ReadFor {
+    const ALL: [Self; 2] = [Self::Call, Self::Announce];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Announce => "announce",
+        }
+    }
+}
+
+/// Registers a family.
+fn put<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    family: Result<C, prometheus::Error>,
+) -> Result<C, prometheus::Error> {
+    let family = family?;
+    registry.register(Box::new(family.clone()))?;
+    Ok(family)
+}
+
 /// The counters of this crate.
 pub struct Metrics {
     calls: IntCounterVec,
     call_seconds: HistogramVec,
     appends: IntCounter,
     repeats: IntCounter,
+    store_reads: [IntCounter; 2],
     throttle_users: IntGauge,
     commits: IntCounterVec,
     commit_writes: Histogram,
@@ -58,14 +103,6 @@ impl Metrics {
     /// # Errors
     /// A family of the same name is registered already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        fn put<C: prometheus::core::Collector + Clone + 'static>(
-            registry: &Registry,
-            family: Result<C, prometheus::Error>,
-        ) -> Result<C, prometheus::Error> {
-            let family = family?;
-            registry.register(Box::new(family.clone()))?;
-            Ok(family)
-        }
         let counter = |name, help| put(registry, IntCounter::new(name, help));
         let counters =
             |name, help, labels: &[&str]| put(registry, IntCounterVec::new(Opts::new(name, help), labels));
@@ -76,18 +113,27 @@ impl Metrics {
         };
         let call_opts =
             HistogramOpts::new("doorbell_message_call_seconds", "Time to answer one call, by method");
-        Ok(Self {
+        let store_reads = counters(
+            "doorbell_message_store_reads_total",
+            "Reads of the store, by whom they were for",
+            &["reader"],
+        )?;
+        let metrics = Self {
             calls: counters(
                 "doorbell_message_calls_total",
-                "Calls, by method and outcome",
+                "Calls, by method and outcome: `ok`, an error's code, or `dropped` where the caller waited no longer",
                 &["method", "outcome"],
             )?,
             call_seconds: put(registry, HistogramVec::new(call_opts.buckets(SECONDS.to_vec()), &["method"]))?,
-            appends: counter("doorbell_message_appends_total", "Messages appended and durable")?,
+            appends: counter(
+                "doorbell_message_appends_total",
+                "Entries of logs (messages and what changes them) appended and durable",
+            )?,
             repeats: counter(
                 "doorbell_message_repeats_total",
                 "Writes answered from their key, with nothing written",
             )?,
+            store_reads: ReadFor::ALL.map(|reader| store_reads.with_label_values(&[reader.label()])),
             throttle_users: gauge("doorbell_message_throttle_users", "Users whom the throttle knows")?,
             commits: counters("doorbell_message_commits_total", "Commits, by outcome", &["outcome"])?,
             commit_writes: histogram("doorbell_message_commit_writes", "Writes in one commit", WRITES)?,
@@ -122,21 +168,37 @@ impl Metrics {
                 "doorbell_message_sound",
                 "1 while writes are served, 0 after a failed write or a panic",
             )?,
-        })
+        };
+        metrics.start_at_zero();
+        Ok(metrics)
+    }
+
+    fn start_at_zero(&self) {
+        for method in WATCHED_METHODS {
+            WATCHED_OUTCOMES.iter().for_each(|outcome| _ = self.calls.with_label_values(&[method, outcome]));
+            self.call_seconds.with_label_values(&[method]);
+        }
+        CommitOutcome::ALL.iter().for_each(|outcome| _ = self.commits.with_label_values(&[outcome.label()]));
+        HINT_ANSWERS.iter().for_each(|answer| _ = self.announce_hints.with_label_values(&[answer]));
     }
 }
 
 /// One method per event.
 impl Metrics {
-    /// A call was answered: `ok` or the error's code.
-    pub fn called(&self, method: &'static str, outcome: &'static str, took: Duration) {
-        self.calls.with_label_values(&[method, outcome]).inc();
-        self.call_seconds.with_label_values(&[method]).observe(took.as_secs_f64());
+    /// A call came in. It is counted when it is answered, or as dropped together with what this returns.
+    #[must_use]
+    pub fn call_began(&self, method: &'static str) -> OpenCall<'_> {
+        OpenCall { metrics: self, method, began: Instant::now(), answered: false }
     }
 
-    /// Messages became durable.
-    pub fn appended(&self, messages: u64) {
-        self.appends.inc_by(messages);
+    /// The store is read once.
+    pub fn store_read(&self, reader: ReadFor) {
+        self.store_reads[reader as usize].inc();
+    }
+
+    /// Entries became durable.
+    pub fn appended(&self, entries: u64) {
+        self.appends.inc_by(entries);
     }
 
     /// A write was answered from its key.
@@ -195,5 +257,54 @@ impl Metrics {
     /// Whether writes are served.
     pub fn sound(&self, sound: bool) {
         self.sound.set(i64::from(sound));
+    }
+}
+
+/// A call that has no answer yet. Dropped without one, its caller waits no longer, and whether it takes effect is open.
+pub struct OpenCall<'a> {
+    metrics: &'a Metrics,
+    method: &'static str,
+    began: Instant,
+    answered: bool,
+}
+
+impl OpenCall<'_> {
+    /// It was answered: `ok` or the error's code.
+    pub fn answered(mut self, outcome: &'static str) {
+        self.answered = true;
+        self.metrics.calls.with_label_values(&[self.method, outcome]).inc();
+        let took = self.began.elapsed().as_secs_f64();
+        self.metrics.call_seconds.with_label_values(&[self.method]).observe(took);
+    }
+}
+
+impl Drop for OpenCall<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.metrics.calls.with_label_values(&[self.method, DROPPED]).inc();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_counted_once_answered_or_dropped() {
+        let metrics = Metrics::register(&Registry::new()).unwrap();
+        metrics.call_began("messages.send").answered("ok");
+        drop(metrics.call_began("messages.send"));
+
+        let counted = ["ok", DROPPED, "internal"]
+            .map(|end| metrics.calls.with_label_values(&["messages.send", end]).get());
+        assert_eq!(counted, [1, 1, 0]);
+    }
+
+    #[test]
+    fn readers_index_their_own_label() {
+        for (index, reader) in ReadFor::ALL.into_iter().enumerate() {
+            assert_eq!(reader as usize, index, "{reader:?}");
+        }
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::Config;
+use crate::metrics::ReadFor;
 use crate::refusal::Refusal;
 use crate::store::Store;
+use crate::{Config, Metrics};
 
 /// Reads the store. Cheap to clone.
 ///
@@ -16,14 +17,23 @@ use crate::store::Store;
 pub struct Reader {
     store: Arc<dyn Store>,
     permits: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    read_for: ReadFor,
 }
 
 impl Reader {
-    /// Reads `store`, `reads_max` at a time.
+    /// Reads `store` for calls, `reads_max` at a time.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, config: &Config) -> Self {
+    pub fn new(store: Arc<dyn Store>, config: &Config, metrics: Arc<Metrics>) -> Self {
         let reads_max = usize::try_from(config.reads_max.get()).unwrap_or(Semaphore::MAX_PERMITS);
-        Self { store, permits: Arc::new(Semaphore::new(reads_max.min(Semaphore::MAX_PERMITS))) }
+        let permits = Arc::new(Semaphore::new(reads_max.min(Semaphore::MAX_PERMITS)));
+        Self { store, permits, metrics, read_for: ReadFor::Call }
+    }
+
+    /// The same, within the same bound, counted as the announcer's.
+    #[must_use]
+    pub fn for_announcing(&self) -> Self {
+        Self { read_for: ReadFor::Announce, ..self.clone() }
     }
 
     /// Runs one read.
@@ -37,6 +47,7 @@ impl Reader {
         read: impl FnOnce(&dyn Store) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
+        self.metrics.store_read(self.read_for);
         let store = Arc::clone(&self.store);
         let done = tokio::task::spawn_blocking(move || {
             let _permit = permit;

@@ -15,7 +15,7 @@ use doorbell_protocol::{Clock, ErrorBody, Payload};
 use doorbell_rpc::{CallRequest, Messages};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -68,7 +68,7 @@ impl MessageService {
         let store: Arc<dyn Store> = Arc::new(DiskStore::open(data_dir, config.clone())?);
         let throttle = Arc::new(Throttle::new(&config));
         metrics.sound(true);
-        let reader = Reader::new(Arc::clone(&store), &config);
+        let reader = Reader::new(Arc::clone(&store), &config, Arc::clone(&metrics));
         let tools = Tools { store, clock, throttle, metrics, config: Arc::new(config) };
         let writer_ended = CancellationToken::new();
         let mut service = Self {
@@ -139,7 +139,7 @@ impl MessageService {
             shard,
             shards,
             writers: Arc::clone(&self.writers),
-            reader: self.reader.clone(),
+            reader: self.reader.for_announcing(),
             queue: Arc::clone(&self.queue),
             metrics: Arc::clone(&self.tools.metrics),
             config: Arc::clone(&self.tools.config),
@@ -183,8 +183,8 @@ impl Drop for MessageService {
 #[async_trait]
 impl Messages for MessageService {
     async fn call(&self, request: CallRequest) -> Result<Payload, ErrorBody> {
-        let began = Instant::now();
         let named = Named::of(&request.method);
+        let call = self.tools.metrics.call_began(named.label());
         let outcome = if self.closing.load(Ordering::Acquire) {
             Err(Refusal::Stopping)
         } else {
@@ -197,7 +197,7 @@ impl Messages for MessageService {
             refusal.into_body()
         });
         let label = outcome.as_ref().map_or_else(|body| calls::code(body.code), |_| "ok");
-        self.tools.metrics.called(named.label(), label, began.elapsed());
+        call.answered(label);
         outcome
     }
 }

@@ -96,7 +96,10 @@ impl Writer {
     /// Works until it is told to close. Blocks: it has a thread of its own.
     pub fn run(mut self) {
         let tick = self.tools.config.announce_note_interval;
+        let label = self.shard.to_string();
         loop {
+            // Whoever puts a write in says how many wait, too: a long commit must not hide them.
+            self.tools.metrics.write_queue(&label, self.depth.load(Ordering::Relaxed));
             let turn = match self.queue.recv_timeout(tick) {
                 Ok(first) => self.turn(first),
                 Err(RecvTimeoutError::Timeout) => {

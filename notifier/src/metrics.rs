@@ -13,6 +13,9 @@ const SECONDS: &[f64] =
 /// Users in one claim or batch.
 const USERS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0];
 
+/// The kinds of calls to the backplane.
+const OPERATIONS: [&str; 3] = ["claim", "settle", "sweep"];
+
 /// How one call to one gateway ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliverOutcome {
@@ -132,6 +135,13 @@ impl Metrics {
             "Claims settled, by what became of them; stale means that the lease had ended before.",
             "outcome",
         )?;
+        let backplane_errors = families.counters(
+            "doorbell_notifier_backplane_errors_total",
+            "Calls to the backplane that failed or were late.",
+            "operation",
+        )?;
+        // From the start, so that the first failure is a step from 0 and not a series that comes out of nothing.
+        OPERATIONS.iter().for_each(|operation| _ = backplane_errors.with_label_values(&[operation]));
         Ok(Self {
             turns: families.counter("doorbell_notifier_turns_total", "Claims that brought at least one user.")?,
             turn_users: families.histogram("doorbell_notifier_turn_users", "Users of one claim.", USERS)?,
@@ -155,11 +165,7 @@ impl Metrics {
                 "doorbell_notifier_swept_entries_total",
                 "Registry entries of dead gateways found and removed.",
             )?,
-            backplane_errors: families.counters(
-                "doorbell_notifier_backplane_errors_total",
-                "Calls to the backplane that failed or were late.",
-                "operation",
-            )?,
+            backplane_errors,
             in_hand: families.gauge("doorbell_notifier_in_hand_users", "Users claimed and not yet settled.")?,
             in_hand_max: families.gauge(
                 "doorbell_notifier_in_hand_capacity_users",

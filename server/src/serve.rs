@@ -38,7 +38,7 @@ pub fn run(config: &Config) -> Result<ExitCode> {
     tracing::debug!(config = config.redacted(), "the whole configuration");
     let _data_dir = DataDir::take(&config.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    let end = runtime.block_on(live(config, &logs, descriptors_max));
+    let end = runtime.block_on(live(config, &logs));
     match end {
         Ok(End::AtOnce(code)) => {
             runtime.shutdown_background();
@@ -62,13 +62,12 @@ enum End {
     AtOnce(u8),
 }
 
-async fn live(config: &Config, logs: &Logs, descriptors_max: u64) -> Result<End> {
+async fn live(config: &Config, logs: &Logs) -> Result<End> {
     let mut signals = Signals::listen()?;
     let (stop, mut supervisor) = (CancellationToken::new(), Supervisor::default());
     let keys = Arc::new(keyfile::read_or_make(&config.key_path())?);
     let registry = prometheus::Registry::new();
     let metrics = Metrics::register(&registry)?;
-    metrics.descriptors_max(descriptors_max);
     let lag = Lag::default();
     let heartbeat = Heartbeat::new(lag.clone(), logs.dropped().clone(), metrics);
     let (door, listener) = Door::new(config, registry, lag).await?;

@@ -71,7 +71,7 @@ impl Site {
             "/readyz" => self.admin.ready(),
             "/metrics" => {
                 self.look_at_queue().await;
-                self.admin.metrics()
+                self.admin.metrics().await
             }
             "/v1/ws" => self.socket(request, peer),
             "/v1/demo/token" => self.demo(request, peer).await,

@@ -1,13 +1,17 @@
 //! Doorbell from outside: a harness that starts the real binary and speaks the protocol to it.
 //!
-//! This crate owns the end-to-end tests (`tests/e2e`) and the load tool (`bin/load.rs`). It knows the command line and
+//! This crate owns the end-to-end tests (`tests/e2e`), the test of dashboard and alerts (`tests/operations`) and the load tool (`bin/load.rs`). It knows the command line and
 //! the wire, never the services' insides: what passes here would pass for a user. Browser tests live in
 //! `tests/browser`, tests with other people's WebSocket libraries in `tests/clients`.
 //!
-//! Map: [`process`] start, signal and kill a `doorbell`; [`client`] one session that records what it hears.
+//! Map: [`process`] start, signal and kill a `doorbell`; [`client`] one session that records what it hears; [`disk`] a
+//! small file system that can be filled; [`absent`] what a test does without something that it needs.
 
+pub mod absent;
 pub mod client;
+pub mod disk;
 pub mod process;
 
 pub use client::{Client, Ended};
+pub use disk::SmallDisk;
 pub use process::{Doorbell, Options};

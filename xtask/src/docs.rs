@@ -22,9 +22,12 @@ pub fn write(root: &Path) -> Result<()> {
             .with_context(|| format!("cannot write {}", close_codes::DOCUMENT))?;
         println!("wrote {}", close_codes::DOCUMENT);
     }
-    // The test that compares the reference of the configuration with the code also writes it.
-    let mut reference =
-        command("cargo", &["test", "--quiet", "--package", "doorbell", "--test", "reference"], root);
-    reference.env("WRITE_REFERENCE", "1");
-    run(reference)
+    // The tests that compare these pages with the code also write them.
+    for page in [&["--test", "reference"][..], &["--test", "process", "the_page_of_metrics_is_current"]] {
+        let words = [&["test", "--quiet", "--workspace"], page].concat();
+        let mut test = command("cargo", &words, root);
+        test.env("WRITE_REFERENCE", "1");
+        run(test)?;
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 mod chromium;
 mod debian;
 mod node;
+mod prometheus;
 mod python;
 mod steps;
 
@@ -22,7 +23,7 @@ pub struct Checkout<'a> {
 /// Prints the steps.
 pub fn list() {
     for step in STEPS {
-        println!("{:<8}  {}", step.name, step.what);
+        println!("{:<10}  {}", step.name, step.what);
     }
 }
 
@@ -51,7 +52,7 @@ pub fn run(root: &Path, names: &[&str]) -> Result<ExitCode> {
     }
     println!();
     for (name, took) in &passed {
-        println!("{name:<8} {:>8}", seconds(*took));
+        println!("{name:<10} {:>8}", seconds(*took));
     }
     println!("{} passed, 0 failed", passed.len());
     Ok(ExitCode::SUCCESS)

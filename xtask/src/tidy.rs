@@ -7,6 +7,7 @@ mod close_code_table;
 mod crate_edges;
 mod doc_paths;
 mod file_length;
+mod grafana;
 mod habits;
 mod invariants;
 mod lock_files;
@@ -42,6 +43,7 @@ const RULES: &[Rule] = &[
     Rule { name: "lock-files", check: lock_files::check },
     Rule { name: "invariants", check: invariants::check },
     Rule { name: "metric-names", check: metric_names::check },
+    Rule { name: "grafana", check: grafana::check },
     Rule { name: "doc-paths", check: doc_paths::check },
     Rule { name: "log-lines", check: log_lines::check },
     Rule { name: "close-code-table", check: close_code_table::check },

@@ -39,6 +39,21 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// One of each kind.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Method,
+        Self::HttpVersion,
+        Self::Body,
+        Self::Host,
+        Self::NotAnUpgrade,
+        Self::Repeated,
+        Self::WebSocketVersion,
+        Self::Key,
+        Self::Subprotocol,
+        Self::Origin,
+        Self::Token(AuthError::Missing),
+    ];
+
     /// For metrics: a word for each.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -27,22 +27,32 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let gauge = |name: &str, help: &str| register_int_gauge_with_registry!(name, help, registry);
         let counter = |name: &str, help: &str| register_int_counter_with_registry!(name, help, registry);
-        let counters = |name: &str, help: &str| {
-            register_int_counter_vec_with_registry!(Opts::new(name, help), &["outcome"], registry)
+        let counters = |name: &str, help: &str, outcomes: &[&str]| {
+            let opts = Opts::new(name, help);
+            let family = register_int_counter_vec_with_registry!(opts, &["outcome"], registry)?;
+            // From the start, so that the first event is a step from 0 and not a series that comes out of nothing.
+            outcomes.iter().for_each(|outcome| _ = family.with_label_values(&[outcome]));
+            Ok::<_, prometheus::Error>(family)
         };
+        let refusals = Refusal::ALL.map(Refusal::label);
         Ok(Self {
             connections: gauge("doorbell_listener_connections", "connections in HTTP, not yet upgraded")?,
             connections_capacity: gauge("doorbell_listener_connections_capacity", "how many there may be")?,
             accepts: counters(
                 "doorbell_listener_accepts_total",
                 "connections accepted, by what became of them",
+                &["served", "too_fast", "full"],
             )?,
             pauses: counter(
                 "doorbell_listener_accept_pauses_total",
                 "bursts in which the system had no file descriptor to give",
             )?,
             panics: counter("doorbell_listener_connection_panics_total", "connections ended by a panic")?,
-            handshakes: counters("doorbell_listener_handshakes_total", "WebSocket upgrades, by outcome")?,
+            handshakes: counters(
+                "doorbell_listener_handshakes_total",
+                "WebSocket upgrades: accepted, lost because the client left, or refused, by why",
+                &[&["accepted", "lost"], &refusals[..]].concat(),
+            )?,
         })
     }
 

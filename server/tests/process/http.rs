@@ -14,7 +14,9 @@ async fn operators_get_health_readiness_and_metrics() {
     for family in [
         "doorbell_server_build_info{version=",
         "doorbell_server_uptime_seconds ",
-        "doorbell_server_event_loop_lag_seconds ",
+        "doorbell_server_event_loop_lag_seconds_count ",
+        "process_open_fds ",
+        "process_resident_memory_bytes ",
         "doorbell_gateway_",
         "doorbell_notifier_in_hand_capacity_users 4096",
         "doorbell_message_",

@@ -5,5 +5,6 @@
 mod command_line;
 mod drain;
 mod http;
+mod metrics_page;
 mod rig;
 mod starts;

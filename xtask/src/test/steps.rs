@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Checkout, chromium, node, python};
+use super::{Checkout, chromium, node, prometheus, python};
 use crate::process::{command, output, run};
 use crate::tidy;
 
@@ -26,6 +26,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "build", what: "the binary and the Rust tests", run: build },
     Step { name: "rust", what: "Rust tests: units, models, conformance, end to end", run: rust },
     Step { name: "doc", what: "examples in Rust documentation", run: doc },
+    Step { name: "operations", what: "dashboard and alerts, on a real Prometheus", run: operations },
     Step { name: "web", what: "the demo page: types, tests, bundle up to date", run: web },
     Step { name: "node", what: "end to end with an independent client: Node and `ws`", run: node_client },
     Step {
@@ -84,6 +85,14 @@ fn rust(checkout: &Checkout) -> Result<()> {
 
 fn doc(checkout: &Checkout) -> Result<()> {
     cargo(checkout, &["test", "--workspace", "--doc"])
+}
+
+fn operations(checkout: &Checkout) -> Result<()> {
+    build(checkout)?;
+    let words = ["test", "--workspace", "--test", "operations"];
+    let mut tests = with_binary(command("cargo", &words, checkout.root), checkout);
+    prometheus::ensure()?.give(&mut tests);
+    run(tests)
 }
 
 fn web(checkout: &Checkout) -> Result<()> {

@@ -1,0 +1,148 @@
+//! Each alert comes under its fault.
+
+use anyhow::{Context, Result, ensure};
+use doorbell_tests::{Doorbell, Options, SmallDisk};
+
+use crate::prometheus::Prometheus;
+use crate::{DEADLINE, Pair, crowd, rules, unlimited, until};
+
+const NEWS_WAIT: &str = "DoorbellNewsWait";
+const SENDS_FAIL: &str = "DoorbellSendsFail";
+const SOCKETS_FALL: &str = "DoorbellSocketsFall";
+
+/// More than the alert takes for few.
+const CROWD: usize = 80;
+
+#[test]
+fn each_alert_has_its_fault_here() {
+    let mut names: Vec<_> = rules::names().collect();
+    names.sort_unstable();
+    assert_eq!(names, [NEWS_WAIT, SENDS_FAIL, SOCKETS_FALL]);
+}
+
+/// Waits until an alert fires, and nothing else does.
+async fn fires(prometheus: &Prometheus, alert: &str) -> Result<()> {
+    let firing = until(alert, || async {
+        let firing = prometheus.firing().await?;
+        Ok((!firing.is_empty()).then_some(firing))
+    });
+    let firing = firing.await?;
+    ensure!(firing == [alert], "{firing:?} fire, where {alert} should");
+    Ok(())
+}
+
+/// A gateway that cannot ring its crowd within the deadline is asked again and again.
+#[tokio::test]
+async fn news_that_cannot_be_delivered_are_told() -> Result<()> {
+    let options = unlimited()
+        .with("DOORBELL_NOTIFIER__DELIVER_DEADLINE", "1ms")
+        .with("DOORBELL_GATEWAY__SESSIONS_PER_USER_MAX", "1000");
+    let doorbell = Doorbell::start_with(options).await?;
+    let Some(prometheus) = Prometheus::watch(doorbell.address()).await? else { return Ok(()) };
+    let mut pair = Pair::meet(&doorbell).await?;
+    let crowd = crowd(&doorbell, "bob", 800).await?;
+
+    let sending = async {
+        loop {
+            ensure!(pair.send().await?, "a send was refused");
+        }
+    };
+    tokio::select! {
+        stopped = sending => stopped,
+        fired = fires(&prometheus, NEWS_WAIT) => fired,
+    }?;
+
+    drop(crowd);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sends_that_fail_are_told() -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let Some(disk) = SmallDisk::mount(scratch.path(), 192)? else { return Ok(()) };
+    let options = unlimited().with("DOORBELL_MESSAGE__DISK_RESERVE_BYTES", "16777216");
+    let doorbell = Doorbell::start_in(&disk.path().join("data"), options).await?;
+    let Some(prometheus) = Prometheus::watch(doorbell.address()).await? else { return Ok(()) };
+    let mut pair = Pair::meet(&doorbell).await?;
+
+    disk.fill()?;
+    let sending = async {
+        loop {
+            ensure!(!pair.send().await?, "a send was taken by a full disk");
+        }
+    };
+    tokio::select! {
+        stopped = sending => stopped,
+        fired = fires(&prometheus, SENDS_FAIL) => fired,
+    }?;
+
+    doorbell.kill().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn sockets_that_fall_are_told() -> Result<()> {
+    let (doorbell, prometheus) = match crowded(Options::default()).await? {
+        Some((doorbell, prometheus, crowd)) => {
+            // Only the clients' ends close: nobody asked the gateway to leave.
+            drop(crowd);
+            (doorbell, prometheus)
+        }
+        None => return Ok(()),
+    };
+
+    fires(&prometheus, SOCKETS_FALL).await?;
+
+    doorbell.kill().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_killed_process_is_told() -> Result<()> {
+    let Some((doorbell, prometheus, _crowd)) = crowded(Options::default()).await? else { return Ok(()) };
+
+    doorbell.kill().await?;
+
+    fires(&prometheus, SOCKETS_FALL).await
+}
+
+#[tokio::test]
+async fn a_drain_is_no_alert() -> Result<()> {
+    let options = Options::default().with("DOORBELL_SHUTDOWN__MOVE_BUDGET", "4s");
+    let Some((mut doorbell, prometheus, crowd)) = crowded(options).await? else { return Ok(()) };
+
+    doorbell.terminate().await?;
+    until("the drain in the metrics", || async {
+        Ok(prometheus.query("doorbell_gateway_draining == 1").await?.first().copied())
+    })
+    .await?;
+    let code = doorbell.exit_code(DEADLINE).await?;
+    drop(crowd);
+    ensure!(code == Some(0), "the drain ended with {code:?}");
+
+    // Without its last clause, the alert would have come by now.
+    let fallen = fallen()?;
+    until("sockets that fell", || async { Ok(prometheus.query(&fallen).await?.first().copied()) }).await?;
+    ensure!(prometheus.firing().await?.is_empty(), "a drain is no alert");
+    Ok(())
+}
+
+/// A `doorbell` with a crowd that Prometheus has seen.
+async fn crowded(options: Options) -> Result<Option<(Doorbell, Prometheus, Vec<doorbell_tests::Client>)>> {
+    let options = options.with("DOORBELL_GATEWAY__SESSIONS_PER_USER_MAX", "1000");
+    let doorbell = Doorbell::start_with(options).await?;
+    let Some(prometheus) = Prometheus::watch(doorbell.address()).await? else { return Ok(None) };
+    let crowd = crowd(&doorbell, "bob", CROWD).await?;
+    let seen = format!("doorbell_gateway_sockets >= {CROWD}");
+    until("the crowd", || async { Ok(prometheus.query(&seen).await?.first().copied()) }).await?;
+    Ok(Some((doorbell, prometheus, crowd)))
+}
+
+/// The expression of the sockets' alert without what leaves drains out.
+fn fallen() -> Result<String> {
+    let alerts = rules::quick_alerts()?;
+    let (_, alert) = alerts.split_once(SOCKETS_FALL).context("the alert is there")?;
+    let (_, expression) = alert.split_once("expr: |\n").context("an expression of several lines")?;
+    let (expression, _) = expression.split_once("unless").context("drains are left out")?;
+    Ok(expression.split_whitespace().collect::<Vec<_>>().join(" "))
+}
