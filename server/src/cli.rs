@@ -60,6 +60,23 @@ Standard output has the ready line and nothing else:
   doorbell ready on http://HOST:PORT
 Logs go to standard error.";
 
+const CHECK_ABOUT: &str = "\
+Say what is wrong with the configuration and this host, and start nothing.
+
+Reads what `doorbell` would read with the same flags, environment and file, and the key file where it is made already. It \
+writes nothing, and may run beside the server.";
+
+const CHECK_AFTER_HELP: &str = "\
+Standard error gets one line for each thing that is wrong: where it was set,
+which key, and what to do. Lines with `warning:` are about what will start and
+may serve badly: few open files, a disk that is full or in memory, a demo or
+plain text for others than this machine, variables that name no key.
+
+Exit codes:
+  0  it would start; there may be warnings
+  1  something is wrong
+  2  the command line itself is wrong";
+
 /// What was asked for.
 #[derive(Debug, Parser)]
 #[command(
@@ -85,7 +102,8 @@ pub enum Command {
     Serve(Settings),
     /// Print a token for a user, and nothing else
     Token(TokenArgs),
-    /// Say what is wrong with the configuration, and start nothing
+    /// Say what is wrong with the configuration and this host, and start nothing
+    #[command(long_about = CHECK_ABOUT, after_help = CHECK_AFTER_HELP)]
     Check(CheckArgs),
 }
 

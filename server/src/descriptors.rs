@@ -2,6 +2,11 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+/// As many as [`raise`] could get.
+pub fn limit() -> u64 {
+    getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
+}
+
 /// Raises the soft limit to the hard one, which shells keep low for old programs that use `select`, and says what it
 /// is now. Each session is one socket.
 pub fn raise() -> u64 {

@@ -6,9 +6,10 @@
 //! Map: [`cli`] what was asked; [`config`] four layers become one configuration; [`serve`] from start to end;
 //! [`wiring`] builds the services; [`supervisor`] runs them; [`shutdown`] the phases of the end; [`signals`];
 //! [`site`] which path is whose, with [`admin`], [`page`] and [`demo`]; [`readiness`] and [`heartbeat`];
-//! [`keyfile`], [`datadir`], [`descriptors`]; [`clock`], [`telemetry`], [`metrics`].
+//! [`keyfile`], [`datadir`], [`descriptors`]; [`check`] what of this host would go wrong; [`clock`], [`telemetry`], [`metrics`].
 
 mod admin;
+mod check;
 mod cli;
 mod clock;
 mod config;
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     match run(Cli::parse().asked()) {
         Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "doorbell: {error:#}");
+            complain(&format!("{error:#}"));
             if error.is::<ConfigError>() { ExitCode::from(WRONG) } else { ExitCode::FAILURE }
         }
     }
@@ -59,13 +60,24 @@ fn run(command: Command) -> Result<ExitCode> {
     }
 }
 
+/// Says what is wrong on standard error, each line with who says it.
+fn complain(wrong: &str) {
+    for line in wrong.lines() {
+        let _ = writeln!(std::io::stderr(), "doorbell: {line}");
+    }
+}
+
 fn load(flags: impl Into<Flags>) -> Result<Config, ConfigError> {
+    layers(flags).load()
+}
+
+fn layers(flags: impl Into<Flags>) -> Layers {
     let Flags { file, settings } = flags.into();
     // A name that is no text is none of ours. A value that is none is kept, and refused with its name where it counts.
     let as_text = |(name, value): (OsString, OsString)| {
         Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
     };
-    Layers::new(file, settings, std::env::vars_os().filter_map(as_text)).load()
+    Layers::new(file, settings, std::env::vars_os().filter_map(as_text))
 }
 
 fn token(args: TokenArgs) -> Result<ExitCode> {
@@ -77,14 +89,25 @@ fn token(args: TokenArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Also reads the key file, where it is made already: `serve` would refuse a bad one.
+/// All that is wrong goes to standard error, and so do warnings; only the former makes it fail.
 fn check(args: CheckArgs) -> Result<ExitCode> {
     let print = args.print;
-    let config = load(args.flags())?;
-    if config.key_path().exists() {
-        keyfile::read(&config.key_path())?;
+    let layers = layers(args.flags());
+    let config = match layers.load() {
+        Ok(config) => config,
+        Err(wrong) => {
+            complain(&wrong.to_string());
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let found = check::look(&config, layers.ignored());
+    found.wrong.iter().for_each(|wrong| complain(wrong));
+    found.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
+    let sound = found.wrong.is_empty();
+    if print {
+        std::io::stdout().write_all(config.redacted().as_bytes())?;
+    } else if sound {
+        writeln!(std::io::stdout(), "the configuration is sound")?;
     }
-    let said = if print { config.redacted() } else { "the configuration is sound\n".to_owned() };
-    std::io::stdout().write_all(said.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

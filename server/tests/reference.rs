@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+#[path = "reference/limits.rs"]
+mod limits;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -133,7 +136,7 @@ variable of a key is `DOORBELL_`, its section and `__`, and its name, all in cap
 Times are texts such as `\"250ms\"`, `\"25s\"`, `\"1h 30m\"`. An unknown key is refused, with the nearest one that there
 is; only a variable of one part that is near no key is left alone, because Kubernetes sets such for a service of this
 name. `doorbell check` says what is wrong, where it was set, and starts nothing; `doorbell check --print` shows what is in
-force, secrets left out.
+force, secrets left out. What no key sets is in \"Fixed limits\" below.
 
 [`server/config/reference.toml`](../server/config/reference.toml) is this page as a file.
 ";
@@ -180,7 +183,7 @@ fn the_reference_file_is_current_and_holds_the_defaults() {
 
 #[test]
 fn the_configuration_page_is_current() {
-    current("docs/configuration.md", &page(&sections()));
+    current("docs/configuration.md", &(page(&sections()) + &limits::section(&root())));
 }
 
 #[test]

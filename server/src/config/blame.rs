@@ -19,30 +19,15 @@ pub enum ConfigError {
         /// Why.
         cause: std::io::Error,
     },
-    /// The file is no TOML, or a key in it is wrong.
-    #[error("{}{}: {message}", .path.display(), .line.map(|line| format!(":{line}")).unwrap_or_default())]
-    InFile {
-        /// Which file.
-        path: PathBuf,
-        /// Where, from 1.
-        line: Option<usize>,
-        /// What, and what was probably meant.
-        message: String,
-    },
-    /// An environment variable or a flag is wrong.
-    #[error("{origin}: {message}")]
-    InSetting {
-        /// Which one.
-        origin: String,
-        /// What, and what was probably meant.
-        message: String,
-    },
-    /// Keys that do not go together.
+    /// What is wrong, one line each, where it was set and what was probably meant.
     #[error("{}", .0.join("\n"))]
-    Relations(Vec<String>),
-    /// The layers are each right and together wrong.
-    #[error("{0}")]
-    Broken(String),
+    Wrong(Vec<String>),
+}
+
+/// One thing wrong in a file; a line counts from 1.
+pub(super) fn in_file(path: &Path, line: Option<usize>, message: &str) -> String {
+    let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+    format!("{}{line}: {message}", path.display())
 }
 
 /// The line of a byte, from 1.
@@ -85,12 +70,9 @@ pub(super) fn with_suggestion(message: &str, defaults: &Table) -> String {
     format!("unknown key `{key}`; the keys here are {}", valid.join(", "))
 }
 
-/// Names the key of the line at fault, where the message does not.
-pub(super) fn with_key(message: String, line: Option<&str>) -> String {
-    match line.and_then(|line| line.split_once('=')).map(|(key, _)| key.trim()) {
-        Some(key) if !key.is_empty() && !message.contains(key) => format!("`{key}`: {message}"),
-        _ => message,
-    }
+/// Names the key at fault, where the message does not.
+pub(super) fn with_key(message: String, key: &str) -> String {
+    if message.contains(key) { message } else { format!("`{key}`: {message}") }
 }
 
 /// Puts the section before each key that a rule of that section names: `a` becomes `section.a`.
@@ -136,8 +118,8 @@ pub(super) fn locate(
     rules.iter().map(with_places).collect()
 }
 
-/// The line on which a key stands in a file.
-fn line_of(text: &str, path: &[String]) -> Option<usize> {
+/// The line on which a key, or the first key of a section, stands in a file.
+pub(super) fn line_of(text: &str, path: &[String]) -> Option<usize> {
     let (section, key) = match path {
         [key] => (None, key),
         [section, key] => (Some(section), key),

@@ -57,26 +57,41 @@ impl Layers {
     /// What is wrong, where it was set, and the nearest valid key where one is misspelt.
     pub fn load(&self) -> Result<Config, ConfigError> {
         let defaults = Table::try_from(Config::default()).expect("the configuration's types are all TOML");
+        let mut wrong = Vec::new();
         let (text, mut table) = match &self.file {
             Some(path) => {
                 let text = read_file(path)?;
-                let table = parse_file(path, &text, &defaults)?;
+                let table = read_keys(path, &text, &defaults, &mut wrong);
                 (text, table)
             }
             None => (String::new(), Table::new()),
         };
-        let foreign = |setting: &&Setting| !is_foreign(setting, &defaults);
-        let settings: Vec<_> = self.environment.iter().filter(foreign).chain(&self.flags).collect();
+        let ours = |setting: &&Setting| !is_foreign(setting, &defaults);
+        let settings: Vec<_> = self.environment.iter().filter(ours).chain(&self.flags).collect();
         for setting in &settings {
-            table = overlay(table, setting, &defaults)?;
+            match overlay(&table, setting, &defaults) {
+                Ok(next) => table = next,
+                Err(message) => wrong.push(message),
+            }
+        }
+        // What relates keys would judge defaults in the place of what is wrong: first things first.
+        if !wrong.is_empty() {
+            return Err(ConfigError::Wrong(wrong));
         }
         let config: Config = table
             .try_into()
-            .map_err(|error: toml::de::Error| ConfigError::Broken(error.message().to_owned()))?;
+            .map_err(|error: toml::de::Error| ConfigError::Wrong(vec![error.message().to_owned()]))?;
         config.validate().map_err(|rules| {
-            ConfigError::Relations(blame::locate(&rules, self.file.as_deref(), &text, &settings))
+            ConfigError::Wrong(blame::locate(&rules, self.file.as_deref(), &text, &settings))
         })?;
         Ok(config)
+    }
+
+    /// Environment variables under our prefix that name no key.
+    pub fn ignored(&self) -> impl Iterator<Item = &str> {
+        let defaults = Table::try_from(Config::default()).expect("the configuration's types are all TOML");
+        let foreign = self.environment.iter().filter(move |setting| is_foreign(setting, &defaults));
+        foreign.map(|setting| setting.origin.as_str())
     }
 }
 
@@ -89,24 +104,53 @@ fn is_foreign(setting: &Setting, defaults: &Table) -> bool {
     }
 }
 
-fn parse_file(path: &Path, text: &str, defaults: &Table) -> Result<Table, ConfigError> {
-    let wrong = |error: &toml::de::Error| {
-        let line = error.span().map(|span| blame::line_at(text, span.start));
-        let message = blame::with_suggestion(error.message(), defaults);
-        let message = blame::with_key(message, line.and_then(|line| text.lines().nth(line - 1)));
-        ConfigError::InFile { path: path.to_owned(), line, message }
+/// The file's keys that are right, each tried alone, so that all that are wrong are told at once.
+fn read_keys(path: &Path, text: &str, defaults: &Table, wrong: &mut Vec<String>) -> Table {
+    let file = match toml::from_str::<Table>(text) {
+        Ok(file) => file,
+        Err(error) => {
+            let line = error.span().map(|span| blame::line_at(text, span.start));
+            wrong.push(blame::in_file(path, line, error.message()));
+            return Table::new();
+        }
     };
-    // Read as the configuration first: only then does an error know its line.
-    toml::from_str::<Config>(text).map_err(|error| wrong(&error))?;
-    toml::from_str(text).map_err(|error| wrong(&error))
+    let (mut right, mut faults) = (Table::new(), Vec::new());
+    for (key_path, value) in leaves(&file, defaults) {
+        let mut alone = Table::new();
+        let tried = insert(&mut alone, &key_path, value.clone())
+            .and_then(|()| alone.try_into::<Config>().map_err(|error| error.message().to_owned()));
+        match tried.and_then(|_| insert(&mut right, &key_path, value)) {
+            Ok(()) => {}
+            Err(message) => {
+                let key = key_path.last().map(String::as_str).unwrap_or_default();
+                let message = blame::with_key(blame::with_suggestion(&message, defaults), key);
+                faults.push((blame::line_of(text, &key_path), message));
+            }
+        }
+    }
+    faults.sort();
+    wrong.extend(faults.into_iter().map(|(line, message)| blame::in_file(path, line, &message)));
+    right
+}
+
+/// The keys of a file; a section that we do not have is one.
+fn leaves(file: &Table, defaults: &Table) -> Vec<(Vec<String>, Value)> {
+    let mut leaves = Vec::new();
+    for (name, value) in file {
+        match value {
+            Value::Table(section) if defaults.get(name).is_some_and(Value::is_table) => {
+                let path = |key: &String| vec![name.clone(), key.clone()];
+                leaves.extend(section.iter().map(|(key, value)| (path(key), value.clone())));
+            }
+            _ => leaves.push((vec![name.clone()], value.clone())),
+        }
+    }
+    leaves
 }
 
 /// Sets one key, as the type that its default has.
-fn overlay(table: Table, setting: &Setting, defaults: &Table) -> Result<Table, ConfigError> {
-    let wrong = |message: &str| ConfigError::InSetting {
-        origin: setting.origin.clone(),
-        message: blame::with_suggestion(message, defaults),
-    };
+fn overlay(table: &Table, setting: &Setting, defaults: &Table) -> Result<Table, String> {
+    let wrong = |message: &str| format!("{}: {}", setting.origin, blame::with_suggestion(message, defaults));
     if setting.value.contains(char::REPLACEMENT_CHARACTER) {
         return Err(wrong("the value is not UTF-8"));
     }

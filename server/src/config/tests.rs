@@ -69,6 +69,30 @@ fn an_unknown_key_is_refused_with_its_file_its_line_and_the_nearest_key() {
 }
 
 #[test]
+fn all_that_is_wrong_is_told_at_once_in_the_order_of_the_layers() {
+    let file = "log = 'info'\n[gateway]\nsweep_interval = 5\nhartbeat = '5s'\n[gatway]\nx = 1\n[message]\nshards = 0\n";
+    let said = refusal(
+        Some(file),
+        &[("DOORBELL_NOTIFIER__WORKERS", "none"), ("DOORBELL_LISTEN", "h:1")],
+        &[("log-format", "loud")],
+    );
+
+    let places: Vec<_> = said.lines().map(|line| line.rsplit('/').next().unwrap_or(line)).collect();
+    let expected = [
+        "doorbell.toml:3: `sweep_interval`: ",
+        "doorbell.toml:4: unknown key `hartbeat`; did you mean `heartbeat`?",
+        "doorbell.toml:5: unknown key `gatway`; did you mean `gateway`?",
+        "doorbell.toml:8: `shards`: ",
+        "DOORBELL_NOTIFIER__WORKERS: ",
+        "--log-format: ",
+    ];
+    assert_eq!(places.len(), expected.len(), "{said}");
+    for (place, expected) in places.iter().zip(expected) {
+        assert!(place.starts_with(expected), "{place:?} should begin with {expected:?}");
+    }
+}
+
+#[test]
 fn a_key_of_another_section_is_named_with_it() {
     let said = refusal(Some("hello_timeout = '5s'"), &[], &[]);
 

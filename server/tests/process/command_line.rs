@@ -40,7 +40,7 @@ async fn a_wrong_command_line_ends_with_2_and_says_what_is_right() {
 }
 
 #[tokio::test]
-async fn a_wrong_configuration_ends_serve_and_check_with_2() {
+async fn a_wrong_configuration_ends_serve_with_2_and_check_with_1() {
     let (scratch, _) = scratch();
     let file = scratch.path().join("doorbell.toml");
     std::fs::write(&file, "[gateway]\n\nhartbeat = '25s'\n").unwrap();
@@ -50,13 +50,33 @@ async fn a_wrong_configuration_ends_serve_and_check_with_2() {
     let serve = run(&mut doorbell(&["--config", file])).await;
     assert_eq!((serve.status.code(), text(&serve.stderr)), (Some(2), expected.clone()));
     let check = run(&mut doorbell(&["check", "--config", file])).await;
-    assert_eq!((check.status.code(), text(&check.stderr)), (Some(2), expected));
+    assert_eq!((check.status.code(), text(&check.stderr)), (Some(1), expected));
+}
+
+#[tokio::test]
+async fn check_tells_all_that_is_wrong_and_warns_of_what_would_serve_badly() {
+    let (scratch, data) = scratch();
+    let key = scratch.path().join("key");
+    std::fs::write(&key, "{}").unwrap();
+    let key = key.to_str().unwrap();
+    let mut command = doorbell(&["check", "--key-file", key, "--listen", "0.0.0.0:0", "--data-dir"]);
+
+    let check = run(command.arg(data).env("DOORBELL_PORT", "tcp://10.0.0.1:80")).await;
+
+    let said = text(&check.stderr);
+    assert_eq!((check.status.code(), text(&check.stdout)), (Some(1), String::new()), "{said}");
+    let lines = |prefix: &str, word: &str| {
+        said.lines().filter(|line| line.starts_with(prefix) && line.contains(word)).count()
+    };
+    assert_eq!(lines("doorbell: `key_file`", "chmod 600"), 1, "{said}");
+    assert_eq!(lines("doorbell: warning: ", "DOORBELL_PORT"), 1, "{said}");
+    assert_eq!(lines("doorbell: warning: ", "`listener.origins`"), 1, "{said}");
 }
 
 #[tokio::test]
 async fn check_says_when_all_is_well_and_prints_what_is_in_force() {
     let sound = run(&mut doorbell(&["check"])).await;
-    assert!(sound.status.success());
+    assert!(sound.status.success(), "{}", text(&sound.stderr));
     assert_eq!(text(&sound.stdout), "the configuration is sound\n");
 
     let mut command = doorbell(&["check", "--print", "--listen", "127.0.0.1:3"]);

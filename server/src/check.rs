@@ -1,0 +1,197 @@
+//! What `doorbell check` finds beyond the configuration's own rules: what of this host would keep it from starting, or
+//! have it serve badly. It only looks.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use rustix::fs::{Access, FsWord, access, statfs, statvfs};
+
+use crate::config::{Config, Demo};
+use crate::{descriptors, keyfile};
+
+/// Below this many open files it says so: each socket is one, and a gateway is made for many.
+const FILES_FEW: u64 = 65_536;
+/// What `statfs` calls a file system in memory.
+const TMPFS: FsWord = 0x0102_1994;
+/// As message-svc does: of a small disk, the eighth part is kept free.
+const RESERVE_DIVISOR: u64 = 8;
+
+/// What was found, one line each.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// It would not start.
+    pub wrong: Vec<String>,
+    /// It would start.
+    pub warnings: Vec<String>,
+}
+
+/// Looks at everything. `ignored` are variables that look like ours and name no key.
+pub fn look<'a>(config: &Config, ignored: impl Iterator<Item = &'a str>) -> Found {
+    let mut found = Found::default();
+    keys(config, &mut found);
+    address(config, &mut found);
+    data(config, &mut found);
+    files(descriptors::limit(), &mut found);
+    let ignored = ignored.map(|name| format!("{name} is set and names no key: it is ignored"));
+    found.warnings.extend(ignored);
+    found
+}
+
+/// A key file is made at the first start; one that is there must be good.
+fn keys(config: &Config, found: &mut Found) {
+    let path = config.key_path();
+    if path.exists()
+        && let Err(error) = keyfile::read(&path)
+    {
+        found.wrong.push(format!("`key_file`: {error:#}"));
+    }
+}
+
+fn address(config: &Config, found: &mut Found) {
+    let addresses = match config.listen.resolve() {
+        Ok(addresses) if !addresses.is_empty() => addresses,
+        Ok(_) => return found.wrong.push(format!("`listen` is {}: the name has no address", config.listen)),
+        Err(error) => {
+            let listen = &config.listen;
+            return found
+                .wrong
+                .push(format!("`listen` is {listen}: cannot find the address of the name: {error}"));
+        }
+    };
+    // The port may be the running server's: only whether the address is this host's is tried.
+    let here = |address: &SocketAddr| TcpListener::bind((address.ip(), 0)).is_ok();
+    if !addresses.iter().any(here) {
+        found.wrong.push(format!(
+            "`listen` is {}: that is no address of this host; 0.0.0.0 and [::] stand for all that it has",
+            config.listen
+        ));
+    }
+    if !addresses.iter().all(|address| address.ip().is_loopback()) {
+        open_to_others(config, found);
+    }
+}
+
+/// Others than this machine can connect.
+fn open_to_others(config: &Config, found: &mut Found) {
+    if config.demo == Demo::On {
+        let what = "`demo` is on and `listen` is not loopback: everybody who reaches it can be any user";
+        found.warnings.push(what.to_owned());
+    }
+    found.warnings.push(
+        "`listen` is not loopback, and tokens and messages travel in plain text: put a proxy with TLS in front".to_owned(),
+    );
+    if config.listener.origins.is_empty() {
+        found.warnings.push(
+            "`listener.origins` is empty and `listen` is not loopback: pages reached by a name cannot open sockets; \
+             list their origins, as https://chat.example"
+                .to_owned(),
+        );
+    }
+}
+
+fn data(config: &Config, found: &mut Found) {
+    let dir = &config.data_dir;
+    let Some(place) = dir.ancestors().map(or_here).find(|path| path.exists()) else { return };
+    let shown = dir.display();
+    if !place.is_dir() {
+        return found.wrong.push(format!("`data_dir` is {shown}: {} is no directory", place.display()));
+    }
+    if access(place, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() {
+        return found.wrong.push(format!("`data_dir` is {shown}: {} cannot be written", place.display()));
+    }
+    if statfs(place).is_ok_and(|disk| disk.f_type == TMPFS) {
+        let what = "is in memory: all messages are gone when this machine stops";
+        found.warnings.push(format!("`data_dir` is {shown}, which {what}"));
+    }
+    let Ok(disk) = statvfs(place) else { return };
+    let (free, size) = (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
+    let reserve = config.message.disk_reserve_bytes.min(size / RESERVE_DIVISOR);
+    if free < reserve {
+        found.warnings.push(format!(
+            "`data_dir` is {shown}: {free} bytes are free, and `message.disk_reserve_bytes` keeps {reserve} of them; \
+             whatever writes is refused until there is room"
+        ));
+    }
+}
+
+/// The last ancestor of a relative path is empty: the current directory.
+fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
+fn files(limit: u64, found: &mut Found) {
+    if limit < FILES_FEW {
+        found.warnings.push(format!(
+            "{limit} open files are allowed, and each socket is one: raise the hard limit (`ulimit -Hn`, LimitNOFILE= \
+             of systemd) above the number of clients"
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+
+    fn config(more: &str) -> (tempfile::TempDir, Config) {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut config: Config = toml::from_str(more).unwrap();
+        config.data_dir = scratch.path().join("data/deep");
+        (scratch, config)
+    }
+
+    /// What is wrong, and the warnings that name `key`.
+    fn about(config: &Config, key: &str) -> (Vec<String>, Vec<String>) {
+        let Found { wrong, warnings } = look(config, std::iter::empty());
+        (wrong, warnings.into_iter().filter(|warning| warning.contains(key)).collect())
+    }
+
+    #[test]
+    fn the_defaults_find_nothing_wrong() {
+        let (_scratch, config) = config("");
+        assert_eq!(about(&config, "listen"), (vec![], vec![]));
+    }
+
+    #[test]
+    fn several_things_are_told_at_once_with_their_keys() {
+        let (scratch, mut config) = config("listen = '192.0.2.1:80'");
+        let key = scratch.path().join("key");
+        std::fs::write(&key, "{}").unwrap();
+        std::fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
+        (config.key_file, config.data_dir) = (key.clone(), key.join("data"));
+
+        let (wrong, _) = about(&config, "");
+
+        for expected in ["`key_file`: ", "chmod 600", "no address of this host", "is no directory"] {
+            assert!(wrong.iter().any(|line| line.contains(expected)), "no {expected} in {wrong:?}");
+        }
+        assert_eq!(wrong.len(), 3, "{wrong:?}");
+    }
+
+    #[test]
+    fn others_than_this_machine_are_a_reason_for_warnings() {
+        let (_scratch, config) = config("listen = '0.0.0.0:80'\ndemo = 'on'");
+        let (wrong, warnings) = about(&config, "`listen` is not loopback");
+        assert_eq!((wrong.len(), warnings.len()), (0, 3), "{warnings:?}");
+    }
+
+    #[test]
+    fn few_files_and_a_reserve_that_is_not_free_are_warnings() {
+        let mut found = Found::default();
+        files(FILES_FEW, &mut found);
+        assert!(found.warnings.is_empty());
+        files(1_024, &mut found);
+        assert!(found.warnings[0].starts_with("1024 open files"), "{found:?}");
+
+        let (_scratch, mut full) = config("");
+        // Nothing is ever free here.
+        full.data_dir = PathBuf::from("/proc/self");
+        assert!(
+            look(&full, ["DOORBELL_PORT"].into_iter())
+                .warnings
+                .iter()
+                .any(|line| line.contains("DOORBELL_PORT"))
+        );
+    }
+}
