@@ -8,22 +8,27 @@ mod lifecycle;
 mod queue;
 mod registry;
 mod settlement;
+mod versions;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use doorbell_protocol::{DirtyMap, Timestamp, UserId};
 
 use crate::queue::entry::UserState;
-use crate::{HintQueue, Registry};
+use crate::{HintQueue, Registry, Versions};
+
+/// How many channels a partition of the back-end under test keeps: few, so that some are forgotten.
+pub const CHANNEL_TOPICS_MAX: NonZeroU32 = NonZeroU32::new(4).expect("4 is not zero");
 
 /// What a back-end's test lends to the suite.
 #[async_trait]
 pub trait Harness: Send + Sync + Sized {
     /// What is tested.
-    type Backend: HintQueue + Registry;
+    type Backend: HintQueue + Registry + Versions;
 
-    /// An empty back-end that shares nothing with any other.
+    /// An empty back-end that shares nothing with any other, of [`CHANNEL_TOPICS_MAX`] channels a partition.
     async fn fresh() -> Self;
 
     /// The back-end.
@@ -171,5 +176,19 @@ cases! { $
         entries_lapse_with_their_lease,
         an_entry_of_an_earlier_epoch_has_lapsed,
         the_sweep_takes_as_many_as_asked_until_none_is_left,
+    ;
+    versions:
+        a_raise_answers_and_stores_the_greatest_version,
+        a_topic_that_nobody_raised_reads_as_nothing,
+        the_next_version_goes_by_the_time_of_the_store_and_never_back,
+        a_look_without_a_counter_shows_nothing_and_where_to_begin,
+        a_look_shows_each_changed_topic_once_in_the_order_of_its_last_change,
+        a_raise_that_changes_nothing_is_shown_to_nobody,
+        a_look_that_was_cut_goes_on_where_it_ended,
+        looks_at_several_partitions_are_answered_in_order,
+        the_longest_unchanged_topic_is_forgotten,
+        a_look_from_before_what_was_forgotten_is_a_gap,
+        a_counter_that_was_not_reached_is_a_gap,
+        channels_and_leases_share_the_identity_of_their_partition,
     ;
 }

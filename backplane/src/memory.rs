@@ -1,15 +1,18 @@
 //! The memory back-end: for one process, for development and for tests.
 //!
-//! The rules live in pure code ([`crate::queue::entry`], [`crate::registry::lease`], [`crate::registry::entries`]);
-//! here they get storage, one lock a partition, a clock and a bell. A lock is held for the users of one call, never
-//! across an await. What is kept ends with the process: clients catch up by their cursors.
+//! The rules live in pure code ([`crate::queue::entry`], [`crate::registry::lease`], [`crate::registry::entries`],
+//! [`crate::versions::raised`]); here they get storage, a clock and a bell, one lock a partition for its users and one
+//! for its channels. A lock is held for the users of one call, never across an await. What is kept ends with the
+//! process: clients catch up by their cursors.
 
 mod backlog;
 mod bell;
+mod changes;
 mod directory;
 mod partition_state;
 mod queue;
 mod registry;
+mod versions;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +22,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 pub use backlog::DeadLetter;
 use bell::Bell;
+use changes::Changes;
 pub use partition_state::PartitionState;
 
 use crate::queue::entry::UserState;
@@ -27,10 +31,12 @@ use crate::{ClaimToken, Config, Partition, PartitionIdentity, Partitions};
 /// Where 128 random bits come from. Tests pass a counter.
 pub type RandomBits = Arc<dyn Fn() -> u128 + Send + Sync>;
 
-/// A hint queue and a session registry in this process.
+/// A hint queue, a session registry and the versions of channels in this process.
 pub struct Memory {
     partitions: Partitions,
     states: Box<[Mutex<PartitionState>]>,
+    /// Apart from the users: a look at many changes keeps no claim waiting.
+    channels: Box<[Mutex<Changes>]>,
     bell: Bell,
     clock: Clock,
     random: RandomBits,
@@ -53,6 +59,7 @@ impl Memory {
         Self {
             partitions,
             states: partitions.all().map(state).collect(),
+            channels: partitions.all().map(|_| Mutex::new(Changes::new(config.channel_topics_max))).collect(),
             bell: Bell::new(partitions.count()),
             clock,
             identity: random(),
@@ -74,6 +81,10 @@ impl Memory {
 
     fn lock(&self, partition: Partition) -> MutexGuard<'_, PartitionState> {
         self.states[partition.index()].lock()
+    }
+
+    fn channels(&self, partition: Partition) -> MutexGuard<'_, Changes> {
+        self.channels[partition.index()].lock()
     }
 
     fn now(&self) -> Timestamp {

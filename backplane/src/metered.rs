@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use doorbell_protocol::{Epoch, GatewayId, UserId};
+use doorbell_protocol::{Epoch, GatewayId, Raise, TopicId, UserId, Version};
 use tokio::time::Instant;
 
 use crate::metrics::Operation;
 use crate::queue::QueueDepth;
 use crate::{
-    Claim, ClaimToken, Enter, Entered, Entry, Error, HintQueue, HintReport, Lease, LeaseRenewal, Metrics,
-    Partition, Partitions, Registry, Settled, Settlement, UserHint,
+    ChangeCounter, Claim, ClaimToken, Enter, Entered, Entry, Error, HintQueue, HintReport, Lease,
+    LeaseRenewal, Look, Metrics, Partition, Partitions, Registry, Settled, Settlement, UserHint, Versions,
 };
 
 /// A back-end with metrics around it.
@@ -152,5 +152,30 @@ impl<B: Registry> Registry for Metered<B> {
 
     async fn lapsed(&self, partition: Partition, entries_max: usize) -> Result<Vec<Enter>, Error> {
         self.timed(Operation::Lapsed, self.inner.lapsed(partition, entries_max)).await
+    }
+}
+
+#[async_trait]
+impl<B: Versions> Versions for Metered<B> {
+    fn partitions(&self) -> Partitions {
+        self.inner.partitions()
+    }
+
+    async fn raise(&self, raises: Vec<(TopicId, Raise)>) -> Result<Vec<Version>, Error> {
+        self.timed(Operation::Raise, self.inner.raise(raises)).await
+    }
+
+    async fn read(&self, topics: Vec<TopicId>) -> Result<Vec<Version>, Error> {
+        self.timed(Operation::Read, self.inner.read(topics)).await
+    }
+
+    async fn look(
+        &self,
+        since: Vec<(Partition, Option<ChangeCounter>)>,
+        changes_max: usize,
+    ) -> Result<Vec<Look>, Error> {
+        let looks = self.timed(Operation::Look, self.inner.look(since, changes_max)).await?;
+        self.metrics.looked(&looks);
+        Ok(looks)
     }
 }

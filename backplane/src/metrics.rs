@@ -1,4 +1,4 @@
-//! What an operator can see of the queue and the registry.
+//! What an operator can see of the queue, the registry and the versions of channels.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
 };
 
-use crate::{Entered, HintReport, LeaseRenewal, QueueDepth, Settled};
+use crate::{Entered, HintReport, LeaseRenewal, Look, QueueDepth, Settled};
 
 /// From a lock in this process, 5 µs, to a store that hardly answers, 2 s.
 const CALL_SECONDS: [f64; 10] = [0.000_005, 0.000_05, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 2.0];
@@ -25,6 +25,7 @@ pub struct Metrics {
     released: IntCounter,
     enters: [IntCounter; 2],
     renewals: [IntCounter; 2],
+    looks: [IntCounter; 3],
     call_seconds: [Histogram; Operation::ALL.len()],
     call_errors: [IntCounter; Operation::ALL.len()],
     users: [IntGauge; 3],
@@ -48,11 +49,14 @@ pub(crate) enum Operation {
     Leave,
     LookUp,
     Lapsed,
+    Raise,
+    Read,
+    Look,
 }
 
 impl Operation {
     /// Their names, in the order of the variants.
-    const ALL: [&'static str; 12] = [
+    const ALL: [&'static str; 15] = [
         "hint",
         "claim",
         "settle",
@@ -65,6 +69,9 @@ impl Operation {
         "leave",
         "look_up",
         "lapsed",
+        "raise",
+        "read",
+        "look",
     ];
 }
 
@@ -109,6 +116,14 @@ impl Metrics {
                 Opts::new("doorbell_backplane_renewals_total", "Lease renewals."),
                 "outcome",
                 ["renewed", "lapsed"],
+            )?,
+            looks: families.counters(
+                Opts::new(
+                    "doorbell_backplane_looks_total",
+                    "Partitions of channels looked at; a gap means that what changed cannot be told.",
+                ),
+                "outcome",
+                ["quiet", "changed", "gap"],
             )?,
             call_seconds: Operation::ALL.map(|name| call_seconds.with_label_values(&[name])),
             call_errors: families.counters(
@@ -188,6 +203,17 @@ impl Metrics {
         }
     }
 
+    pub(crate) fn looked(&self, looks: &[Look]) {
+        let [quiet, changed, gap] = &self.looks;
+        for look in looks {
+            match &look.changed {
+                None => gap.inc(),
+                Some(shown) if shown.is_empty() => quiet.inc(),
+                Some(_) => changed.inc(),
+            }
+        }
+    }
+
     pub(crate) fn called(&self, operation: Operation, took: Duration) {
         self.call_seconds[operation as usize].observe(took.as_secs_f64());
     }
@@ -261,5 +287,6 @@ mod tests {
     fn every_operation_has_its_name() {
         assert_eq!(Operation::ALL[Operation::Hint as usize], "hint");
         assert_eq!(Operation::ALL[Operation::Lapsed as usize], "lapsed");
+        assert_eq!(Operation::ALL[Operation::Look as usize], "look");
     }
 }

@@ -3,6 +3,8 @@
 //! A failure prints its shortest form; its seed is kept in `model.proptest-regressions` and tried first from then on.
 //! `PROPTEST_CASES=10000` looks for longer.
 
+#[path = "model/channels.rs"]
+mod channels;
 #[path = "harness/memory.rs"]
 mod harness;
 #[path = "model/op.rs"]
@@ -24,7 +26,7 @@ const OPS_MAX: usize = 150;
 const CASES_WHOLE: u32 = 256;
 /// What a run must have seen, each at least so often.
 const SIGHTS_MIN: u64 = 25;
-const SIGHTS: [&str; 18] = [
+const SIGHTS: [&str; 22] = [
     "hint true",
     "hint false",
     "claim with resync, with entries (false, false)",
@@ -41,6 +43,10 @@ const SIGHTS: [&str; 18] = [
     "renewed true",
     "renewed false",
     "swept true",
+    "look with changes, with more (None, false)",
+    "look with changes, with more (Some(false), false)",
+    "look with changes, with more (Some(true), false)",
+    "look with changes, with more (Some(true), true)",
     "delayed, with dead letters (true, false)",
     "delayed, with dead letters (true, true)",
 ];

@@ -18,10 +18,9 @@
 //!
 //! Map: [`notifier`] the whole; [`worker`] when to claim; [`turn`] one claim from delivery to settlement; [`batch`]
 //! and [`settle`] the pure parts; [`courier`] one call to one gateway; [`reach`] which gateways answer; [`sweep`] what
-//! dead gateways left; [`backplane`] calls with a deadline; [`backoff`] waiting after
-//! failures; [`config`], [`error`], [`metrics`].
+//! dead gateways left; [`backplane`] calls with a deadline; [`config`], [`error`],
+//! [`metrics`].
 
-mod backoff;
 mod backplane;
 mod batch;
 pub mod config;

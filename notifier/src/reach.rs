@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorbell_protocol::GatewayId;
+use doorbell_rpc::Backoff;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::backoff::Backoff;
 use crate::config::Config;
 
 /// A gateway that was not called for this long is forgotten.

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use doorbell_backplane::{Claim, Partition, Settled, Settlement};
 use doorbell_protocol::Clock;
-use doorbell_rpc::Delivered;
+use doorbell_rpc::{Backoff, Delivered};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::Backoff;
 use crate::backplane::Backplane;
 use crate::batch::{Route, group};
 use crate::config::Config;

@@ -5,12 +5,12 @@ use std::future::ready;
 use std::sync::Arc;
 
 use doorbell_backplane::Partition;
+use doorbell_rpc::Backoff;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::Backoff;
 use crate::error::Error;
 use crate::turn::{Shared, Turn};
 

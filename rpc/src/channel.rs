@@ -1,16 +1,23 @@
 //! Large audiences: which gateways have followers of a topic, and telling them.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use doorbell_protocol::{GatewayId, Generation, Raise, TopicId, Version};
 
 use crate::Error;
+
+/// A gateway calls [`Channels::subscribe`] at least this often, if only with nothing to say.
+pub const SAID_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a gateway says about one topic that it follows for its sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     /// Which topic.
     pub topic: TopicId,
-    /// The gateway's counter at this word: a smaller one changes nothing, so that a late word undoes no newer one.
+    /// The gateway's counter at this word: a smaller one changes nothing, so that a late word undoes no newer one. A
+    /// word that begins or ends a subscription takes the counter's next value; one that is said again, or brings
+    /// another number of followers, may repeat it.
     pub generation: Generation,
     /// Users of this gateway who follow the topic. None: it follows no longer.
     pub followers: u32,
@@ -19,7 +26,8 @@ pub struct Subscription {
     pub version: Version,
 }
 
-/// One life of a channel service's memory. Another one than before: say everything again.
+/// One life of what a channel service remembers of a gateway: it ends with the service's process, and when nothing
+/// was heard of the gateway for too long. Another one than before: say everything again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChannelLife(pub u128);
 
@@ -37,8 +45,12 @@ pub trait Channels: Send + Sync {
     /// Nothing is known to be stored: repeat it.
     async fn publish(&self, raises: Vec<(TopicId, Raise)>) -> Result<Vec<Version>, Error>;
 
-    /// Takes what one gateway says about topics; said again it changes nothing. Also said empty, now and then, to
-    /// learn the life of the service's memory.
+    /// Takes what one gateway says about topics; said again it changes nothing. Also called empty, so that there is a
+    /// call within each [`SAID_WITHIN`]: so the gateway learns that the service's memory of it has begun anew, and the service that the gateway is
+    /// there. A gateway of which nothing was heard for several times as long is forgotten with all that it said.
+    ///
+    /// *Ordering*: when it returns, every publish that begins is sent to the gateway for these topics.
+    /// *Cancel safety*: a dropped call may have been taken in part; say it again.
     ///
     /// # Errors
     /// Nothing is known to be taken: say it again.
@@ -48,6 +60,7 @@ pub trait Channels: Send + Sync {
         subscriptions: Vec<Subscription>,
     ) -> Result<ChannelLife, Error>;
 
-    /// Followers of each topic over all gateways, in the order asked: users who are online, each counted once a gateway.
+    /// Followers of each topic over all gateways, in the order asked: users who are online, each counted once a
+    /// gateway. Too few for some seconds after a start of the service, while the gateways say everything again.
     async fn followers(&self, topics: Vec<TopicId>) -> Result<Vec<u64>, Error>;
 }

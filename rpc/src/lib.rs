@@ -9,9 +9,10 @@
 //!
 //! Map: [`gateway`] ring the users or the followers of one gateway; [`channel`] publish to a large audience;
 //! [`audience`] who may follow what; [`message`] pull and act; [`local`] the same-process side; [`error`] whose fault,
-//! and whether to retry.
+//! and whether to retry; [`backoff`] how long to wait before it.
 
 pub mod audience;
+pub mod backoff;
 pub mod channel;
 pub mod error;
 pub mod gateway;
@@ -19,6 +20,7 @@ pub mod local;
 pub mod message;
 
 pub use audience::Audiences;
+pub use backoff::Backoff;
 pub use channel::{ChannelLife, Channels, Subscription};
 pub use error::Error;
 pub use gateway::{DeliverRequest, Delivered, GatewayApi, Gateways, Heard};

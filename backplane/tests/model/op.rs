@@ -54,7 +54,22 @@ pub enum Op {
         partition: usize,
         entries_max: usize,
     },
+    Raise(Vec<(usize, RaiseOp)>),
+    Read(Vec<usize>),
+    /// Looks from where an earlier look ended, or so far from it.
+    Look {
+        partition: usize,
+        seen: Index,
+        further: u64,
+        changes_max: usize,
+    },
     Advance(u64),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum RaiseOp {
+    To(u64),
+    Next,
 }
 
 #[derive(Clone, Debug)]
@@ -90,6 +105,8 @@ pub enum Step {
 pub const USERS: usize = 6;
 pub const GATEWAYS: usize = 3;
 pub const PARTITIONS: usize = 2;
+/// All but one of them in one partition, which keeps fewer.
+pub const TOPICS: usize = 7;
 /// A long lease.
 pub const TTL_MS: u64 = 1_000;
 /// Topics in one flood: two thirds of what a map holds.
@@ -101,6 +118,10 @@ fn news() -> impl Strategy<Value = NewsOp> {
         1 => Just(NewsOp::Resync),
         2 => Just(NewsOp::Refollow),
     ]
+}
+
+fn raise() -> impl Strategy<Value = RaiseOp> {
+    prop_oneof![6 => (0..6_u64).prop_map(RaiseOp::To), 1 => Just(RaiseOp::Next)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -141,6 +162,11 @@ pub fn op() -> impl Strategy<Value = Op> {
         1 => prop::collection::vec(0..USERS, some(8)).prop_map(Op::LookUp),
         1 => (0..PARTITIONS, 0..4_usize)
             .prop_map(|(partition, entries_max)| Op::Sweep { partition, entries_max }),
+        4 => prop::collection::vec((0..TOPICS, raise()), some(3)).prop_map(Op::Raise),
+        1 => prop::collection::vec(0..TOPICS, some(8)).prop_map(Op::Read),
+        4 => (0..PARTITIONS, any::<Index>(), select(vec![0, 0, 0, 1]), 0..5_usize).prop_map(
+            |(partition, seen, further, changes_max)| Op::Look { partition, seen, further, changes_max }
+        ),
         4 => select(vec![1, 1, 10, 10, 20, 20, 100, TTL_MS]).prop_map(Op::Advance),
     ]
 }

@@ -12,6 +12,7 @@ use doorbell_backplane::{
 use doorbell_protocol::{Epoch, GatewayId, Generation, Hint, Stamp, TopicId, UserId, Version};
 use proptest::sample::Index;
 
+use super::channels::Channels;
 use super::op::{Answer, FLOOD, GATEWAYS, NewsOp, Op, PARTITIONS, Step, TTL_MS, USERS};
 use super::reference::{Offer, Reference};
 
@@ -24,8 +25,8 @@ pub type Sights = BTreeMap<String, u64>;
 
 /// A back-end, the reference, and what their callers remember.
 pub struct Play<H> {
-    harness: H,
-    reference: Reference,
+    pub(super) harness: H,
+    pub(super) reference: Reference,
     /// Most of them in the first partition.
     users: Vec<UserId>,
     partitions: [Partition; PARTITIONS],
@@ -35,6 +36,7 @@ pub struct Play<H> {
     claims: Vec<Claim>,
     enters: Vec<Enter>,
     leases: Vec<(GatewayId, Partition, Epoch)>,
+    pub(super) channels: Channels,
     pub sights: Sights,
 }
 
@@ -72,6 +74,7 @@ impl<H: Harness> Play<H> {
             claims: Vec::new(),
             enters: Vec::new(),
             leases: Vec::new(),
+            channels: Channels::new(partitions),
             sights: Sights::new(),
         };
         for gateway in 0..GATEWAYS {
@@ -82,7 +85,7 @@ impl<H: Harness> Play<H> {
         play
     }
 
-    fn saw(&mut self, what: &str, answer: impl Debug) {
+    pub(super) fn saw(&mut self, what: &str, answer: impl Debug) {
         *self.sights.entry(format!("{what} {answer:?}")).or_default() += 1;
     }
 
@@ -120,12 +123,18 @@ impl<H: Harness> Play<H> {
             Op::EndLease(index) => self.end_lease(index).await,
             Op::LookUp(users) => self.look_up(users).await,
             Op::Sweep { partition, entries_max } => self.sweep(*partition, *entries_max).await,
+            Op::Raise(raises) => self.raise(raises).await,
+            Op::Read(topics) => self.read(topics).await,
+            Op::Look { partition, seen, further, changes_max } => {
+                self.look(*partition, seen, *further, *changes_max).await;
+            }
             Op::Advance(by_ms) => {
                 self.harness.advance(ms(*by_ms)).await;
                 self.reference.now += by_ms;
             }
         }
         self.compare().await;
+        self.compare_channels().await;
     }
 
     /// Everything that can be seen is equal.

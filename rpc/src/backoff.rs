@@ -1,4 +1,4 @@
-//! Waiting after failures: longer each time, never all at once.
+//! Waiting after failures: longer each time, never all at once. How long is the caller's choice.
 
 use std::time::Duration;
 
@@ -6,27 +6,30 @@ use rand::Rng;
 
 /// A run of failures without a success between: how many, and how long to wait after the last.
 #[derive(Clone, Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     delay_min: Duration,
     delay_max: Duration,
     failures: u32,
 }
 
 impl Backoff {
-    pub(crate) const fn new(delay_min: Duration, delay_max: Duration) -> Self {
+    /// No failure yet. The first wait is `delay_min`, none is longer than `delay_max`.
+    #[must_use]
+    pub const fn new(delay_min: Duration, delay_max: Duration) -> Self {
         Self { delay_min, delay_max, failures: 0 }
     }
 
-    /// Counts one more and says how long to wait: doubling, capped, the upper half of it at random, so that workers
-    /// and gateways that failed together do not come back together.
-    pub(crate) fn failed(&mut self) -> Duration {
+    /// Counts one more and says how long to wait: doubling, capped, the upper half of it at random, so that those
+    /// who failed together do not come back together.
+    pub fn failed(&mut self) -> Duration {
         let doublings = self.failures.min(16);
         self.failures += 1;
         let full = self.delay_min.saturating_mul(1 << doublings).min(self.delay_max);
         full.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
 
-    pub(crate) const fn succeeded(&mut self) {
+    /// The run of failures is over.
+    pub const fn succeeded(&mut self) {
         self.failures = 0;
     }
 }
