@@ -2061,6 +2061,12 @@ var Details = class {
     byId("members-more").hidden = open.members.length >= open.memberCount;
     renderMembers(open, book, (user) => void this.remove(user));
   }
+  /** Closes it where it is open, and says whether it was. */
+  closed() {
+    const open = this.isOpen;
+    if (open) this.close();
+    return open;
+  }
   open() {
     const id = this.hooks.book()?.openId ?? null;
     if (id === null) return;
@@ -2191,7 +2197,8 @@ var OPENED = "thread";
 var Layout = class {
   app = byId("app");
   toggle = byId("wire-toggle");
-  constructor(back) {
+  /** `inner` closes what lies over the conversation, and says whether anything did: one step back at a time. */
+  constructor(back, inner) {
     this.toggle.addEventListener("click", () => this.setWire(this.app.dataset.wire !== "open"));
     byId("wire-close").addEventListener("click", () => {
       this.setWire(false);
@@ -2200,7 +2207,11 @@ var Layout = class {
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !WIDE.matches && this.app.dataset.wire === "open") this.setWire(false);
     });
-    byId("back").addEventListener("click", () => history.state === OPENED ? history.back() : back());
+    byId("back").addEventListener("click", () => {
+      if (inner()) return;
+      if (history.state === OPENED) history.back();
+      else back();
+    });
     addEventListener("popstate", () => {
       if (this.app.dataset.view === "thread" && history.state !== OPENED) back();
     });
@@ -3175,7 +3186,10 @@ var Page = class {
   renderQueued = false;
   /** The conversation that the user is leaving: its end is no news. */
   leaving = null;
-  layout = new Layout(() => this.select(null));
+  layout = new Layout(
+    () => this.select(null),
+    () => this.details.closed()
+  );
   status = new StatusPill(() => this.session?.nudge());
   wire = new WirePanel();
   me = new Me({

@@ -30,7 +30,10 @@ export class Page {
   private renderQueued = false;
   /** The conversation that the user is leaving: its end is no news. */
   private leaving: string | null = null;
-  private readonly layout = new Layout(() => this.select(null));
+  private readonly layout = new Layout(
+    () => this.select(null),
+    () => this.details.closed(),
+  );
   private readonly status = new StatusPill(() => this.session?.nudge());
   private readonly wire = new WirePanel();
   private readonly me = new Me({

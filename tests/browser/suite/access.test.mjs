@@ -72,7 +72,8 @@ for (const colorScheme of ["light", "dark"]) {
 async function inside(ann) {
   if (await offered(ann, "details-toggle")) {
     await sound(ann, "the details");
-    await ann.by("details-close").click();
+    await ann.by((await ann.by("back").isVisible()) ? "back" : "details-close").click();
+    await ann.by("messages").waitFor();
   }
   if (await ann.by("message-actions").last().isVisible()) {
     await ann.by("message-actions").last().click();

@@ -66,6 +66,13 @@ export class Details {
     renderMembers(open, book, (user) => void this.remove(user));
   }
 
+  /** Closes it where it is open, and says whether it was. */
+  closed(): boolean {
+    const open = this.isOpen;
+    if (open) this.close();
+    return open;
+  }
+
   private open(): void {
     const id = this.hooks.book()?.openId ?? null;
     if (id === null) return;

@@ -9,7 +9,8 @@ export class Layout {
   private readonly app = byId("app");
   private readonly toggle = byId("wire-toggle");
 
-  constructor(back: () => void) {
+  /** `inner` closes what lies over the conversation, and says whether anything did: one step back at a time. */
+  constructor(back: () => void, inner: () => boolean) {
     this.toggle.addEventListener("click", () => this.setWire(this.app.dataset.wire !== "open"));
     byId("wire-close").addEventListener("click", () => {
       this.setWire(false);
@@ -19,7 +20,11 @@ export class Layout {
       if (event.key === "Escape" && !WIDE.matches && this.app.dataset.wire === "open") this.setWire(false);
     });
     // On a phone an opened conversation is a step forward, which the browser's own back button undoes.
-    byId("back").addEventListener("click", () => (history.state === OPENED ? history.back() : back()));
+    byId("back").addEventListener("click", () => {
+      if (inner()) return;
+      if (history.state === OPENED) history.back();
+      else back();
+    });
     addEventListener("popstate", () => {
       if (this.app.dataset.view === "thread" && history.state !== OPENED) back();
     });
