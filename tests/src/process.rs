@@ -177,14 +177,8 @@ impl Doorbell {
     /// # Errors
     /// Where `/proc` does not tell.
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        /// `USER_HZ`: the kernel reports ticks of 10 ms to user space on every Linux architecture.
-        const TICKS_PER_SECOND: f64 = 100.0;
         let pid = self.child.id().context("doorbell is gone")?;
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let (_, after_name) = stat.rsplit_once(')').context("no process name")?;
-        let fields: Vec<&str> = after_name.split_whitespace().collect();
-        let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-        Ok(ticks / TICKS_PER_SECOND)
+        cpu_seconds(&pid.to_string())
     }
 
     /// The body of a GET, whatever the status.
@@ -221,6 +215,24 @@ impl Doorbell {
         let status = head.split(' ').nth(1).context("no status")?.parse()?;
         Ok((status, body.to_owned()))
     }
+}
+
+/// CPU time that this process has used so far, in seconds (user and system).
+///
+/// # Errors
+/// Where `/proc` does not tell.
+pub fn own_cpu_seconds() -> anyhow::Result<f64> {
+    cpu_seconds("self")
+}
+
+fn cpu_seconds(pid: &str) -> anyhow::Result<f64> {
+    /// `USER_HZ`: the kernel reports ticks of 10 ms to user space on every Linux architecture.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, after_name) = stat.rsplit_once(')').context("no process name")?;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+    Ok(ticks / TICKS_PER_SECOND)
 }
 
 /// The binary under test: `DOORBELL_BIN`, or the one beside this test's own in the target directory.

@@ -1,18 +1,23 @@
 //! The load tool: how long from a send to its hint, and how many durable sends a second.
 //!
 //! It starts a `doorbell` of its own on a free port of the loopback with a fresh data directory, opens the sessions,
-//! runs for a bounded time, and prints one line of figures. `cargo run --release -p doorbell-tests --bin load -- --help`
+//! runs for a bounded time, and prints a few lines of figures. It shares the machine with what it measures, so all
+//! sessions live in one thread that costs little. `cargo run --release -p doorbell-tests --bin load -- --help`
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use doorbell_tests::{Doorbell, Options};
+use doorbell_tests::{Doorbell, Options, process};
 
 #[path = "load/latency.rs"]
 mod latency;
 #[path = "load/pairs.rs"]
 mod pairs;
+#[path = "load/report.rs"]
+mod report;
+#[path = "load/session.rs"]
+mod session;
 #[path = "load/throughput.rs"]
 mod throughput;
 
@@ -60,17 +65,16 @@ async fn main() -> anyhow::Result<()> {
         .with("DOORBELL_MESSAGE__THROTTLE_PERIOD", "1s")
         .with("DOORBELL_LOG", "warn");
     let doorbell = Doorbell::start_in(&scratch.path().join("data"), options).await?;
-    let pairs = pairs::open_all(&doorbell, cli.pairs).await?;
+    let pairs = pairs::Pairs::open(&doorbell, cli.pairs).await?;
     let measured = Duration::from_secs(cli.seconds);
-    let cpu = doorbell.cpu_seconds()?;
-    match cli.what {
-        What::Latency { rate } => latency::run(pairs, rate, measured).await?,
-        What::Throughput { in_flight } => throughput::run(pairs, in_flight, measured).await?,
-    }
-    println!(
-        "server: {:.2} s of CPU, {} MiB resident",
-        doorbell.cpu_seconds()? - cpu,
-        doorbell.resident_bytes()? >> 20
-    );
+    let (server, tool) = (doorbell.cpu_seconds()?, process::own_cpu_seconds()?);
+    // One thread, on purpose: nothing else runs here, so nothing is held up.
+    let sends = match cli.what {
+        What::Latency { rate } => latency::run(pairs, rate, measured)?,
+        What::Throughput { in_flight } => throughput::run(pairs, in_flight, measured)?,
+    };
+    let (server, tool) = (doorbell.cpu_seconds()? - server, process::own_cpu_seconds()? - tool);
+    println!("server: {}, {} MiB resident", report::each(server, sends), doorbell.resident_bytes()? >> 20);
+    println!("this tool: {}", report::each(tool, sends));
     Ok(())
 }

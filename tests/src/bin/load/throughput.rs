@@ -1,75 +1,66 @@
 //! Closed loop: a fixed number of sends under way, each acknowledged before its worker sends the next.
+//!
+//! A worker is a place in the loop with conversations of its own, which it goes through in turn. The run ends when
+//! the last send is acknowledged and every session has heard of its conversation's last version.
 
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
-use doorbell_protocol::codec::decode_server;
-use doorbell_protocol::{CallId, Encoding, ServerFrame};
-use doorbell_tests::client::Socket;
-use futures_util::{SinkExt, StreamExt};
-use tokio::task::JoinSet;
+use anyhow::ensure;
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite::Message;
 
-use crate::pairs::{Pair, report, send_frame};
+use crate::pairs::{News, Pair, Pairs};
+use crate::report;
 
-/// Runs and prints acknowledged sends a second, and the time that each took.
-pub async fn run(pairs: Vec<Pair>, in_flight: usize, measured: Duration) -> anyhow::Result<()> {
-    ensure!(pairs.len() >= in_flight, "--pairs must be at least --in-flight");
-    let mut shares: Vec<Vec<(Socket, String, u64)>> = (0..in_flight).map(|_| Vec::new()).collect();
-    let mut listeners = JoinSet::new();
-    for (index, pair) in pairs.into_iter().enumerate() {
-        let Pair { sender, mut receiver, conversation, sent } = pair;
-        shares[index % in_flight].push((sender, conversation, sent));
-        listeners.spawn(async move { while let Some(Ok(_)) = receiver.next().await {} });
-    }
+/// After the last reply, hints must be there within this time.
+const RUNG_DEADLINE: Duration = Duration::from_secs(15);
+
+struct Worker {
+    began: Instant,
+    /// Which of its pairs it sent to.
+    pair: usize,
+}
+
+/// Runs and prints acknowledged sends a second, and the time that each took; answers their number.
+pub fn run(mut pairs: Pairs, in_flight: usize, measured: Duration) -> anyhow::Result<u64> {
+    let count = pairs.all.len();
+    ensure!(count >= in_flight, "--pairs must be at least --in-flight");
+    let hints_before: u64 = pairs.all.iter().map(Pair::hints).sum();
     let start = Instant::now();
     let end = start + measured;
-    let mut workers = JoinSet::new();
-    for share in shares {
-        workers.spawn(work(share, end));
+    let mut workers = Vec::with_capacity(in_flight);
+    for pair in 0..in_flight {
+        pairs.all[pair].send()?;
+        workers.push(Worker { began: Instant::now(), pair });
     }
-    let mut all = Vec::new();
-    while let Some(done) = workers.join_next().await {
-        all.extend(done??);
-    }
-    let seconds = start.elapsed().as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "a count of sends is far below 2^53")]
-    let rate = all.len() as f64 / seconds;
-    report(&format!("{rate:.0} durable sends/s with {in_flight} in flight, send to reply"), all);
-    Ok(())
-}
-
-async fn work(mut share: Vec<(Socket, String, u64)>, end: Instant) -> anyhow::Result<Vec<u32>> {
-    let mut micros = Vec::new();
-    loop {
-        for (socket, conversation, sent) in &mut share {
-            let start = Instant::now();
-            if start >= end {
-                return Ok(micros);
-            }
-            *sent += 1;
-            socket.send(Message::Text(send_frame(conversation, *sent).into())).await?;
-            await_reply(socket, *sent).await?;
-            micros.push(u32::try_from(start.elapsed().as_micros())?);
-        }
-    }
-}
-
-/// Reads until the reply to one send. Hints on the way are passed over by their first bytes, so that the measuring
-/// side, on the same two cores, costs little.
-async fn await_reply(socket: &mut Socket, number: u64) -> anyhow::Result<()> {
-    loop {
-        let message = socket.next().await.context("the socket ended")??;
-        let Message::Text(text) = message else { continue };
-        if text.starts_with(r#"{"type":"hint""#) {
-            continue;
-        }
-        match decode_server(Encoding::Json, text.as_bytes()) {
-            Ok(ServerFrame::Reply { id: CallId::Number(id), outcome: Ok(_) }) if id == number => {
+    let (mut micros, mut under_way, mut last_reply) = (Vec::new(), in_flight, start);
+    while under_way > 0 {
+        ensure!(last_reply.elapsed() < measured + RUNG_DEADLINE, "{under_way} sends are not answered");
+        pairs.hear(RUNG_DEADLINE, |pairs, index, news| {
+            let News::Replied = news else { return Ok(()) };
+            let worker = &mut workers[index % in_flight];
+            last_reply = Instant::now();
+            micros.push(u32::try_from((last_reply - worker.began).as_micros())?);
+            if last_reply >= end {
+                under_way -= 1;
                 return Ok(());
             }
-            other => bail!("send {number}: {other:?}"),
-        }
+            worker.pair += in_flight;
+            if worker.pair >= count {
+                worker.pair = index % in_flight;
+            }
+            worker.began = last_reply;
+            pairs[worker.pair].send()
+        })?;
     }
+    while !pairs.all.iter().all(Pair::is_rung) {
+        ensure!(last_reply.elapsed() < RUNG_DEADLINE, "not every session was rung");
+        pairs.hear(RUNG_DEADLINE, |_, _, _| Ok(()))?;
+    }
+    let hints = pairs.all.iter().map(Pair::hints).sum::<u64>() - hints_before;
+    let sends = u64::try_from(micros.len())?;
+    #[expect(clippy::cast_precision_loss, reason = "a count of sends is far below 2^53")]
+    let rate = sends as f64 / (last_reply - start).as_secs_f64();
+    report::times(&format!("{rate:.0} durable sends/s with {in_flight} in flight, send to reply"), micros);
+    println!("{hints} hints to {} sessions; every one heard of its conversation's last version", count * 2);
+    Ok(sends)
 }
