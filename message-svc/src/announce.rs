@@ -1,8 +1,9 @@
 //! Tells the hint queue what was committed: everything, at least once, in the order of commit.
 //!
-//! The store's commits are the queue: the announcer reads those after its cursor, so there is one path, for what was
-//! committed a moment ago and for what a crash left. Only when all hints of some commits are with the hint queue does
-//! the cursor move past them; a crash before that announces them again, which merges (MS-4).
+//! The store's commits are the queue: the announcer takes those after its cursor. What was committed a moment ago is
+//! still in memory ([`crate::writer::recent`]); what a crash, a failure or a backlog left is read from the store. Only
+//! when all hints of some commits are with the hint queue does the cursor move past them; a crash before that
+//! announces them again, which merges (MS-4).
 //!
 //! A conversation's change rings its members. A change of somebody's list raises that user's inbox in the home shard
 //! first, durably, and then rings the user: repeated after a crash, the inbox moves once more, which costs a pull.
@@ -100,6 +101,21 @@ impl Announcer {
     ///
     /// *Cancel safety*: the cursor has not moved; the same hints come again.
     async fn step(&mut self, announced: Position) {
+        let read = match self.own().take_recent(announced) {
+            Some(commits) => {
+                Read { through: commits.last().map_or(announced, |last| last.position), commits }
+            }
+            None => self.read(announced).await,
+        };
+        let plan = Plan::of(read.commits);
+        self.learn(&plan).await;
+        self.ring_members(&plan).await;
+        self.ring_inboxes(&plan).await;
+        self.own().set_announced(read.through);
+    }
+
+    /// Reads the commits after the cursor from the store.
+    async fn read(&self, announced: Position) -> Read {
         let commits_max = self.config.announce_commits_max.get();
         let shard = self.shard;
         let reader = &self.reader;
@@ -112,12 +128,7 @@ impl Announcer {
                 Ok(Read { through: if all { view.position() } else { end }, commits })
             })
         });
-        let read = read.await;
-        let plan = Plan::of(read.commits);
-        self.learn(&plan).await;
-        self.ring_members(&plan).await;
-        self.ring_inboxes(&plan).await;
-        self.own().set_announced(read.through);
+        read.await
     }
 
     /// Looks up who is in the conversations of a plan.

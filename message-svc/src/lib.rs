@@ -6,8 +6,8 @@
 //!
 //! A write: its parameters are checked against every limit; it goes into the bounded queue of its shard's writer, in
 //! the order of the calls; the writer decides all that waits on top of each other, commits it with one fsync,
-//! publishes a view at the new position, and only then answers. The shard's announcer reads the commit from the store,
-//! looks up the members, gives the hints to the queue, and moves its cursor.
+//! publishes a view at the new position, and only then answers. The shard's announcer takes the commit, from memory or
+//! from the store, looks up the members, gives the hints to the queue, and moves its cursor.
 //!
 //! A read: it takes the newest view of the shards that it needs, on a thread that may block, checks membership, and
 //! answers a page that fits a frame.

@@ -10,6 +10,7 @@
 pub mod draft;
 pub mod handle;
 pub mod memory;
+pub mod recent;
 pub mod request;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use tracing::{error, info, warn};
 use self::draft::Draft;
 pub use self::handle::WriterHandle;
 use self::memory::Memory;
+use self::recent::Recent;
 use self::request::{Reply, Request};
 use crate::conversation::Position;
 use crate::metrics::CommitOutcome;
@@ -61,6 +63,8 @@ pub struct Writer {
     depth: Arc<AtomicUsize>,
     /// The last commit that readers see.
     progress: watch::Sender<Position>,
+    /// The last commits, for the announcer.
+    recent: Arc<Recent>,
     /// Up to where the announcer has come.
     announced: Arc<AtomicU64>,
     /// Since when a commit has been under way.
@@ -147,7 +151,7 @@ impl Writer {
         for _ in 0..drafted.repeats {
             self.tools.metrics.repeated();
         }
-        let outcome = drafted.batch.map_or(Ok(()), |batch| self.commit(&batch, finish.len()));
+        let outcome = drafted.batch.map_or(Ok(()), |batch| self.commit(batch, finish.len()));
         for answer in finish {
             let committed = match &outcome {
                 Ok(()) => Ok(()),
@@ -158,10 +162,10 @@ impl Writer {
         turn
     }
 
-    fn commit(&mut self, batch: &crate::store::Batch, writes: usize) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: crate::store::Batch, writes: usize) -> Result<(), StoreError> {
         let began = Instant::now();
         *self.committing.lock() = Some(began);
-        let outcome = self.tools.store.commit(self.shard, batch);
+        let outcome = self.tools.store.commit(self.shard, &batch);
         *self.committing.lock() = None;
         let label = match &outcome {
             Ok(()) => CommitOutcome::Committed,
@@ -172,6 +176,7 @@ impl Writer {
         match &outcome {
             Ok(()) => {
                 self.tools.metrics.appended(u64::try_from(batch.entries.len()).unwrap_or(u64::MAX));
+                self.recent.push(batch.position, batch.events);
                 self.progress.send_replace(batch.position);
                 if std::mem::take(&mut self.noting.disk_full) {
                     info!(shard = %self.shard, "the disk has room again, writes go on");

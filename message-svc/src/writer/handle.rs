@@ -13,11 +13,13 @@ use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 
 use super::memory::Memory;
+use super::recent::Recent;
 use super::request::{Reply, Request};
 use super::{Noting, Tools, Writer};
 use crate::conversation::Position;
 use crate::refusal::Refusal;
 use crate::shard::Shard;
+use crate::store::Commit;
 use crate::{Error, Metrics};
 
 /// Talks to a shard's writer. Cheap to clone.
@@ -27,6 +29,7 @@ pub struct WriterHandle {
     queue: SyncSender<Request>,
     depth: Arc<AtomicUsize>,
     progress: watch::Receiver<Position>,
+    recent: Arc<Recent>,
     announced: Arc<AtomicU64>,
     committing: Arc<Mutex<Option<Instant>>>,
     metrics: Arc<Metrics>,
@@ -48,6 +51,7 @@ impl WriterHandle {
             queue: sender,
             depth: Arc::default(),
             progress: seen,
+            recent: Arc::default(),
             announced: Arc::new(AtomicU64::new(announced.0)),
             committing: Arc::default(),
             metrics: Arc::clone(&tools.metrics),
@@ -59,6 +63,7 @@ impl WriterHandle {
             queue,
             depth: Arc::clone(&handle.depth),
             progress,
+            recent: Arc::clone(&handle.recent),
             announced: Arc::clone(&handle.announced),
             committing: Arc::clone(&handle.committing),
             memory: Memory::default(),
@@ -126,6 +131,12 @@ impl WriterHandle {
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Position> {
         self.progress.clone()
+    }
+
+    /// The commits after a position, at least one, from memory and once; `None` where the store has to be read.
+    #[must_use]
+    pub fn take_recent(&self, after: Position) -> Option<Vec<Commit>> {
+        self.recent.take_after(after)
     }
 
     /// How long the commit under way has taken so far; zero where there is none.
