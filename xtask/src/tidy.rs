@@ -16,6 +16,7 @@ mod metric_names;
 mod module_docs;
 mod module_names;
 mod outside_paths;
+mod script_functions;
 mod sleeps;
 mod tree;
 
@@ -35,6 +36,7 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule { name: "crate-edges", check: crate_edges::check },
     Rule { name: "file-length", check: file_length::check },
+    Rule { name: "script-functions", check: script_functions::check },
     Rule { name: "module-docs", check: module_docs::check },
     Rule { name: "module-names", check: module_names::check },
     Rule { name: "habits", check: habits::check },
