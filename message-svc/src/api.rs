@@ -1,5 +1,6 @@
-//! The methods of the client protocol: names, parameters and their limits, results.
+//! The methods of the client protocol: names, parameters and their limits, results, and all of it described.
 
+pub mod describe;
 pub mod method;
 pub mod params;
 pub mod reply;

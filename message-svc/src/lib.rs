@@ -56,6 +56,7 @@ mod store;
 mod throttle;
 mod writer;
 
+pub use api::describe::{Description, MethodDescription, describe};
 pub use config::Config;
 pub use error::{BadRelation, Error};
 pub use metrics::Metrics;

@@ -1,5 +1,6 @@
 //! What goes wrong with input, and the error object that clients see.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::frames::CallId;
@@ -70,7 +71,7 @@ impl std::str::FromStr for ErrorCode {
 }
 
 /// The error object: in `reply`, in `error`, and over HTTP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// For programs.
     pub code: ErrorCode,

@@ -17,7 +17,8 @@
 //!
 //! Map: [`ids`] names; [`version`] counters; [`time`] wall time as data; [`hint`] hints and their merging;
 //! [`payload`] opaque values; [`frames`] the frames as types; [`codec`] frames to bytes and back;
-//! [`close`] close codes with their verdict; [`error`] error objects and decode errors.
+//! [`close`] close codes with their verdict; [`error`] error objects and decode errors; `schema` how the words look in JSON
+//! Schema.
 
 pub mod close;
 pub mod codec;
@@ -26,6 +27,7 @@ pub mod frames;
 pub mod hint;
 pub mod ids;
 pub mod payload;
+mod schema;
 pub mod time;
 pub mod version;
 

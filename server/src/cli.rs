@@ -44,6 +44,7 @@ Over HTTP:
   /readyz          200 while it should get new clients, or 503 with reasons
   /metrics         for Prometheus
   /v1/ws           the WebSocket; /v1/call/METHOD for single calls
+  /v1/openapi.json the calls, described for programs (OpenAPI 3.1)
 
 Signals:
   SIGTERM, SIGINT  end in order: new sockets are refused, clients are asked

@@ -5,7 +5,7 @@
 //!
 //! Map: [`cli`] what was asked; [`config`] four layers become one configuration; [`serve`] from start to end;
 //! [`wiring`] builds the services; [`supervisor`] runs them; [`shutdown`] the phases of the end; [`signals`];
-//! [`site`] which path is whose, with [`admin`], [`page`] and [`demo`]; [`readiness`] and [`heartbeat`];
+//! [`site`] which path is whose, with [`admin`], [`openapi`], [`page`] and [`demo`]; [`readiness`] and [`heartbeat`];
 //! [`keyfile`], [`datadir`], [`descriptors`]; [`check`] what of this host would go wrong; [`clock`], [`telemetry`], [`metrics`].
 
 mod admin;
@@ -19,6 +19,7 @@ mod descriptors;
 mod heartbeat;
 mod keyfile;
 mod metrics;
+mod openapi;
 mod page;
 mod readiness;
 mod serve;

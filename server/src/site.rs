@@ -10,7 +10,7 @@ use doorbell_backplane::HintQueue;
 use doorbell_gateway::Gateway;
 use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::http::head::unambiguous;
-use doorbell_gateway::http::{CALL_PATH, CallDoor, error_response, status_of};
+use doorbell_gateway::http::{CALL_PATH, CallDoor, error_response, json_response, status_of};
 use doorbell_gateway::listener::Routes;
 use doorbell_protocol::{ErrorBody, ErrorCode};
 use http::header::{ALLOW, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
@@ -20,8 +20,8 @@ use hyper::body::Incoming;
 
 use crate::admin::Admin;
 use crate::demo::DemoDoor;
-use crate::page;
 use crate::readiness::Stage;
+use crate::{openapi, page};
 
 /// A scrape waits for the backplane no longer than that.
 const QUEUE_LOOK_MAX: Duration = Duration::from_secs(1);
@@ -66,13 +66,14 @@ impl Site {
         let path = request.uri().path();
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         match path {
-            "/healthz" | "/readyz" | "/metrics" if !is_read => wrong_method("GET, HEAD"),
+            "/healthz" | "/readyz" | "/metrics" | openapi::PATH if !is_read => wrong_method("GET, HEAD"),
             "/healthz" => Admin::live(),
             "/readyz" => self.admin.ready(),
             "/metrics" => {
                 self.look_at_queue().await;
                 self.admin.metrics().await
             }
+            openapi::PATH => json_response(StatusCode::OK, openapi::document()),
             "/v1/ws" => self.socket(request, peer),
             "/v1/demo/token" => self.demo(request, peer).await,
             _ if path.starts_with(CALL_PATH) => match self.services.get() {

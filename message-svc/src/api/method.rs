@@ -30,7 +30,8 @@ pub enum Named {
     Unknown,
 }
 
-const SERVED: [(&str, Method); 7] = [
+/// The methods by their names, in the order of the protocol's table.
+pub(super) const SERVED: [(&str, Method); 7] = [
     ("topics.changes", Method::Changes),
     ("conversations.create", Method::Create),
     ("conversations.list", Method::List),

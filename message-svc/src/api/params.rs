@@ -2,9 +2,10 @@
 
 use doorbell_protocol::{ConversationId, IdempotencyKey, UserId, Version};
 use doorbell_rpc::Caller;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::conversation::{Content, ContentDigest, direct_id};
 use crate::read::pull::Slice;
@@ -25,21 +26,24 @@ const META_DEPTH_MAX: usize = 16;
 const TITLE_CHARS_MAX: usize = 200;
 
 /// `topics.changes`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Changes {
     /// What an earlier answer brought.
     pub cursor: Option<String>,
     /// Topics of one page.
+    #[schemars(range(min = 1))]
     pub limit: Option<u32>,
 }
 
 /// `conversations.list`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct List {
     /// Conversations of one page.
+    #[schemars(range(min = 1))]
     pub limit: Option<u32>,
     /// What an earlier answer's `next` brought.
     pub before: Option<String>,
+    #[schemars(skip)]
     changed_since: Option<IgnoredAny>,
 }
 
@@ -56,16 +60,17 @@ impl List {
 }
 
 /// `conversations.get`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Get {
     /// Which.
     pub conversation: ConversationId,
 }
 
 /// `conversations.mark_read`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct MarkRead {
     conversation: ConversationId,
+    /// Up to where the caller has read.
     version: Version,
 }
 
@@ -77,14 +82,18 @@ impl MarkRead {
 }
 
 /// `messages.list`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Messages {
     /// Of which conversation.
     pub conversation: ConversationId,
+    /// Those after this version, in ascending order.
     after: Option<Version>,
+    /// With `after`: none beyond this version.
     to: Option<Version>,
+    /// The page that ends before this version.
     before: Option<Version>,
     /// Messages of one page.
+    #[schemars(range(min = 1))]
     pub limit: Option<u32>,
 }
 
@@ -107,13 +116,21 @@ impl Messages {
 }
 
 /// `messages.send`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Send {
+    /// Where to; or else `to`.
     conversation: Option<ConversationId>,
+    /// Whom to: the conversation of the two is made where there is none.
     to: Option<UserId>,
     key: IdempotencyKey,
+    /// What it says; or `media`, or both.
+    #[schemars(length(max = TEXT_CHARS_MAX))]
     text: Option<String>,
+    /// Links, http or https.
+    #[schemars(length(max = MEDIA_MAX), inner(length(max = LINK_BYTES_MAX)))]
     media: Option<Vec<String>>,
+    /// Whatever the client wants to keep beside it, as an object.
+    #[schemars(with = "Option<Map<String, Value>>")]
     meta: Option<Value>,
 }
 
@@ -192,10 +209,14 @@ fn depth(value: &Value) -> usize {
 }
 
 /// `conversations.create`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct CreateConversation {
+    /// The others; the caller is a member too.
     members: Vec<UserId>,
+    /// A pair has none.
+    #[schemars(length(min = 1, max = TITLE_CHARS_MAX))]
     title: Option<String>,
+    /// Nobody can be added later.
     closed: Option<bool>,
     key: IdempotencyKey,
 }

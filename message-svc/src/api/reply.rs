@@ -1,16 +1,18 @@
 //! What a call is answered with.
 
 use doorbell_protocol::{ConversationId, MessageId, Timestamp, TopicId, UserId, Version};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::conversation::{Entry, EntryKind};
 
 /// `topics.changes`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Changes {
     /// Each topic that changed, with its version.
     #[serde(serialize_with = "as_map")]
+    #[schemars(with = "std::collections::BTreeMap<TopicId, Version>")]
     pub topics: Vec<(TopicId, Version)>,
     /// What to ask with the next time.
     pub cursor: String,
@@ -22,7 +24,7 @@ pub struct Changes {
 }
 
 /// `conversations.create`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Created {
     /// Its id.
     pub conversation: ConversationId,
@@ -31,7 +33,7 @@ pub struct Created {
 }
 
 /// `conversations.list`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Conversations {
     /// Most recent first.
     pub conversations: Vec<Conversation>,
@@ -41,7 +43,7 @@ pub struct Conversations {
 }
 
 /// One conversation as one member sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Conversation {
     /// Its id.
     pub conversation: ConversationId,
@@ -66,14 +68,14 @@ pub struct Conversation {
 }
 
 /// `conversations.mark_read`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Read {
     /// Where the mark stands: the greatest so far.
     pub read: Version,
 }
 
 /// `messages.send`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Sent {
     /// Where it went.
     pub conversation: ConversationId,
@@ -86,7 +88,7 @@ pub struct Sent {
 }
 
 /// `messages.list`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Messages {
     /// In ascending order.
     pub messages: Vec<Message>,
@@ -95,7 +97,7 @@ pub struct Messages {
 }
 
 /// One entry of a log.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Message {
     /// Its place.
     pub version: Version,
