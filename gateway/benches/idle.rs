@@ -6,6 +6,9 @@
 
 #[path = "crowd/crowd.rs"]
 mod crowd;
+#[allow(dead_code, clippy::unwrap_used, reason = "the doubles are the tests' own, and steered there")]
+#[path = "../tests/sessions/neighbours.rs"]
+mod neighbours;
 
 use crowd::{Crowd, files_max, runtime};
 

@@ -71,6 +71,38 @@ pub struct Config {
     /// How far `resync` spreads the pulls of a partition's sessions, so that they do not come all at once.
     #[serde(with = "humantime_serde")]
     pub resync_spread: Duration,
+    /// Topics that one session may follow by `subscribe`, beside its user's own. `welcome` tells it.
+    pub subscriptions_max: NonZeroUsize,
+    /// Asks about audiences that may be on their way to message-svc: sessions that start all at once must not be a
+    /// storm there.
+    pub asks_in_flight_max: NonZeroUsize,
+    /// One ask about an audience; then it is tried again.
+    #[serde(with = "humantime_serde")]
+    pub audience_timeout: Duration,
+    /// How often message-svc is asked again whether what a session subscribed to may still be followed: no hint goes
+    /// out later than that after a right was taken away.
+    #[serde(with = "humantime_serde")]
+    pub authorize_interval: Duration,
+    /// How long a delivery waits until the users whose large topics changed follow them; then they are offered again.
+    /// Well below the notifier's `deliver_deadline`.
+    #[serde(with = "humantime_serde")]
+    pub refollow_wait: Duration,
+    /// With more local sessions than that a topic is large.
+    pub fanout_followers_large: usize,
+    /// A large topic is told to its followers once in that time at most; what comes meanwhile is merged.
+    #[serde(with = "humantime_serde")]
+    pub fanout_interval: Duration,
+    /// Pulls a second that a change of one topic may cause here: `pull_after_ms` spreads them.
+    pub topic_pulls_per_second: NonZeroU32,
+    /// From that many local followers of a topic on, pulls are spread.
+    pub topic_pulls_spread_from: usize,
+    /// How often the stored versions are looked at for what the stream of publishes did not bring: the longest that a
+    /// lost publish goes unnoticed.
+    #[serde(with = "humantime_serde")]
+    pub channel_look_interval: Duration,
+    /// One call of the channel service, or of the stored versions.
+    #[serde(with = "humantime_serde")]
+    pub channel_timeout: Duration,
     /// The share of the drain's budget over which clients are told to come back, in percent. The rest is for
     /// stragglers.
     pub drain_spread_percent: u8,
@@ -103,6 +135,17 @@ impl Default for Config {
             lease_ttl: secs(5),
             lease_renewal: secs(1),
             resync_spread: secs(3),
+            subscriptions_max: NonZeroUsize::new(1_000).expect("not zero"),
+            asks_in_flight_max: NonZeroUsize::new(64).expect("not zero"),
+            audience_timeout: secs(2),
+            authorize_interval: secs(60),
+            refollow_wait: Duration::from_millis(500),
+            fanout_followers_large: 1_000,
+            fanout_interval: Duration::from_millis(100),
+            topic_pulls_per_second: NonZeroU32::new(2_000).expect("not zero"),
+            topic_pulls_spread_from: 100,
+            channel_look_interval: secs(2),
+            channel_timeout: secs(2),
             drain_spread_percent: 60,
         }
     }
@@ -126,7 +169,7 @@ impl Config {
     /// # Errors
     /// The first relation that does not hold, with both keys.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
-        let rules: [(bool, &str, &str, &str); 9] = [
+        let rules: [(bool, &str, &str, &str); 11] = [
             (self.silence_max >= self.heartbeat * 2, "silence_max", "at least twice", "heartbeat"),
             (self.heartbeat >= Duration::from_secs(1), "heartbeat", "at least", "1s"),
             (self.sweep_interval <= Duration::from_secs(1), "sweep_interval", "at most", "1s"),
@@ -135,6 +178,13 @@ impl Config {
             (self.lease_ttl >= self.lease_renewal * 3, "lease_ttl", "at least three times", "lease_renewal"),
             (self.registry_timeout < self.lease_ttl, "registry_timeout", "less than", "lease_ttl"),
             (self.hello_timeout <= self.silence_max, "hello_timeout", "at most", "silence_max"),
+            (
+                self.authorize_interval >= self.audience_timeout * 5,
+                "authorize_interval",
+                "at least five times",
+                "audience_timeout",
+            ),
+            (!self.channel_look_interval.is_zero(), "channel_look_interval", "more than", "0s"),
             (self.drain_spread_percent <= 90, "drain_spread_percent", "at most", "90"),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {

@@ -1,17 +1,24 @@
 //! One hint to many sessions: encoded once an encoding, offered to each, yielding in between.
+//!
+//! To users it goes as it is delivered; to the followers of topics in [`runner`], where a topic takes turns with
+//! others and newer versions replace what waits.
+
+pub(crate) mod pacing;
+mod queue;
+pub(crate) mod runner;
 
 use std::sync::Arc;
 
 use doorbell_protocol::codec::encode_hint;
 use doorbell_protocol::frames::HintFrame;
-use doorbell_protocol::{DirtyMap, Encoding};
+use doorbell_protocol::{DirtyMap, Encoding, TopicId, Version};
 
 use crate::metrics::Offered;
-use crate::session::outbox::put_message;
+use crate::session::outbox::{Source, put_message};
 use crate::session::{Session, Setting};
 
 /// Sessions offered between two yields: at some 5 µs a write, others wait a third of a millisecond at most.
-const CHUNK: usize = 64;
+pub(crate) const CHUNK: usize = 64;
 
 /// A hint, with its bytes in each encoding once somebody needs them. Reused from user to user: its buffers stay.
 #[derive(Debug, Default)]
@@ -22,6 +29,25 @@ pub(crate) struct Notice {
 }
 
 impl Notice {
+    /// Of these topics, with a wait before the pull.
+    pub(crate) fn of(
+        topics: impl IntoIterator<Item = (TopicId, Version)>,
+        pull_after_ms: Option<u32>,
+    ) -> Self {
+        let hint = HintFrame { topics: topics.into_iter().collect(), pull_after_ms, ..HintFrame::default() };
+        Self { hint, ..Self::default() }
+    }
+
+    /// That anything may have changed.
+    pub(crate) fn resync() -> Self {
+        Self { hint: HintFrame { resync: true, ..HintFrame::default() }, ..Self::default() }
+    }
+
+    /// Leaves `resync` to be said later; answers whether it was to be said.
+    pub(crate) fn take_resync(&mut self) -> bool {
+        std::mem::take(&mut self.hint.resync)
+    }
+
     /// Takes the next hint in place of the last one.
     pub(crate) fn set(&mut self, dirty: &DirtyMap) {
         self.json.clear();
@@ -64,7 +90,7 @@ impl FanOut {
     pub(crate) async fn offer(&mut self, notice: &mut Notice, to: &[Arc<Session>], setting: &Setting) -> u32 {
         let mut taken = 0;
         for session in to {
-            let offered = session.offer(notice, setting);
+            let offered = session.offer(notice, Source::Queue, setting);
             setting.metrics.hint_offered(offered);
             if offered != Offered::Gone {
                 taken += 1;

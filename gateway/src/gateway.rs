@@ -1,12 +1,14 @@
 //! The gateway: builds its parts, starts sessions, runs the background loops.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use doorbell_backplane::{Partitions, Registry};
+use doorbell_backplane::{Partitions, Registry, Versions};
 use doorbell_protocol::{Clock, GatewayId};
-use doorbell_rpc::Messages;
+use doorbell_rpc::{Audiences, Channels, Messages};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -16,14 +18,19 @@ use crate::Config;
 use crate::auth::Authenticator;
 use crate::entries::Entries;
 use crate::error::Error;
+use crate::fanout::runner::FanOuts;
+use crate::follow::Following;
 use crate::handshake::Upgraded;
+use crate::interest::{Interest, InterestTask};
 use crate::local::{Eviction, LocalSessions, Removed};
+use crate::look::{LookTask, StoreReader};
 use crate::metrics::Metrics;
 use crate::session::event::Event;
 use crate::session::state::Rules;
 use crate::session::task::SessionTask;
 use crate::session::{Errand, Errands, Session, Setting};
 use crate::sweep::{self, Sweep};
+use crate::topics::{Pace, Topics};
 use crate::uptime::Uptime;
 
 /// What a gateway is made of.
@@ -38,6 +45,12 @@ pub struct GatewayParts {
     pub partitions: Partitions,
     /// Who answers calls.
     pub messages: Arc<dyn Messages>,
+    /// Who says which topics a user may follow.
+    pub audiences: Arc<dyn Audiences>,
+    /// Who is told which topics are followed here.
+    pub channels: Arc<dyn Channels>,
+    /// Where the versions of topics are stored.
+    pub versions: Arc<dyn Versions>,
     /// Who checks tokens.
     pub authenticator: Arc<dyn Authenticator>,
     /// Wall time: for tokens and for `welcome`, nothing else.
@@ -53,6 +66,11 @@ pub struct Gateway {
     eviction: Eviction,
     local: LocalSessions,
     entries: Entries,
+    topics: Topics,
+    fan_outs: FanOuts,
+    following: Following,
+    interest: Interest,
+    store_reader: StoreReader,
     sweep: Sweep,
     tasks: TaskTracker,
     draining: AtomicBool,
@@ -77,9 +95,15 @@ impl Gateway {
     /// Builds a gateway whose silence, deadlines and frame rate go by a clock that somebody else moves: for tests.
     #[must_use]
     pub fn with_uptime(parts: GatewayParts, uptime: Uptime) -> Arc<Self> {
-        let GatewayParts { id, config, registry, partitions, messages, authenticator, clock, metrics } =
-            parts;
+        let GatewayParts { id, config, registry, partitions, messages, .. } = parts;
+        let GatewayParts { audiences, channels, versions, authenticator, clock, metrics, .. } = parts;
+        let pace = Pace { followers_large: config.fanout_followers_large, interval: config.fanout_interval };
         Arc::new(Self {
+            topics: Topics::new(versions.partitions(), pace),
+            fan_outs: FanOuts::default(),
+            following: Following::new(audiences, config.asks_in_flight_max),
+            interest: Interest::new(channels),
+            store_reader: StoreReader::new(versions),
             eviction: Eviction::new(&config),
             local: LocalSessions::new(partitions),
             entries: Entries::new(id.clone(), registry, partitions, &metrics),
@@ -126,7 +150,8 @@ impl Gateway {
         }
     }
 
-    /// Runs the background loops until `stop`: enters and leaves, lease renewals, the sweep. Cancel `stop` after
+    /// Runs the background loops until `stop`: enters and leaves, lease renewals, the sweep, and all that followed topics
+    /// need. Cancel `stop` after
     /// [`Gateway::drain`].
     ///
     /// # Errors
@@ -135,10 +160,30 @@ impl Gateway {
         let mut loops = JoinSet::new();
         self.entries.spawn(&self, &mut loops, &stop);
         loops.spawn(Arc::clone(&self).sweep_loop(stop.clone()));
+        self.fan_outs.spawn(&self, &mut loops, &stop);
+        self.spawn_followers(&mut loops, &stop);
         while let Some(ended) = loops.join_next().await {
             ended.map_err(|source| Error::Loop { source })?;
         }
         Ok(())
+    }
+
+    /// The tasks that say and ask what followed topics need: each stops where it is.
+    fn spawn_followers(self: &Arc<Self>, into: &mut JoinSet<()>, stop: &CancellationToken) {
+        let look = LookTask::new(Arc::clone(self)).run();
+        let interest = InterestTask::new(Arc::clone(self)).run();
+        let asks = Arc::clone(self);
+        let asking = async move { asks.ask_for_large_topics().await };
+        let reviews = Arc::clone(self);
+        let reviewing = async move { reviews.review_subscriptions().await };
+        let tasks: [Pin<Box<dyn Future<Output = ()> + Send>>; 4] =
+            [Box::pin(look), Box::pin(interest), Box::pin(asking), Box::pin(reviewing)];
+        for task in tasks {
+            let stop = stop.clone();
+            into.spawn(async move {
+                stop.run_until_cancelled(task).await;
+            });
+        }
     }
 
     async fn sweep_loop(self: Arc<Self>, stop: CancellationToken) {
@@ -176,7 +221,8 @@ impl Gateway {
     }
 
     /// Out of the index; the user's last session leaves the registry too. May be called again.
-    pub(crate) fn leave(&self, session: &Session) {
+    pub(crate) fn leave(&self, session: &Arc<Session>) {
+        self.unfollow_all(session);
         let Some(identity) = session.identity() else { return };
         match self.local.remove(session) {
             Removed::Last(Some(stamp)) => self.entries.leave(&identity.user, stamp),
@@ -200,7 +246,11 @@ impl Gateway {
         for errand in errands {
             match errand {
                 Errand::Leave => self.end(session),
-                Errand::Verify(_) | Errand::Admit | Errand::Call { .. } => {
+                Errand::Verify(_)
+                | Errand::Admit
+                | Errand::Call { .. }
+                | Errand::Subscribe { .. }
+                | Errand::Unsubscribe { .. } => {
                     unreachable!("only a client's frame asks for that, and only the session's task reads one")
                 }
             }
@@ -228,6 +278,26 @@ impl Gateway {
 
     pub(crate) const fn entries(&self) -> &Entries {
         &self.entries
+    }
+
+    pub(crate) const fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
+    pub(crate) const fn fan_outs(&self) -> &FanOuts {
+        &self.fan_outs
+    }
+
+    pub(crate) const fn following(&self) -> &Following {
+        &self.following
+    }
+
+    pub(crate) const fn interest(&self) -> &Interest {
+        &self.interest
+    }
+
+    pub(crate) const fn store_reader(&self) -> &StoreReader {
+        &self.store_reader
     }
 
     pub(crate) const fn sweep(&self) -> &Sweep {

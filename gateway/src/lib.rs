@@ -23,9 +23,22 @@
 //! - **GW-7** A slow socket delays no other, and is not closed for being slow, only for being dead.
 //! - **GW-8** Every end has one code, mapped in one place ([`close`]).
 //! - **GW-9** No lock is held across an await; a session's lock is never held while another is taken.
+//! - **GW-10** A follower is in the index before it reads the topic's version, and a version is raised before its fan-out
+//!   walks over the followers: whoever comes in the middle misses nothing.
+//! - **GW-11** What a session's own list does not name is not written to it as a follower: once a topic is taken from the
+//!   list, no hint of it goes out for that reason, not even one that waited.
+//! - **GW-12** A refollow is answered only by an ask that began after its mark came, and after what that ask answered is
+//!   followed and hinted.
+//! - **GW-13** A topic's first follow here reads its stored version, and a look begins before that read: no change falls
+//!   between. Another store than at the last look means reading everything again, and `resync`.
+//! - **GW-14** A topic's fan-outs cost its sockets, not its publishes: one is under way at a time, and newer versions
+//!   replace what waits.
+//! - **GW-15** What a session follows by `subscribe` rests on a word of its token or of message-svc that is no older than
+//!   `authorize_interval`; without a fresh one it is suspended.
 //!
 //! Map: [`gateway`] the parts and the loops; `session` one socket: rules, outbox, task; `local` user to sessions;
-//! `entries` the registry's side; `fanout` one hint to many; `sweep` the coarse wheel; `pull` calls; [`drain`]
+//! `entries` the registry's side; `fanout` one hint to many; `topics` topic to sessions; `follow` who follows what;
+//! `interest` what channel-svc is told; `look` the stored versions; `sweep` the coarse wheel; `pull` calls; [`drain`]
 //! leaving; `api` what notifiers call; [`close`] ends to codes; [`config`], [`error`], [`metrics`], [`uptime`];
 //! [`handshake`] request to socket; [`auth`] tokens; [`ws`] frames.
 
@@ -37,15 +50,19 @@ pub mod drain;
 mod entries;
 pub mod error;
 mod fanout;
+mod follow;
 pub mod gateway;
 pub mod handshake;
 pub mod http;
+mod interest;
 pub mod listener;
 mod local;
+mod look;
 pub mod metrics;
 mod pull;
 mod session;
 mod sweep;
+mod topics;
 pub mod uptime;
 pub mod ws;
 

@@ -82,6 +82,11 @@ impl LocalSessions {
         }
     }
 
+    /// The user's sessions, of which there may be none.
+    pub(crate) fn sessions(&self, user: &UserId) -> SessionsOfUser {
+        self.shard(user).lock().sessions(user).into_iter().flatten().cloned().collect()
+    }
+
     /// Gives a user's next enter its stamp, and answers the sessions that it speaks for; `None` where none is left.
     pub(crate) fn stamp(
         &self,

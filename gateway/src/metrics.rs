@@ -1,5 +1,7 @@
 //! What the gateway counts. Metric names stand nowhere else, and no label holds a user, topic or session.
 
+mod topics;
+
 use std::time::Duration;
 
 use doorbell_protocol::{CloseCode, ErrorBody, ErrorCode};
@@ -11,6 +13,8 @@ use prometheus::{
 
 use crate::close;
 use crate::error::End;
+
+pub(crate) use topics::{Judged, TopicMetrics};
 
 /// The sessions' metrics. Cheap to clone: the families are shared.
 #[derive(Clone, Debug)]
@@ -34,6 +38,7 @@ pub struct Metrics {
     renewals: IntCounterVec,
     lapses: IntCounter,
     welcome_time: Histogram,
+    pub(crate) topics: TopicMetrics,
 }
 
 /// The outcomes of a hint, each looked up once: this is the hottest counter.
@@ -66,7 +71,7 @@ pub enum Offered {
     Merged,
     /// Kept for a session that has no `welcome` yet.
     Held,
-    /// The session was ending.
+    /// The session was ending, or follows the topic no longer.
     Gone,
 }
 
@@ -106,6 +111,11 @@ fn by_label(
     Ok(family)
 }
 
+fn seconds(name: &str, help: &str, registry: &Registry) -> Result<Histogram, prometheus::Error> {
+    let opts = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+    register_histogram_with_registry!(opts, registry)
+}
+
 /// Each way in which a session can end, as [`close::label`] names it.
 fn close_labels() -> Vec<String> {
     let numbers = CloseCode::ALL.iter().map(|code| code.number().to_string());
@@ -129,10 +139,7 @@ impl Metrics {
         };
         let errors: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
         let answers = Answer::ALL.map(Answer::label);
-        let seconds = |name: &str, help: &str| {
-            let opts = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
-            register_histogram_with_registry!(opts, registry)
-        };
+        let seconds = |name: &str, help: &str| seconds(name, help, registry);
         Ok(Self {
             sockets: gauge("doorbell_gateway_sockets", "open WebSockets")?,
             sessions: gauge("doorbell_gateway_sessions", "sessions that had their welcome")?,
@@ -191,6 +198,7 @@ impl Metrics {
             )?,
             lapses: counter("doorbell_gateway_lease_lapses_total", "partitions registered again")?,
             welcome_time: seconds("doorbell_gateway_welcome_seconds", "from hello to welcome")?,
+            topics: TopicMetrics::register(registry)?,
         })
     }
 

@@ -2,11 +2,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use doorbell_protocol::frames::HintFrame;
 use doorbell_protocol::{CallId, ErrorBody, ErrorCode, Payload};
-use doorbell_rpc::CallRequest;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -20,10 +19,24 @@ const REPLY_BYTES: usize = 256;
 /// After how long a call that got no answer may be tried again.
 const RETRY_AFTER_MS: u64 = 1_000;
 
-type Answer = Pin<Box<dyn Future<Output = Result<Payload, ErrorBody>> + Send>>;
+/// What a frame with an id is answered with.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) outcome: Result<Payload, ErrorBody>,
+    /// To be hinted after the reply.
+    pub(crate) news: Option<Box<HintFrame>>,
+}
+
+impl From<Result<Payload, ErrorBody>> for Answered {
+    fn from(outcome: Result<Payload, ErrorBody>) -> Self {
+        Self { outcome, news: None }
+    }
+}
+
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 /// An answer to be sent.
-pub(crate) type Finished = (CallId, Result<Payload, ErrorBody>);
+pub(crate) type Finished = (CallId, Answered);
 
 struct Call {
     id: CallId,
@@ -43,18 +56,16 @@ impl Calls {
     pub(crate) fn start(
         &mut self,
         id: CallId,
-        request: CallRequest,
+        answer: Answer,
         setting: &Setting,
         cx: &mut Context<'_>,
     ) -> Option<Finished> {
         let started = Instant::now();
-        let messages = Arc::clone(&setting.messages);
-        let answer = Box::pin(async move { messages.call(request).await });
         let deadline = started + setting.rules.config.call_timeout;
         let mut call = Call { id, started, deadline, answer };
         setting.metrics.call_started();
         match call.poll(started, cx) {
-            Poll::Ready(outcome) => Some(call.finish(outcome, &setting.metrics)),
+            Poll::Ready(answered) => Some(call.finish(answered, &setting.metrics)),
             Poll::Pending => {
                 self.waiting.push(call);
                 None
@@ -72,7 +83,7 @@ impl Calls {
         let mut next = 0;
         while next < self.waiting.len() {
             match self.waiting[next].poll(now, cx) {
-                Poll::Ready(outcome) => finished.push(self.waiting.remove(next).finish(outcome, metrics)),
+                Poll::Ready(answered) => finished.push(self.waiting.remove(next).finish(answered, metrics)),
                 Poll::Pending => next += 1,
             }
         }
@@ -94,21 +105,25 @@ impl Calls {
 }
 
 impl Call {
-    fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Result<Payload, ErrorBody>> {
+    fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Answered> {
         match self.answer.as_mut().poll(cx) {
-            Poll::Ready(outcome) => Poll::Ready(outcome.and_then(within_a_frame)),
-            Poll::Pending if now >= self.deadline => Poll::Ready(Err(ErrorBody::retry_after(
-                ErrorCode::Unavailable,
-                "no answer in time; the call may still have taken effect",
-                RETRY_AFTER_MS,
-            ))),
+            Poll::Ready(Answered { outcome, news }) => {
+                Poll::Ready(Answered { outcome: outcome.and_then(within_a_frame), news })
+            }
+            Poll::Pending if now >= self.deadline => {
+                Poll::Ready(Answered::from(Err(ErrorBody::retry_after(
+                    ErrorCode::Unavailable,
+                    "no answer in time; the call may still have taken effect",
+                    RETRY_AFTER_MS,
+                ))))
+            }
             Poll::Pending => Poll::Pending,
         }
     }
 
-    fn finish(self, outcome: Result<Payload, ErrorBody>, metrics: &Metrics) -> Finished {
-        metrics.call_ended(outcome.as_ref().map(|_| ()), self.started.elapsed());
-        (self.id, outcome)
+    fn finish(self, answered: Answered, metrics: &Metrics) -> Finished {
+        metrics.call_ended(answered.outcome.as_ref().map(|_| ()), self.started.elapsed());
+        (self.id, answered)
     }
 }
 

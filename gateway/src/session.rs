@@ -4,9 +4,12 @@
 //! waits. Idle, a session owns its socket, its rules and nothing else (GW-3).
 
 pub(crate) mod event;
+mod following;
+pub(crate) mod follows;
 pub(crate) mod heartbeat;
 pub(crate) mod outbox;
 mod perform;
+mod phase;
 pub(crate) mod rate;
 pub(crate) mod state;
 pub(crate) mod task;
@@ -18,7 +21,9 @@ use std::time::Duration;
 
 use doorbell_protocol::codec::decode_client;
 use doorbell_protocol::frames::Token;
-use doorbell_protocol::{CallId, Clock, DecodeError, DeviceId, Encoding, SessionId, Timestamp, UserId};
+use doorbell_protocol::{
+    CallId, Clock, DecodeError, DeviceId, Encoding, SessionId, Timestamp, TopicId, UserId, Version,
+};
 use doorbell_rpc::{CallRequest, Messages};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -30,8 +35,10 @@ use crate::auth::{Authenticator, Verified};
 use crate::fanout::Notice;
 use crate::metrics::{Metrics, Offered};
 use crate::session::event::Event;
-use crate::session::outbox::{Flushed, Hints, Outbox};
-use crate::session::state::{At, HintGate, ReadGate, Rules, State};
+use crate::session::follows::Follows;
+use crate::session::outbox::{Flushed, Hints, Outbox, Source};
+use crate::session::phase::{HintGate, ReadGate};
+use crate::session::state::{At, Rules, State};
 use crate::sweep::AHEAD_SECONDS_MAX;
 use crate::uptime::{Moment, Uptime};
 use crate::ws;
@@ -64,6 +71,10 @@ pub(crate) enum Errand {
     Admit,
     /// Pass a call on.
     Call { id: CallId, request: CallRequest },
+    /// Follow topics.
+    Subscribe { id: CallId, topics: Vec<(TopicId, Version)> },
+    /// Follow topics no longer.
+    Unsubscribe { id: CallId, topics: Vec<TopicId> },
     /// Out of the local index.
     Leave,
 }
@@ -105,12 +116,16 @@ struct Core {
     /// `None` once our side of TCP has ended.
     writer: Option<OwnedWriteHalf>,
     outbox: Option<Box<Outbox>>,
+    /// `None` while it follows nothing.
+    follows: Option<Box<Follows>>,
     hint_window_ms: u16,
     /// End our side of TCP when the outbox is empty.
     ends_writes: bool,
     welcomed: bool,
     /// Counted as a slow socket.
     slow: bool,
+    /// It is out of the indexes, and follows nothing any more.
+    left: bool,
 }
 
 impl Session {
@@ -120,6 +135,19 @@ impl Session {
         verified: Option<Verified>,
         now: Moment,
     ) -> Self {
+        Self::with(Some(writer), encoding, State::new(verified, now), now)
+    }
+
+    /// A session of a user that has no socket: for tests of what never writes.
+    #[cfg(test)]
+    pub(crate) fn without_socket(identity: Identity) -> Arc<Self> {
+        let now = Moment::default();
+        let session = Self::with(None, Encoding::Json, State::new(None, now), now);
+        session.identity.set(identity).expect("it is new");
+        Arc::new(session)
+    }
+
+    fn with(writer: Option<OwnedWriteHalf>, encoding: Encoding, state: State, now: Moment) -> Self {
         Self {
             id: SessionId::from_bits(rand::random()),
             encoding,
@@ -129,13 +157,15 @@ impl Session {
             told_goaway: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             core: Mutex::new(Core {
-                state: State::new(verified, now),
-                writer: Some(writer),
+                state,
+                writer,
                 outbox: None,
+                follows: None,
                 hint_window_ms: 0,
                 ends_writes: false,
                 welcomed: false,
                 slow: false,
+                left: false,
             }),
         }
     }
@@ -161,6 +191,11 @@ impl Session {
     /// Notes a sign of life.
     pub(crate) fn hear(&self, now: Moment) {
         self.heard.store(now.as_micros(), Ordering::Relaxed);
+    }
+
+    /// Whether it had its `welcome`, and has not ended.
+    pub(crate) fn is_welcomed(&self) -> bool {
+        self.core.lock().welcomed
     }
 
     pub(crate) fn was_told_goaway(&self) -> bool {
@@ -209,13 +244,17 @@ impl Session {
     }
 
     /// Offers a hint: written at once if the socket takes it and nothing waits, else merged into what waits (GW-2).
-    pub(crate) fn offer(&self, notice: &mut Notice, setting: &Setting) -> Offered {
+    /// Whoever follows a topic no longer is not told of it (GW-11).
+    pub(crate) fn offer(&self, notice: &mut Notice, source: Source, setting: &Setting) -> Offered {
         let mut guard = self.core.lock();
         let core = &mut *guard;
+        if source == Source::Followed && !core.follows_all(notice.hint()) {
+            return Offered::Gone;
+        }
         match core.state.hints() {
             HintGate::Shut => return Offered::Gone,
             HintGate::Hold => {
-                core.outbox().merge(notice.hint());
+                core.outbox().merge(notice.hint(), source);
                 return Offered::Held;
             }
             HintGate::Open => {}
@@ -231,7 +270,7 @@ impl Session {
             self.wake();
             return Offered::Written;
         }
-        core.outbox().merge(notice.hint());
+        core.outbox().merge(notice.hint(), source);
         if core.hint_window_ms > 0 {
             let ends = Instant::now() + Duration::from_millis(core.hint_window_ms.into());
             core.outbox().open_window(ends);

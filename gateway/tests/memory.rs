@@ -7,6 +7,8 @@
 mod client;
 #[path = "sessions/doubles.rs"]
 mod doubles;
+#[path = "sessions/neighbours.rs"]
+mod neighbours;
 #[path = "sessions/rig.rs"]
 mod rig;
 

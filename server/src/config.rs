@@ -175,6 +175,13 @@ impl Config {
                     .to_owned(),
             );
         }
+        if self.gateway.refollow_wait >= self.notifier.deliver_deadline {
+            return Err(
+                "`gateway.refollow_wait` must be less than `notifier.deliver_deadline`, or a slow message service \
+                        looks like a gateway that does not answer"
+                    .to_owned(),
+            );
+        }
         if self.message.drain_timeout > self.shutdown.finish_budget {
             return Err(
                 "`message.drain_timeout` must not be longer than `shutdown.finish_budget`, which it is a \

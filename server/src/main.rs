@@ -9,6 +9,7 @@
 //! [`keyfile`], [`datadir`], [`descriptors`]; [`check`] what of this host would go wrong; [`clock`], [`telemetry`], [`metrics`].
 
 mod admin;
+mod alone;
 mod check;
 mod cli;
 mod clock;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, bail};
-use doorbell_backplane::{HintQueue, Memory, Metered, Registry};
+use doorbell_backplane::{HintQueue, Memory, Metered, Registry, Versions};
 use doorbell_gateway::auth::{Authenticator, KeySet, SignedTokens};
 use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::handshake::origin::Origins;
@@ -19,6 +19,7 @@ use doorbell_rpc::{Gateways, LocalGateways, Messages};
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
+use crate::alone::{SmallAudiences, StoredChannels};
 use crate::clock;
 use crate::config::{Config, Listen};
 use crate::demo::{Admission, DemoDoor};
@@ -87,7 +88,8 @@ impl Door {
             Arc::new(doorbell_backplane::Metrics::register(&self.metrics)?),
         ));
         let queue: Arc<dyn HintQueue> = Arc::clone(&backplane) as _;
-        let registry: Arc<dyn Registry> = backplane;
+        let registry: Arc<dyn Registry> = Arc::clone(&backplane) as _;
+        let versions: Arc<dyn Versions> = backplane;
         let messages = self.open_store(config, &wall, &queue).await?;
         let authenticator: Arc<dyn Authenticator> =
             Arc::new(SignedTokens::new(Arc::clone(&keys), &config.auth));
@@ -97,6 +99,9 @@ impl Door {
             registry: Arc::clone(&registry),
             partitions: queue.partitions(),
             messages: Arc::clone(&messages) as Arc<dyn Messages>,
+            audiences: Arc::new(SmallAudiences),
+            channels: Arc::new(StoredChannels { versions: Arc::clone(&versions) }),
+            versions,
             authenticator: Arc::clone(&authenticator),
             clock: Arc::clone(&wall),
             metrics: doorbell_gateway::Metrics::register(&self.metrics)?,

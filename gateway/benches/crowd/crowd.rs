@@ -19,6 +19,8 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::neighbours::{Ears, Members};
+
 /// Where the wall clock stands.
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
@@ -45,6 +47,9 @@ impl Messages for Nothing {
 pub struct Crowd {
     pub gateway: Arc<Gateway>,
     pub clients: Vec<Plain>,
+    /// Who is in which large audience: read when a session starts.
+    #[allow(dead_code, reason = "not every bench has large audiences")]
+    pub members: Arc<Members>,
     stop: CancellationToken,
 }
 
@@ -63,15 +68,20 @@ pub fn files_max() -> usize {
 impl Crowd {
     pub fn new(runtime: &Runtime) -> Self {
         let clock: Clock = Arc::new(|| NOW);
+        let memory = Arc::new(Memory::new(&doorbell_backplane::Config::default(), Arc::clone(&clock)));
+        let members = Arc::<Members>::default();
         let gateway = Gateway::new(GatewayParts {
             id: GatewayId::new("bench").expect("a good name"),
             config: Config {
                 sessions_per_user_max: NonZeroUsize::new(1_000_000).expect("not zero"),
                 ..Config::default()
             },
-            registry: Arc::new(Memory::new(&doorbell_backplane::Config::default(), Arc::clone(&clock))),
+            registry: Arc::clone(&memory) as _,
             partitions: Partitions::default(),
             messages: Arc::new(Nothing),
+            audiences: Arc::clone(&members) as _,
+            channels: Arc::<Ears>::default(),
+            versions: memory,
             authenticator: Arc::new(Anybody),
             clock,
             metrics: Metrics::register(&prometheus::Registry::new()).expect("names are free"),
@@ -79,7 +89,7 @@ impl Crowd {
         let stop = CancellationToken::new();
         let _entered = runtime.enter();
         TaskTracker::new().spawn(Arc::clone(&gateway).run(stop.clone()));
-        Self { gateway, clients: Vec::new(), stop }
+        Self { gateway, clients: Vec::new(), members, stop }
     }
 
     /// Adds sessions, one after the other: an idle gateway between two.

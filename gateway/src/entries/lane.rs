@@ -18,7 +18,6 @@ use crate::gateway::Gateway;
 use crate::local::{SHARDS_PER_PARTITION, SessionsOfUser};
 use crate::metrics::{Answer, Metrics};
 use crate::session::Session;
-use crate::session::event::Event;
 
 /// Leaves that wait at most; beyond it they are dropped, counted, and the entries go when a hint finds nobody here.
 const LEAVES_MAX: usize = 65_536;
@@ -256,15 +255,15 @@ impl LaneTask {
         true
     }
 
-    /// Enters every user of the partition again, then hints each session `resync`: only after the confirmation, for
-    /// a change that comes after its pull and before its entry would be missed (GW-6).
+    /// Enters every user of the partition again, then has each followed anew and hinted `resync`: only after the
+    /// confirmation, for a change that comes after its pull and before its entry would be missed (GW-6).
     async fn reenter_all(&self) -> Turn {
         self.gateway.setting().metrics.partition_lapsed();
         let max = self.gateway.setting().rules.config.enter_batch_max.get();
         for shard in 0..SHARDS_PER_PARTITION {
             for users in self.gateway.local().users(self.partition, shard).chunks(max) {
                 match self.enter(users.iter()).await {
-                    Ok(confirmed) => self.tell(confirmed, || Event::Reentered).await,
+                    Ok(confirmed) => self.tell(confirmed, Gateway::confirmed_again).await,
                     Err(turn) => return turn,
                 }
             }
@@ -285,7 +284,7 @@ impl LaneTask {
                 .filter_map(|session| Some(session.upgrade()?.identity()?.user.clone()))
                 .collect();
             match self.enter(users.iter()).await {
-                Ok(confirmed) => self.tell(confirmed, || Event::Entered).await,
+                Ok(confirmed) => self.tell(confirmed, Gateway::confirmed).await,
                 Err(turn) => {
                     self.lane().entering(|waiting| waiting.put_back(batch));
                     return turn;
@@ -325,11 +324,9 @@ impl LaneTask {
         Ok(confirmed)
     }
 
-    async fn tell(&self, confirmed: Vec<SessionsOfUser>, event: impl Fn() -> Event) {
+    async fn tell(&self, confirmed: Vec<SessionsOfUser>, tell: impl Fn(&Gateway, &SessionsOfUser)) {
         for sessions in confirmed {
-            for session in sessions {
-                self.gateway.tell(&session, event());
-            }
+            tell(&self.gateway, &sessions);
             tokio::task::consume_budget().await;
         }
     }

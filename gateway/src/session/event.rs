@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use doorbell_protocol::frames::{Goaway, Token};
-use doorbell_protocol::{CallId, ClientFrame, DeviceId, ErrorBody, Payload, ServerFrame, Timestamp, UserId};
+use doorbell_protocol::frames::{Goaway, HintFrame, Token};
+use doorbell_protocol::{
+    CallId, ClientFrame, DeviceId, ErrorBody, Payload, ServerFrame, Timestamp, TopicId, UserId, Version,
+};
 use smallvec::SmallVec;
 
 use crate::auth::{AuthError, Verified};
 use crate::error::End;
+use crate::pull::Answered;
 use crate::uptime::Moment;
 use crate::ws::Violation;
 
@@ -36,16 +39,16 @@ pub(crate) enum Event {
     Verified(Result<Verified, AuthError>),
     /// The registry has confirmed the user's entry.
     Entered,
-    /// The registry has confirmed it anew, after the entry may have been lost for a while.
-    Reentered,
+    /// Hints may have been lost for a while.
+    Lost,
     /// Another session of the user takes this one's place.
     Evicted,
     /// The gateway leaves: this is told to the client.
     Draining(Goaway),
     /// The drain's deadline has come.
     Drained,
-    /// A call has its answer.
-    CallDone { id: CallId, outcome: Result<Payload, ErrorBody> },
+    /// A call, or a `subscribe` or `unsubscribe`, has its answer.
+    CallDone { id: CallId, answered: Answered },
     /// The sweep came by.
     Tick { heard: Moment, wall: Timestamp },
     /// The session's task panicked.
@@ -73,6 +76,12 @@ pub(crate) enum Action {
     Admit(Admission),
     /// Pass a call on; answered by [`Event::CallDone`].
     Call { id: CallId, method: String, params: Payload },
+    /// Follow these topics, each with the version that the client has; answered by [`Event::CallDone`].
+    Subscribe { id: CallId, topics: Vec<(TopicId, Version)> },
+    /// Follow these no longer; answered by [`Event::CallDone`].
+    Unsubscribe { id: CallId, topics: Vec<TopicId> },
+    /// Hint what of this the session follows.
+    Hint(Box<HintFrame>),
     /// Take the session out of the local index. It is over, for this reason.
     Leave(End),
     /// Write a close frame with the end's code and reason.

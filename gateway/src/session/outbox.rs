@@ -31,10 +31,40 @@ pub(crate) fn put_message(encoding: Encoding, out: &mut Vec<u8>, encode: impl Fn
     out.drain(start..start + unused);
 }
 
+/// Why a session is hinted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Somebody named its user: the queue did, or this gateway.
+    Queue,
+    /// It follows the topic, and has nothing of it to read once it does so no longer (GW-11).
+    Followed,
+}
+
+/// The greatest version of one topic by each source; zero where there is none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    queue: Version,
+    followed: Version,
+}
+
+impl Told {
+    fn raise(&mut self, source: Source, version: Version) {
+        let known = match source {
+            Source::Queue => &mut self.queue,
+            Source::Followed => &mut self.followed,
+        };
+        *known = version.max(*known);
+    }
+
+    fn version(self) -> Version {
+        self.queue.max(self.followed)
+    }
+}
+
 /// Hints that wait, merged.
 #[derive(Debug, Default)]
 struct Waiting {
-    topics: BTreeMap<TopicId, Version>,
+    topics: BTreeMap<TopicId, Told>,
     more: bool,
     resync: bool,
     /// The longest wait that all that is merged allows: the earliest time named (protocol, "What is promised" 2).
@@ -46,7 +76,7 @@ impl Waiting {
         self.topics.is_empty() && !self.more && !self.resync
     }
 
-    fn merge(&mut self, hint: &HintFrame) {
+    fn merge(&mut self, hint: &HintFrame, source: Source) {
         self.pull_after_ms = if self.is_empty() {
             hint.pull_after_ms
         } else {
@@ -57,18 +87,27 @@ impl Waiting {
         for (topic, version) in &hint.topics {
             let full = self.topics.len() >= TOPICS_MAX;
             match self.topics.get_mut(topic) {
-                Some(known) => *known = (*known).max(*version),
+                Some(told) => told.raise(source, *version),
                 None if full => self.more = true,
-                None => {
-                    self.topics.insert(topic.clone(), *version);
-                }
+                None => self.topics.entry(topic.clone()).or_default().raise(source, *version),
+            }
+        }
+    }
+
+    /// Drops what waits of a topic because it was followed.
+    fn unfollow(&mut self, topic: &TopicId) {
+        if let Some(told) = self.topics.get_mut(topic) {
+            told.followed = Version::ZERO;
+            if told.queue == Version::ZERO {
+                self.topics.remove(topic);
             }
         }
     }
 
     fn take(&mut self) -> HintFrame {
         let Self { topics, more, resync, pull_after_ms } = std::mem::take(self);
-        HintFrame { topics: topics.into_iter().collect(), pull_after_ms, more, resync }
+        let topics = topics.into_iter().map(|(topic, told)| (topic, told.version())).collect();
+        HintFrame { topics, pull_after_ms, more, resync }
     }
 }
 
@@ -114,6 +153,11 @@ impl Outbox {
         put_message(encoding, &mut self.unsent, |out| encode_server(encoding, frame, out));
     }
 
+    /// Owes one hint as it is.
+    pub(crate) fn send_hint(&mut self, encoding: Encoding, hint: &HintFrame) {
+        put_message(encoding, &mut self.unsent, |out| encode_hint(encoding, hint, out));
+    }
+
     /// Owes WebSocket control frames, or the rest of a frame begun.
     pub(crate) fn raw(&mut self) -> &mut Vec<u8> {
         &mut self.unsent
@@ -128,8 +172,17 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn merge(&mut self, hint: &HintFrame) {
-        self.waiting.merge(hint);
+    pub(crate) fn merge(&mut self, hint: &HintFrame, source: Source) {
+        self.waiting.merge(hint, source);
+    }
+
+    /// The session follows the topic no longer: what waits of it for that reason is dropped, what came by the queue
+    /// stays.
+    pub(crate) fn unfollow(&mut self, topic: &TopicId) {
+        self.waiting.unfollow(topic);
+        if self.waiting.is_empty() {
+            self.window_ends = None;
+        }
     }
 
     /// Gathers hints until then; a window that runs is not moved.

@@ -8,6 +8,7 @@ use doorbell_protocol::{ErrorBody, ErrorCode, ServerFrame};
 use doorbell_rpc::{CallRequest, Caller};
 
 use super::event::{Action, Actions, Admission};
+use super::outbox::Source;
 use super::{Core, Errand, Errands, Identity, Session, Setting, UNSENT_BYTES_PAUSE};
 use crate::error::End;
 use crate::{close, ws};
@@ -42,7 +43,12 @@ impl Session {
                     let spread = setting.rules.config.resync_spread.as_millis();
                     let after = rand::random_range(0..=u32::try_from(spread).unwrap_or(u32::MAX));
                     let hint = HintFrame { resync: true, pull_after_ms: Some(after), ..HintFrame::default() };
-                    core.outbox().merge(&hint);
+                    if core.is_blocked() || core.hint_window_ms > 0 {
+                        core.outbox().merge(&hint, Source::Queue);
+                    } else {
+                        // Apart from versions that wait: merged with those, it would lose its own wait.
+                        core.outbox().send_hint(self.encoding, &hint);
+                    }
                 }
                 Action::Verify(token) => errands.push(Errand::Verify(token)),
                 Action::Admit(admission) => {
@@ -52,6 +58,14 @@ impl Session {
                 Action::Call { id, method, params } => {
                     let request = CallRequest { caller: self.caller(core), method, params };
                     errands.push(Errand::Call { id, request });
+                }
+                Action::Subscribe { id, topics } => errands.push(Errand::Subscribe { id, topics }),
+                Action::Unsubscribe { id, topics } => errands.push(Errand::Unsubscribe { id, topics }),
+                Action::Hint(mut hint) => {
+                    hint.topics.retain(|(topic, _)| core.follows(topic));
+                    if !hint.topics.is_empty() {
+                        core.outbox().merge(&hint, Source::Followed);
+                    }
                 }
                 Action::Leave(end) => {
                     self.leave(core, &end, setting);
@@ -120,7 +134,7 @@ impl Session {
             heartbeat_ms: u32::try_from(config.heartbeat.as_millis()).unwrap_or(u32::MAX),
             limits: Limits {
                 frame_bytes: small(config.message_bytes_max.get()),
-                subscriptions: 0,
+                subscriptions: small(config.subscriptions_max.get()),
                 calls_per_second: config.frames_per_second.get(),
             },
         };

@@ -10,15 +10,17 @@ use std::time::Duration;
 
 use doorbell_protocol::frames::{Goaway, Hello};
 use doorbell_protocol::{
-    CallId, ClientFrame, DeviceId, ErrorBody, ErrorCode, Payload, ServerFrame, SessionId, Timestamp, UserId,
+    CallId, ClientFrame, DeviceId, ErrorBody, ErrorCode, ServerFrame, SessionId, Timestamp, UserId,
 };
 
 use super::event::{Action, Actions, Admission, Event};
 use super::heartbeat::{Beat, Heartbeat};
+use super::phase::{HintGate, Phase, ReadGate};
 use super::rate::{Pass, Rate, RateRule};
 use crate::Config;
 use crate::auth::{AuthError, Claims, Verified};
 use crate::error::End;
+use crate::pull::Answered;
 use crate::uptime::Moment;
 
 const NOT_HELLO: &str = "the first frame must be a hello";
@@ -44,50 +46,6 @@ pub(crate) struct At<'r> {
     pub(crate) device: Option<&'r DeviceId>,
     pub(crate) rules: &'r Rules,
     pub(crate) now: Moment,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Hello,
-    Entering,
-    Open,
-    Closing,
-    Parting,
-    Lingering,
-    Closed,
-}
-
-impl Phase {
-    const fn is_over(self) -> bool {
-        match self {
-            Self::Hello | Self::Entering | Self::Open => false,
-            Self::Closing | Self::Parting | Self::Lingering | Self::Closed => true,
-        }
-    }
-}
-
-/// What becomes of hints now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HintGate {
-    /// They are kept until the `welcome` is out.
-    Hold,
-    /// They go out.
-    Open,
-    /// Nobody will read them.
-    Shut,
-}
-
-/// What becomes of the client's bytes now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ReadGate {
-    /// They are read.
-    Open,
-    /// They wait in the socket.
-    Held,
-    /// They are read and dropped, but for the client's close.
-    Drop,
-    /// There is no socket to read.
-    Shut,
 }
 
 /// What waits for the `welcome`. Gone after it.
@@ -157,11 +115,7 @@ impl State {
     }
 
     pub(crate) fn hints(&self) -> HintGate {
-        match self.phase {
-            Phase::Hello | Phase::Entering => HintGate::Hold,
-            Phase::Open => HintGate::Open,
-            Phase::Closing | Phase::Parting | Phase::Lingering | Phase::Closed => HintGate::Shut,
-        }
+        self.phase.hints()
     }
 
     pub(crate) fn reads(&self, rules: &Rules) -> ReadGate {
@@ -224,7 +178,7 @@ impl State {
         match event {
             Event::SocketEnded => self.end_at_once(End::SocketEnded, &mut out),
             Event::Panicked => self.end_at_once(End::Internal, &mut out),
-            Event::CallDone { id, outcome } => self.on_answer(id, outcome, &mut out),
+            Event::CallDone { id, answered } => self.on_answer(id, answered, &mut out),
             Event::Tick { heard, wall } => self.on_tick(heard, wall, at, &mut out),
             _ if self.hints() == HintGate::Shut => self.on_event_while_closing(&event, now, &mut out),
             Event::Frame(frame) => self.on_frame(frame, at, &mut out),
@@ -240,8 +194,9 @@ impl State {
             Event::ClientClose(code) => self.echo(code, now, &mut out),
             Event::Verified(outcome) => self.on_verified(outcome, at, &mut out),
             Event::Entered => self.on_entered(now, &mut out),
-            Event::Reentered if self.phase == Phase::Open => out.push(Action::Resync),
-            Event::Reentered => self.on_entered(now, &mut out),
+            Event::Lost if self.phase == Phase::Open => out.push(Action::Resync),
+            // The client asks `topics.changes` after its welcome.
+            Event::Lost => {}
             Event::Evicted => self.close(End::Evicted, now, &mut out),
             Event::Draining(goaway) => self.on_draining(goaway, &mut out),
             Event::Drained => self.close(End::Drained, now, &mut out),
@@ -295,8 +250,14 @@ impl State {
                 Action::Refuse(None, ErrorBody::new(ErrorCode::Invalid, "hello: this session had its hello"))
             }
             ClientFrame::Token(token) => Action::Verify(token),
-            ClientFrame::Subscribe { id, .. } => Action::Refuse(Some(id), unsupported("subscribe")),
-            ClientFrame::Unsubscribe { id, .. } => Action::Refuse(Some(id), unsupported("unsubscribe")),
+            ClientFrame::Subscribe { id, topics } => {
+                self.calls += 1;
+                Action::Subscribe { id, topics }
+            }
+            ClientFrame::Unsubscribe { id, topics } => {
+                self.calls += 1;
+                Action::Unsubscribe { id, topics }
+            }
             ClientFrame::Signal { .. } => Action::Refuse(None, unsupported("signal")),
             ClientFrame::Call { id, method, params } => {
                 self.calls += 1;
@@ -383,10 +344,12 @@ impl State {
         }
     }
 
-    fn on_answer(&mut self, id: CallId, outcome: Result<Payload, ErrorBody>, out: &mut Actions) {
+    fn on_answer(&mut self, id: CallId, answered: Answered, out: &mut Actions) {
         self.calls = self.calls.saturating_sub(1);
         if self.phase == Phase::Open {
+            let Answered { outcome, news } = answered;
             out.push(Action::Send(ServerFrame::Reply { id, outcome }));
+            out.extend(news.map(Action::Hint));
         }
     }
 

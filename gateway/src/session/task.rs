@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use doorbell_protocol::CallId;
 use doorbell_protocol::frames::Token;
+use doorbell_protocol::{CallId, Payload};
 use doorbell_rpc::CallRequest;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
@@ -21,10 +21,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::field::{DisplayValue, display};
 
 use super::event::Event;
-use super::state::ReadGate;
+use super::phase::ReadGate;
 use super::{Errand, Errands, Session, Setting, event_of};
 use crate::gateway::Gateway;
-use crate::pull::Calls;
+use crate::pull::{Answer, Answered, Calls};
 use crate::ws::{self, ReadLimits, Reader};
 
 /// One read. Smaller than a socket's buffer, larger than nearly every frame.
@@ -218,16 +218,30 @@ impl SessionTask {
                 Errand::Verify(token) => self.verify(&token, cx),
                 Errand::Admit => self.gateway.admit(&self.session),
                 Errand::Call { id, request } => self.call(id, request, cx),
+                Errand::Subscribe { id, topics } => {
+                    let (gateway, session) = (Arc::clone(&self.gateway), Arc::clone(&self.session));
+                    self.await_answer(id, Box::pin(gateway.subscribe(session, topics)), cx);
+                }
+                Errand::Unsubscribe { id, topics } => {
+                    self.gateway.unsubscribe(&self.session, topics);
+                    let done = Payload::empty_object(self.session.encoding());
+                    self.step(Event::CallDone { id, answered: Answered::from(Ok(done)) }, &[], cx);
+                }
                 Errand::Leave => self.gateway.end(&self.session),
             }
         }
     }
 
     fn call(&mut self, id: CallId, request: CallRequest, cx: &mut Context<'_>) {
+        let messages = Arc::clone(&self.setting().messages);
+        self.await_answer(id, Box::pin(async move { Answered::from(messages.call(request).await) }), cx);
+    }
+
+    fn await_answer(&mut self, id: CallId, answer: Answer, cx: &mut Context<'_>) {
         let gateway = Arc::clone(&self.gateway);
-        let finished = self.active().calls.start(id, request, gateway.setting(), cx);
-        if let Some((id, outcome)) = finished {
-            self.step(Event::CallDone { id, outcome }, &[], cx);
+        let finished = self.active().calls.start(id, answer, gateway.setting(), cx);
+        if let Some((id, answered)) = finished {
+            self.step(Event::CallDone { id, answered }, &[], cx);
         }
     }
 
@@ -240,14 +254,16 @@ impl SessionTask {
             );
         }
         self.step(Event::Verified(outcome), &[], cx);
+        // What the last token granted, this one may not.
+        self.gateway.review_now(&self.session);
         self.gateway.reschedule(&self.session);
     }
 
     fn answer_calls(&mut self, cx: &mut Context<'_>) {
         let Some(active) = &mut self.active else { return };
         let finished = active.calls.finished(&self.gateway.setting().metrics, cx);
-        for (id, outcome) in finished {
-            self.step(Event::CallDone { id, outcome }, &[], cx);
+        for (id, answered) in finished {
+            self.step(Event::CallDone { id, answered }, &[], cx);
         }
     }
 

@@ -5,6 +5,9 @@
 //! 9 limits, and timers.
 
 mod client;
+#[allow(dead_code, clippy::unwrap_used, reason = "the doubles are steered by the tests in `sessions`")]
+#[path = "../sessions/neighbours.rs"]
+mod neighbours;
 mod server;
 
 mod closes;

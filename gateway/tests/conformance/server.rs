@@ -23,6 +23,8 @@ use hyper::body::Incoming;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::neighbours::{Ears, Members};
+
 /// The wall clock of all tests, in milliseconds.
 const NOW: u64 = 2_000_000_000_000;
 
@@ -110,6 +112,9 @@ impl Server {
             registry: Arc::new(Memory::new(&backplane, clock.clone())),
             partitions: Partitions::default(),
             messages: Arc::new(Echo),
+            audiences: Arc::<Members>::default(),
+            channels: Arc::<Ears>::default(),
+            versions: Arc::new(Memory::new(&backplane, clock.clone())),
             authenticator,
             clock,
             metrics: Metrics::register(&registry).expect("registered once"),

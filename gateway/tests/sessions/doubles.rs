@@ -1,5 +1,6 @@
 //! The neighbours of a gateway, as far as a test must steer them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -13,14 +14,21 @@ use doorbell_rpc::{CallRequest, Messages};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-/// Takes `name` and `name@MS`, the token's end; `bad` is refused.
+/// Takes `name`, `name@MS`, the token's end, and `name+TOPICS`, what it grants; `bad` is refused.
 pub struct Names;
 
 impl Authenticator for Names {
     fn verify(&self, token: &Token, now: Timestamp) -> Result<Verified, AuthError> {
-        let (user, expires) = match token.0.split_once('@') {
+        let (name, claims) = match token.0.split_once('+') {
+            Some((name, topic)) => {
+                let claims = serde_json::from_value(serde_json::json!({"topics": [topic]})).unwrap();
+                (name, Some(Arc::new(claims)))
+            }
+            None => (&*token.0, None),
+        };
+        let (user, expires) = match name.split_once('@') {
             Some((user, ms)) => (user, Timestamp::from_millis(ms.parse().map_err(|_| AuthError::Bad)?)),
-            None => (&*token.0, now.plus(Duration::from_secs(86_400))),
+            None => (name, now.plus(Duration::from_secs(86_400))),
         };
         if user == "bad" {
             return Err(AuthError::Bad);
@@ -28,7 +36,7 @@ impl Authenticator for Names {
         if expires <= now {
             return Err(AuthError::Expired);
         }
-        Ok(Verified { user: UserId::new(user).map_err(|_| AuthError::Bad)?, expires, claims: None })
+        Ok(Verified { user: UserId::new(user).map_err(|_| AuthError::Bad)?, expires, claims })
     }
 }
 

@@ -11,7 +11,7 @@ use doorbell_gateway::auth::Verified;
 use doorbell_gateway::uptime::{Moment, Uptime};
 use doorbell_gateway::{Config, Error, Gateway, GatewayParts, Metrics, Upgraded};
 use doorbell_protocol::{Clock, DirtyMap, Encoding, GatewayId, Hint, Timestamp, TopicId, UserId, Version};
-use doorbell_rpc::{DeliverRequest, Delivered, GatewayApi};
+use doorbell_rpc::{DeliverRequest, Delivered, GatewayApi, Heard};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::client::Client;
 use crate::doubles::{Gated, Names, Service};
+use crate::neighbours::{Ears, Members, Store, hint};
 
 /// Where the clocks stand at a test's start.
 pub const START_SECOND: u64 = 1_000;
@@ -28,6 +29,9 @@ pub struct Rig {
     /// The registry that the gateway calls: memory, behind a gate.
     pub registry: Arc<Gated>,
     pub service: Arc<Service>,
+    pub members: Arc<Members>,
+    pub ears: Arc<Ears>,
+    pub store: Arc<Store>,
     pub metrics: prometheus::Registry,
     second: Arc<AtomicU64>,
     stop: CancellationToken,
@@ -47,6 +51,8 @@ impl Rig {
         let memory = Memory::new(&doorbell_backplane::Config::default(), Arc::clone(&clock));
         let registry = Arc::new(Gated::new(memory));
         let service = Arc::new(Service::default());
+        let (members, ears) = (Arc::<Members>::default(), Arc::<Ears>::default());
+        let store = Arc::<Store>::default();
         let metrics = prometheus::Registry::new();
         let parts = GatewayParts {
             id: GatewayId::new("gw-1").unwrap(),
@@ -54,6 +60,9 @@ impl Rig {
             registry: Arc::clone(&registry) as Arc<dyn Registry>,
             partitions: Partitions::default(),
             messages: Arc::clone(&service) as _,
+            audiences: Arc::clone(&members) as _,
+            channels: Arc::clone(&ears) as _,
+            versions: Arc::clone(&store) as _,
             authenticator: Arc::new(Names),
             clock,
             metrics: Metrics::register(&metrics).unwrap(),
@@ -61,7 +70,7 @@ impl Rig {
         let gateway = Gateway::with_uptime(parts, uptime);
         let stop = CancellationToken::new();
         let loops = TaskTracker::new().spawn(Arc::clone(&gateway).run(stop.clone()));
-        Self { gateway, registry, service, metrics, second, stop, loops }
+        Self { gateway, registry, service, members, ears, store, metrics, second, stop, loops }
     }
 
     /// Moves both clocks; the sweep sees it within milliseconds.
@@ -121,6 +130,23 @@ impl Rig {
     pub async fn ring_with(&self, user: &str, dirty: DirtyMap) -> Delivered {
         let batch = vec![DeliverRequest { user: UserId::new(user).unwrap(), dirty }];
         self.gateway.deliver(batch).await.unwrap()[0]
+    }
+
+    /// Publishes one topic's version to the gateway.
+    pub async fn publish(&self, topic: &str, version: u64) -> Heard {
+        self.gateway.publish(vec![hint(topic, version)]).await.unwrap()[0]
+    }
+
+    /// Delivers a refollow mark.
+    pub async fn mark(&self, user: &str) -> Delivered {
+        let mut dirty = DirtyMap::default();
+        dirty.mark_refollow();
+        self.ring_with(user, dirty).await
+    }
+
+    /// Waits until the gateway has asked for a user's large topics that often.
+    pub async fn asked(&self, times: usize) {
+        self.until("it asks", || self.members.asks() >= times).await;
     }
 
     /// The sum of a metric's values; a family without any is not gathered.

@@ -150,7 +150,7 @@ async fn what_cannot_be_served_is_answered_and_the_socket_stays() {
         assert_eq!(client.error().await.code, code, "{sent}");
     }
     let replies = [
-        (r#"{"type":"subscribe","id":1,"topics":{"presence:bob":0}}"#, ErrorCode::Unsupported),
+        (r#"{"type":"subscribe","id":1,"topics":{"presence:bob":0}}"#, ErrorCode::NotFound),
         (r#"{"type":"call","id":1}"#, ErrorCode::Invalid),
         (r#"{"type":"call","id":1,"method":"nonsense"}"#, ErrorCode::UnknownMethod),
     ];

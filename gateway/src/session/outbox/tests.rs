@@ -68,7 +68,7 @@ fn hints_merge_while_the_socket_takes_nothing_and_the_latest_go_out() {
     assert!(!flush(&mut outbox, &mut socket), "a frame begun");
 
     for version in 1..=100_000 {
-        outbox.merge(&hint(&[(1, version), (2, 100_001 - version)]));
+        outbox.merge(&hint(&[(1, version), (2, 100_001 - version)]), Source::Queue);
     }
     assert!(outbox.is_blocked() && !outbox.holds_reading());
     socket.takes = usize::MAX;
@@ -83,9 +83,9 @@ fn hints_merge_while_the_socket_takes_nothing_and_the_latest_go_out() {
 fn past_the_cap_it_says_more_and_known_topics_still_rise() {
     let mut outbox = Outbox::default();
     for topic in 0..TOPICS_MAX + 10 {
-        outbox.merge(&hint(&[(topic, 1)]));
+        outbox.merge(&hint(&[(topic, 1)]), Source::Queue);
     }
-    outbox.merge(&hint(&[(0, 7)]));
+    outbox.merge(&hint(&[(0, 7)]), Source::Queue);
     let mut socket = Socket::taking(usize::MAX);
     flush(&mut outbox, &mut socket);
 
@@ -100,7 +100,8 @@ fn the_largest_hint_fits_a_server_frame() {
     for number in 0..TOPICS_MAX {
         let key = "\\\"".repeat(120);
         let topic = TopicId::new(format!("t:{number:03}{key}")).unwrap();
-        outbox.merge(&HintFrame { topics: vec![(topic, Version::MAX)], ..HintFrame::default() });
+        outbox
+            .merge(&HintFrame { topics: vec![(topic, Version::MAX)], ..HintFrame::default() }, Source::Queue);
     }
     let mut socket = Socket::taking(usize::MAX);
     flush(&mut outbox, &mut socket);
@@ -113,8 +114,8 @@ fn a_wait_merges_to_the_earliest_time_named() {
     for (first, second, merged) in [(Some(5), Some(3), Some(3)), (Some(5), None, None), (None, Some(3), None)]
     {
         let mut outbox = Outbox::default();
-        outbox.merge(&paced(first));
-        outbox.merge(&paced(second));
+        outbox.merge(&paced(first), Source::Queue);
+        outbox.merge(&paced(second), Source::Queue);
         let mut socket = Socket::taking(usize::MAX);
         flush(&mut outbox, &mut socket);
         let [ServerFrame::Hint(hint)] = &socket.frames()[..] else { panic!() };
@@ -125,7 +126,7 @@ fn a_wait_merges_to_the_earliest_time_named() {
 #[test]
 fn replies_go_before_hints_and_hold_reading_while_they_wait() {
     let mut outbox = Outbox::default();
-    outbox.merge(&hint(&[(1, 1)]));
+    outbox.merge(&hint(&[(1, 1)]), Source::Queue);
     let result = Payload::encode(Encoding::Json, &serde_json::json!({"a": 1}));
     let reply = ServerFrame::Reply { id: CallId::Number(1), outcome: Ok(result) };
     outbox.send(Encoding::Json, &reply);
@@ -158,7 +159,7 @@ fn while_the_socket_is_blocked_only_the_newest_ping_is_owed_a_pong() {
 #[test]
 fn hints_that_are_held_stay_merged() {
     let mut outbox = Outbox::default();
-    outbox.merge(&hint(&[(1, 1)]));
+    outbox.merge(&hint(&[(1, 1)]), Source::Queue);
     let mut socket = Socket::taking(usize::MAX);
     let flushed = outbox.flush(Encoding::Json, Hints::Hold, |bytes| socket.write(bytes));
     assert!(matches!(flushed, Flushed::All) && socket.taken.is_empty() && !outbox.is_empty());

@@ -1,6 +1,6 @@
-use doorbell_protocol::TopicId;
 use doorbell_protocol::Version;
-use doorbell_protocol::frames::Token;
+use doorbell_protocol::frames::{HintFrame, Token};
+use doorbell_protocol::{Payload, TopicId};
 
 use super::*;
 use crate::ws::Violation;
@@ -174,11 +174,6 @@ fn a_second_hello_and_what_is_not_offered_are_answered_and_the_socket_stays() {
 
     let answered = [
         (hello(Some("t")), ErrorCode::Invalid),
-        (
-            ClientFrame::Subscribe { id: id(), topics: vec![(topic.clone(), Version::ZERO)] },
-            ErrorCode::Unsupported,
-        ),
-        (ClientFrame::Unsubscribe { id: id(), topics: vec![] }, ErrorCode::Unsupported),
         (ClientFrame::Signal { topic, data }, ErrorCode::Unsupported),
     ];
     for (frame, expected) in answered {
@@ -188,6 +183,23 @@ fn a_second_hello_and_what_is_not_offered_are_answered_and_the_socket_stays() {
     let faulty = Event::Faulty { id: Some(id()), error: error.clone() };
     assert_eq!(case.see(faulty), [Action::Refuse(Some(id()), error)]);
     assert!(matches!(end(&case.see(Event::NotProtocol("no type"))), Some(End::NotProtocol(_))));
+}
+
+#[test]
+fn what_a_session_subscribes_to_is_in_flight_until_its_answer() {
+    let mut case = Case::open();
+    let (id, topic) = (CallId::Number(1), TopicId::new("presence:bob").unwrap());
+    let topics = vec![(topic.clone(), Version::ZERO)];
+    let asks = case.see(Event::Frame(ClientFrame::Subscribe { id: id.clone(), topics: topics.clone() }));
+    assert_eq!(asks, [Action::Subscribe { id: id.clone(), topics: topics.clone() }]);
+    let news = Box::new(HintFrame { topics, ..HintFrame::default() });
+    let outcome = Ok(Payload::empty_object(doorbell_protocol::Encoding::Json));
+    let answered = Answered { outcome: outcome.clone(), news: Some(news.clone()) };
+    assert_eq!(
+        case.see(Event::CallDone { id: id.clone(), answered }),
+        [Action::Send(ServerFrame::Reply { id, outcome }), Action::Hint(news)],
+        "the reply comes first"
+    );
 }
 
 #[test]
@@ -227,7 +239,7 @@ fn with_all_its_calls_in_flight_it_is_not_read_and_not_judged_silent() {
     assert_eq!(end(&case.tick(START, 0)), None);
 
     let outcome = Err(ErrorBody::new(ErrorCode::NotFound, "none"));
-    let answered = case.see(Event::CallDone { id: CallId::Number(0), outcome });
+    let answered = case.see(Event::CallDone { id: CallId::Number(0), answered: Answered::from(outcome) });
     assert!(matches!(answered[..], [Action::Send(ServerFrame::Reply { .. })]));
     assert_eq!(case.state.reads(&case.rules), ReadGate::Open);
 }
@@ -318,12 +330,13 @@ fn goaway_waits_for_the_welcome() {
 }
 
 #[test]
-fn entered_anew_means_resync_or_the_welcome_that_was_due() {
+fn lost_hints_mean_resync_but_before_the_welcome_nothing() {
     let mut case = Case::open();
-    assert_eq!(case.see(Event::Reentered), [Action::Resync]);
+    assert_eq!(case.see(Event::Lost), [Action::Resync]);
     let mut case = Case::new(Some(verified("ada", 86_400_000)));
     case.see(Event::Frame(hello(None)));
-    assert!(matches!(case.see(Event::Reentered)[..], [Action::Welcome { .. }]));
+    assert_eq!(case.see(Event::Lost), []);
+    assert!(matches!(case.see(Event::Entered)[..], [Action::Welcome { .. }]));
 }
 
 #[test]

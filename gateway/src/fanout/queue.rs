@@ -1,0 +1,109 @@
+//! Which topics' fan-outs take their turn next, and which are due later.
+//!
+//! Each followed topic is in it at most once, so it is bounded by what is followed.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::runner::Run;
+use crate::topics::Stay;
+
+/// What a runner does next.
+pub(super) enum Turn {
+    /// Begin this one.
+    Begin(Stay),
+    /// Offer one more row of this one.
+    Row(Box<Run>),
+}
+
+/// A fan-out that is due later; the earliest is the greatest.
+struct Later {
+    due: Reverse<Instant>,
+    stay: Stay,
+}
+
+impl PartialEq for Later {
+    fn eq(&self, other: &Self) -> bool {
+        self.due == other.due
+    }
+}
+
+impl Eq for Later {}
+
+impl PartialOrd for Later {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Later {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.due.cmp(&other.due)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    ready: VecDeque<Turn>,
+    later: BinaryHeap<Later>,
+}
+
+/// The queue. Runners take turns from it, one row each, so that no topic holds up another for longer than that.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    bell: Notify,
+}
+
+impl Queue {
+    /// A topic's fan-out is due then.
+    pub(super) fn push(&self, stay: Stay, due: Instant, now: Instant) {
+        let mut state = self.state.lock();
+        if due <= now {
+            state.ready.push_back(Turn::Begin(stay));
+        } else {
+            state.later.push(Later { due: Reverse(due), stay });
+        }
+        drop(state);
+        self.bell.notify_one();
+    }
+
+    /// A run goes on after the others had their turn.
+    pub(super) fn put_back(&self, run: Box<Run>) {
+        self.state.lock().ready.push_back(Turn::Row(run));
+    }
+
+    /// Waits for the next turn.
+    ///
+    /// *Cancel safety*: nothing is taken by a call that is dropped.
+    pub(super) async fn next(&self) -> Turn {
+        loop {
+            let due = {
+                let mut state = self.state.lock();
+                let now = Instant::now();
+                while state.later.peek().is_some_and(|later| later.due.0 <= now) {
+                    let later = state.later.pop().expect("it was there under this lock");
+                    state.ready.push_back(Turn::Begin(later.stay));
+                }
+                if let Some(turn) = state.ready.pop_front() {
+                    // One bell may stand for several pushes: whoever sleeps looks, too.
+                    if !state.ready.is_empty() {
+                        self.bell.notify_one();
+                    }
+                    return turn;
+                }
+                state.later.peek().map(|later| later.due.0)
+            };
+            match due {
+                Some(due) => {
+                    let _ = tokio::time::timeout_at(due, self.bell.notified()).await;
+                }
+                None => self.bell.notified().await,
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Tells the followers of topics their versions: a hot topic costs sockets, not publishes times sockets.
+//!
+//! A fan-out walks over a topic's followers row by row, and after each row the next topic has its turn. A version that
+//! comes while a fan-out waits or runs replaces what waits; a topic with many followers begins one at most every
+//! `fanout_interval`.
+
+use std::sync::Arc;
+
+use doorbell_protocol::{Generation, Hint, SessionId, TopicId, Version};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::pacing::{PullRate, Spread};
+use super::queue::{Queue, Turn};
+use super::{CHUNK, Notice};
+use crate::gateway::Gateway;
+use crate::session::Session;
+use crate::session::outbox::Source;
+use crate::topics::{Begun, Raised, Stay};
+
+/// The fan-outs of a gateway's topics.
+#[derive(Default)]
+pub(crate) struct FanOuts {
+    queue: Queue,
+}
+
+/// One fan-out under way.
+pub(super) struct Run {
+    stay: Stay,
+    begun: Begun,
+    next_row: usize,
+    notices: Notices,
+}
+
+/// The hint of one fan-out, with its bytes for each class of sessions once one needs them.
+struct Notices {
+    topic: TopicId,
+    version: Version,
+    spread: Spread,
+    by_class: Vec<Option<Notice>>,
+}
+
+impl Notices {
+    fn new(topic: TopicId, begun: &Begun, rate: &PullRate) -> Self {
+        let spread = Spread::new(rate, begun.sessions, begun.version);
+        let by_class = (0..spread.classes()).map(|_| None).collect();
+        Self { topic, version: begun.version, spread, by_class }
+    }
+
+    fn of(&mut self, session: SessionId) -> &mut Notice {
+        let class = self.spread.class(session);
+        self.by_class[class].get_or_insert_with(|| {
+            Notice::of([(self.topic.clone(), self.version)], self.spread.pull_after_ms(class))
+        })
+    }
+}
+
+impl FanOuts {
+    /// Starts the runners: one a thread, since a fan-out is nothing but work.
+    pub(crate) fn spawn(&self, gateway: &Arc<Gateway>, into: &mut JoinSet<()>, stop: &CancellationToken) {
+        for _ in 0..tokio::runtime::Handle::current().metrics().num_workers() {
+            let (gateway, stop) = (Arc::clone(gateway), stop.clone());
+            into.spawn(async move {
+                stop.run_until_cancelled(gateway.fan_out_topics()).await;
+            });
+        }
+    }
+}
+
+impl Gateway {
+    /// Raises a topic's version and has its followers told; the error says that it has none.
+    pub(crate) fn raise(&self, hint: &Hint) -> Result<Raised, Generation> {
+        let now = Instant::now();
+        let (raised, stay) = self.topics().raise(hint, now)?;
+        self.setting().metrics.topics.raised(raised);
+        if let Raised::Due(due) = raised {
+            self.fan_outs().queue.push(stay, due, now);
+        }
+        Ok(raised)
+    }
+
+    async fn fan_out_topics(&self) {
+        let mut sessions = Vec::with_capacity(2 * CHUNK);
+        loop {
+            match self.fan_outs().queue.next().await {
+                Turn::Begin(stay) => {
+                    if let Some(run) = self.begin_fan_out(stay) {
+                        self.fan_out_row(run, &mut sessions).await;
+                    }
+                }
+                Turn::Row(run) => self.fan_out_row(run, &mut sessions).await,
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn begin_fan_out(&self, stay: Stay) -> Option<Box<Run>> {
+        let begun = self.topics().begin(&stay, Instant::now())?;
+        self.setting().metrics.topics.fan_out_began();
+        let config = &self.setting().rules.config;
+        let rate = PullRate {
+            per_second: config.topic_pulls_per_second.get(),
+            followers_min: config.topic_pulls_spread_from,
+        };
+        let notices = Notices::new(stay.topic.clone(), &begun, &rate);
+        Some(Box::new(Run { stay, begun, next_row: 0, notices }))
+    }
+
+    async fn fan_out_row(&self, mut run: Box<Run>, sessions: &mut Vec<Arc<Session>>) {
+        if !self.topics().row(&run.stay, &run.begun, run.next_row, sessions) {
+            return;
+        }
+        for (nth, session) in sessions.drain(..).enumerate() {
+            let offered = session.offer(run.notices.of(session.id()), Source::Followed, self.setting());
+            self.setting().metrics.hint_offered(offered);
+            if nth % CHUNK == CHUNK - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        run.next_row += 1;
+        if run.next_row < run.begun.rows_count() {
+            self.fan_outs().queue.put_back(run);
+        } else {
+            let now = Instant::now();
+            if let Some(due) = self.topics().end(&run.stay, now) {
+                self.fan_outs().queue.push(run.stay, due, now);
+            }
+        }
+    }
+}

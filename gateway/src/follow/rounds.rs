@@ -1,0 +1,193 @@
+//! Asking for a user's large topics: when a session starts, when a refollow mark comes, and when the user was
+//! registered again.
+//!
+//! One ask at a time for a user, some for all. A mark that comes during one starts another after it, and only that
+//! one's end answers the mark: an answer may be older than what came while it was on its way.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use doorbell_protocol::{Hint, TopicId, UserId, Version};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use smallvec::SmallVec;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::agenda::Due;
+use super::backoff;
+use crate::fanout::Notice;
+use crate::gateway::Gateway;
+use crate::local::SessionsOfUser;
+use crate::metrics::Answer;
+use crate::session::Session;
+use crate::session::event::Event;
+use crate::session::outbox::Source;
+
+/// Topics in one hint: as many as a session holds merged.
+const HINT_TOPICS: usize = doorbell_protocol::hint::TOPICS_MAX;
+
+/// What one ask for a user is for.
+#[derive(Default)]
+pub(crate) struct Round {
+    /// Sessions that begin: each is hinted every topic.
+    starters: SmallVec<[Weak<Session>; 1]>,
+    /// A mark came: every session is hinted every topic.
+    refollow: bool,
+    /// The user was registered again: sessions that were there are hinted `resync`, after this.
+    reentered: bool,
+    /// Whoever waits for the end.
+    waiters: SmallVec<[oneshot::Sender<()>; 1]>,
+}
+
+impl Round {
+    fn merge(&mut self, other: Self) {
+        self.starters.extend(other.starters);
+        self.refollow |= other.refollow;
+        self.reentered |= other.reentered;
+        self.waiters.extend(other.waiters);
+    }
+
+    fn is_starter(&self, session: &Arc<Session>) -> bool {
+        self.starters.iter().any(|starter| std::ptr::eq(starter.as_ptr(), Arc::as_ptr(session)))
+    }
+}
+
+impl Gateway {
+    /// The registry has confirmed sessions of one user: each that waited has its welcome, and follows next.
+    pub(crate) fn confirmed(&self, sessions: &SessionsOfUser) {
+        for session in sessions {
+            if self.welcome(session) {
+                self.want(session, |round| round.starters.push(Arc::downgrade(session)));
+            }
+        }
+    }
+
+    /// The registry has confirmed sessions of one user anew, after the entry may have been lost for a while. Those
+    /// that were there are hinted `resync` once they follow what they should (GW-6): a change of a large topic that
+    /// comes after a client's pull is to be hinted.
+    pub(crate) fn confirmed_again(&self, sessions: &SessionsOfUser) {
+        self.confirmed(sessions);
+        if let Some(session) = sessions.first() {
+            self.want(session, |round| round.reentered = true);
+        }
+    }
+
+    /// A refollow mark came for a user who has sessions here: answers when that is done.
+    pub(crate) fn refollow(&self, user: &UserId) -> oneshot::Receiver<()> {
+        let (done, waits) = oneshot::channel();
+        self.following().rounds.want(user, Instant::now(), |round| {
+            round.refollow = true;
+            round.waiters.push(done);
+        });
+        waits
+    }
+
+    fn want(&self, session: &Session, what_for: impl FnOnce(&mut Round)) {
+        if let Some(identity) = session.identity() {
+            self.following().rounds.want(&identity.user, Instant::now(), what_for);
+        }
+    }
+
+    fn welcome(&self, session: &Arc<Session>) -> bool {
+        let begins = !session.is_welcomed();
+        self.tell(session, Event::Entered);
+        begins
+    }
+
+    /// Asks as long as it is polled.
+    pub(crate) async fn ask_for_large_topics(&self) {
+        let in_flight_max = self.setting().rules.config.asks_in_flight_max.get();
+        let rounds = &self.following().rounds;
+        let mut asks = FuturesUnordered::new();
+        loop {
+            self.setting().metrics.topics.asks_waiting(rounds.len());
+            tokio::select! {
+                due = rounds.next(), if asks.len() < in_flight_max => asks.push(self.ask(due)),
+                Some(()) = asks.next(), if !asks.is_empty() => {}
+            }
+        }
+    }
+
+    async fn ask(&self, due: Due<Round>) {
+        let Due { user, work: round, failures } = due;
+        let following = self.following();
+        let metrics = &self.setting().metrics.topics;
+        if self.local().sessions(&user).is_empty() {
+            // Whoever comes next asks for themselves.
+            return following.rounds.done(&user);
+        }
+        let timeout = self.setting().rules.config.audience_timeout;
+        let answer = tokio::time::timeout(timeout, following.audiences.large_topics(&user)).await;
+        match answer {
+            Ok(Ok(heads)) => {
+                metrics.asked(Answer::Done);
+                self.follow_large_topics(&user, heads, round);
+                following.rounds.done(&user);
+            }
+            failed => {
+                metrics.asked(Answer::Failed);
+                if let Ok(Err(error)) = failed {
+                    tracing::debug!(%error, "large topics: message-svc refused");
+                }
+                let by = Instant::now() + backoff(failures);
+                following.rounds.failed(&user, by, |wanted| wanted.merge(round));
+            }
+        }
+    }
+
+    fn follow_large_topics(&self, user: &UserId, mut heads: Vec<Hint>, round: Round) {
+        for head in &mut heads {
+            // All that follow a topic share its name's bytes.
+            head.topic = self.topics().name(&head.topic).unwrap_or_else(|| head.topic.clone());
+        }
+        let own: Vec<_> = heads.iter().map(|head| head.topic.clone()).collect();
+        let by_topic: HashMap<_, _> = heads.iter().map(|head| (head.topic.clone(), head.version)).collect();
+        let sessions = self.local().sessions(user);
+        let mut added_to = Vec::with_capacity(sessions.len());
+        for session in &sessions {
+            let changed = session.set_own(&own);
+            for topic in changed.removed.iter().chain(&changed.added) {
+                let version = by_topic.get(topic).copied().unwrap_or(Version::ZERO);
+                self.align(session, &Hint { topic: topic.clone(), version });
+            }
+            added_to.push(changed.added);
+        }
+        // After the sessions are inserted, and before their hints: what others of the topic have not heard is news.
+        for head in &heads {
+            // The error says that nobody follows it: a session that left in this moment.
+            let _ = self.raise(head);
+        }
+        for (session, added) in sessions.iter().zip(&added_to) {
+            let starts = round.is_starter(session);
+            self.hint_versions(session, if starts || round.refollow { &own } else { added }, &by_topic);
+            if round.reentered && !starts {
+                self.tell(session, Event::Lost);
+            }
+        }
+        for waiter in round.waiters {
+            // Whoever asked may have given up.
+            let _ = waiter.send(());
+        }
+    }
+
+    /// Hints the versions that following answers: the greater of the answer's and this gateway's.
+    pub(super) fn hint_versions(
+        &self,
+        session: &Session,
+        topics: &[TopicId],
+        heads: &HashMap<TopicId, Version>,
+    ) {
+        let version = |topic: &TopicId| {
+            let (head, here) = (heads.get(topic).copied(), self.topics().version(topic));
+            (topic.clone(), head.max(here).unwrap_or(Version::ZERO))
+        };
+        let known = |(_, version): &(TopicId, Version)| *version > Version::ZERO;
+        let versions: Vec<_> = topics.iter().map(version).filter(known).collect();
+        for chunk in versions.chunks(HINT_TOPICS) {
+            let mut notice = Notice::of(chunk.iter().cloned(), None);
+            let offered = session.offer(&mut notice, Source::Followed, self.setting());
+            self.setting().metrics.hint_offered(offered);
+        }
+    }
+}
