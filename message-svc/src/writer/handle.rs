@@ -56,6 +56,9 @@ impl WriterHandle {
             committing: Arc::default(),
             metrics: Arc::clone(&tools.metrics),
         };
+        // Both gauges are there before anything serves.
+        handle.metrics.write_queue(&handle.label, 0);
+        handle.metrics.announce_lag(&handle.label, position.0.saturating_sub(announced.0));
         let now = Instant::now();
         let writer = Writer {
             _ended: ended,
