@@ -10,7 +10,7 @@
 
 pub mod plan;
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,7 @@ use tracing::{info, warn};
 
 use self::plan::Plan;
 use crate::conversation::Position;
+use crate::reach::{self, Audiences};
 use crate::reader::Reader;
 use crate::refusal::Refusal;
 use crate::shard::{Shard, Shards};
@@ -32,8 +33,8 @@ use crate::{Config, Metrics};
 
 /// Hints of one call to the queue at most.
 const HINTS_MAX: usize = 4_096;
-/// Conversations whose members are remembered at most.
-const AUDIENCES_MAX: usize = 10_000;
+/// Inboxes of one request to a writer at most: each is a row of its commit.
+const INBOXES_MAX: usize = 1_000;
 /// The first wait after a failure; it doubles up to `announce_retry_max`.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 
@@ -53,8 +54,8 @@ pub struct Announcer {
     pub metrics: Arc<Metrics>,
     /// How it works.
     pub config: Arc<Config>,
-    /// Members of conversations, as of the commits read so far. A commit that changes them comes by here first.
-    pub audiences: HashMap<ConversationId, Arc<[UserId]>>,
+    /// Whom it rings, as far as it remembers.
+    pub audiences: Audiences,
 }
 
 /// What one step reads.
@@ -108,9 +109,18 @@ impl Announcer {
             None => self.read(announced).await,
         };
         let plan = Plan::of(read.commits);
-        self.learn(&plan).await;
-        self.ring_members(&plan).await;
-        self.ring_inboxes(&plan).await;
+        for changed in plan.reseated.iter().chain(&plan.created) {
+            self.audiences.forget(changed);
+        }
+        let conversations: Vec<ConversationId> = plan.conversations().into_iter().cloned().collect();
+        let mut listed = plan.listed.clone();
+        for some in conversations.chunks(reach::CONVERSATIONS_MAX) {
+            self.learn(some).await;
+            self.ring_members(&plan, some).await;
+            let made = some.iter().filter(|id| plan.created.contains(*id));
+            listed.extend(made.flat_map(|id| self.audiences.of(id)).cloned());
+        }
+        self.ring_inboxes(&listed).await;
         self.own().set_announced(read.through);
     }
 
@@ -131,71 +141,57 @@ impl Announcer {
         read.await
     }
 
-    /// Looks up who is in the conversations of a plan.
-    async fn learn(&mut self, plan: &Plan) {
-        for made in &plan.created {
-            self.audiences.remove(made);
-        }
-        if self.audiences.len() > AUDIENCES_MAX {
-            self.audiences.clear();
-        }
-        let unknown: Vec<ConversationId> =
-            plan.conversations().filter(|known| !self.audiences.contains_key(*known)).cloned().collect();
+    /// Looks up who is in some conversations, where that is not known.
+    async fn learn(&mut self, conversations: &[ConversationId]) {
+        let unknown = self.audiences.unknown(conversations);
         if unknown.is_empty() {
             return;
         }
-        let (shard, members_max) = (self.shard, self.config.members_max.get());
+        let shard = self.shard;
         let reader = &self.reader;
         let learned = self.persist("read members", move || {
             let unknown = unknown.clone();
             reader.read(move |store| {
                 let view = store.view(shard)?;
-                let members = |id: ConversationId| Ok((view.members(&id, members_max)?, id));
-                unknown.into_iter().map(members).collect::<Result<Vec<_>, Refusal>>()
+                let audience = |id: ConversationId| Ok((reach::look_up(&*view, &id)?, id));
+                unknown.into_iter().map(audience).collect::<Result<Vec<_>, Refusal>>()
             })
         });
-        for (members, conversation) in learned.await {
-            self.audiences.insert(conversation, members.into());
+        for (audience, conversation) in learned.await {
+            self.audiences.keep(conversation, audience);
         }
     }
 
-    fn members<'a>(&'a self, conversation: &ConversationId) -> impl Iterator<Item = &'a UserId> {
-        self.audiences.get(conversation).into_iter().flat_map(|members| members.iter())
-    }
-
-    async fn ring_members(&self, plan: &Plan) {
+    /// Rings every member of some conversations that have new entries.
+    async fn ring_members(&self, plan: &Plan, conversations: &[ConversationId]) {
         let mut hints = Vec::new();
-        for (conversation, version) in &plan.appended {
+        for conversation in conversations {
+            let Some(version) = plan.appended.get(conversation) else { continue };
             let hint = Hint { topic: TopicId::conversation(conversation), version: *version };
-            for user in self.members(conversation) {
+            for user in self.audiences.of(conversation) {
                 hints.push(UserHint { user: user.clone(), news: News::Hint(hint.clone()) });
-            }
-            if hints.len() >= HINTS_MAX {
-                self.hint(std::mem::take(&mut hints)).await;
+                if hints.len() == HINTS_MAX {
+                    self.hint(std::mem::take(&mut hints)).await;
+                }
             }
         }
         self.hint(hints).await;
     }
 
-    async fn ring_inboxes(&self, plan: &Plan) {
-        let mut users = plan.marked.clone();
-        for made in &plan.created {
-            users.extend(self.members(made).cloned());
-        }
+    async fn ring_inboxes(&self, users: &BTreeSet<UserId>) {
         for home in self.shards.all() {
             let here: Vec<UserId> =
                 users.iter().filter(|user| self.shards.of_user(user) == home).cloned().collect();
-            if here.is_empty() {
-                continue;
+            for some in here.chunks(INBOXES_MAX) {
+                let writer = &self.writers[home.index()];
+                let raise = || writer.ask(|reply| Request::Raise(some.to_vec(), reply));
+                let raised = self.persist("raise inboxes", raise).await;
+                let news = |(user, version)| {
+                    let topic = TopicId::inbox(&user);
+                    UserHint { user, news: News::Hint(Hint { topic, version }) }
+                };
+                self.hint(raised.into_iter().map(news).collect()).await;
             }
-            let writer = &self.writers[home.index()];
-            let raise = || writer.ask(|reply| Request::Raise(here.clone(), reply));
-            let raised = self.persist("raise inboxes", raise).await;
-            let news = |(user, version)| {
-                let topic = TopicId::inbox(&user);
-                UserHint { user, news: News::Hint(Hint { topic, version }) }
-            };
-            self.hint(raised.into_iter().map(news).collect()).await;
         }
     }
 

@@ -13,7 +13,7 @@ use crate::error::BadRelation;
 pub struct Config {
     /// Parts of the store, each with a writer of its own. Fixed when the store is created.
     pub shards: NonZeroU16,
-    /// Members of one conversation at most; larger ones need the channel service.
+    /// Members of one conversation at most.
     pub members_max: NonZeroUsize,
     /// Messages that a user may send in a row; one more comes back with each `throttle_period` divided by this.
     /// 0 turns the throttle off.
@@ -21,7 +21,13 @@ pub struct Config {
     /// How long it takes until a user who has used up `throttle_messages` may send as many again.
     #[serde(with = "humantime_serde")]
     pub throttle_period: Duration,
-    /// Users whom the throttle knows at a time at most; beyond that, new senders are told to come back.
+    /// Conversations that a user may create in a row, and calls that add or remove members; one more comes back with
+    /// each `throttle_conversations_period` divided by this. 0 turns this throttle off.
+    pub throttle_conversations: u32,
+    /// How long it takes until a user who has used up `throttle_conversations` may do as much again.
+    #[serde(with = "humantime_serde")]
+    pub throttle_conversations_period: Duration,
+    /// Users whom a throttle knows at a time at most; beyond that, new ones are told to come back.
     pub throttle_users_max: NonZeroUsize,
     /// Writes that wait for one writer at most; beyond that, a write is answered `unavailable` at once.
     pub write_queue_max: NonZeroUsize,
@@ -71,10 +77,12 @@ impl Default for Config {
         Self {
             // One writer makes the largest batches, and so the fewest fsyncs: docs/performance.md.
             shards: const { NonZeroU16::new(1).expect("the default is not zero") },
-            // A small audience: design, section 3. The throttle: protocol, "Methods".
-            members_max: count(100),
+            members_max: count(10_000),
             throttle_messages: 10,
             throttle_period: Duration::from_secs(10),
+            // Nobody makes groups by hand faster than one in two seconds, for a minute.
+            throttle_conversations: 30,
+            throttle_conversations_period: Duration::from_secs(60),
             throttle_users_max: count(1_000_000),
             write_queue_max: count(4_096),
             commit_writes_max: count(512),
@@ -104,6 +112,7 @@ impl Config {
         let require = |holds: bool, keys, rule| if holds { Ok(()) } else { Err(BadRelation { keys, rule }) };
         for (key, value) in [
             ("throttle_period", self.throttle_period),
+            ("throttle_conversations_period", self.throttle_conversations_period),
             ("announce_retry_max", self.announce_retry_max),
             ("announce_note_interval", self.announce_note_interval),
             ("recover_interval", self.recover_interval),

@@ -1,21 +1,24 @@
 //! What the log knows: conversations, their members, their entries. Plain data and pure rules.
 
+use std::sync::Arc;
+
 use doorbell_protocol::{ConversationId, MessageId, Timestamp, UserId, Version};
 use sha2::{Digest, Sha256};
 use uuid::Builder;
 
 use crate::shard::{Shard, Shards};
 
-/// What never changes of a conversation, but for its title.
+/// What is so for all of a conversation's members, and seldom changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversation {
     /// A pair, or a group.
     pub kind: Kind,
-    /// Who made it, and who alone will be allowed to remove others. Of a pair: who wrote or asked first.
+    /// Who made it, or the longest member since that one left. Of a pair: who wrote or asked first, which means
+    /// nothing.
     pub owner: UserId,
     /// As given; a pair has none.
     pub title: Option<String>,
-    /// Nobody can be added.
+    /// The owner alone adds members and gives titles. A pair is always closed, and nobody may.
     pub closed: bool,
     /// When it was made.
     pub created_at: Timestamp,
@@ -39,17 +42,28 @@ pub struct Head {
     pub messages: u64,
     /// The version of the last message; 0 before the first.
     pub last_message: Version,
+    /// The version of the last entry that deletes a message; 0 before the first. What lies in the log before it may
+    /// have had content once that it has no more.
+    pub last_delete: Version,
+    /// How many members there are.
+    pub members: u64,
+    /// The commit that last changed who they are.
+    pub members_at: Position,
     /// The commit of the last entry, or of the creation.
     pub position: Position,
     /// The time of the last entry, or of the creation. It never goes back.
     pub updated_at: Timestamp,
 }
 
-/// One user in one conversation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// One user in one conversation, now or once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Membership {
-    /// The commit by which the user came in.
+    /// The commit by which the user came in, the last time.
     pub joined: Position,
+    /// The commit that last changed what is the user's own here: came in, left, read, muted, labelled.
+    pub changed: Position,
+    /// The commit by which the user left; `None` for a member.
+    pub left: Option<Position>,
     /// The read mark.
     pub mark: Mark,
     /// Messages that the user has sent here.
@@ -58,6 +72,17 @@ pub struct Membership {
     pub last_own: Version,
     /// The user wants no pushes from here.
     pub muted: bool,
+    /// The user's own word for it.
+    pub label: Option<Arc<str>>,
+}
+
+/// One of a conversation's members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub user: UserId,
+    /// Since which commit.
+    pub joined: Position,
 }
 
 /// How far a member has read, with what had been sent by then.
@@ -72,6 +97,12 @@ pub struct Mark {
 }
 
 impl Membership {
+    /// Whether the user is a member, and did not leave.
+    #[must_use]
+    pub const fn is_current(&self) -> bool {
+        self.left.is_none()
+    }
+
     /// The messages of others after the read mark: exact, from counters alone.
     #[must_use]
     pub const fn unread(&self, head: &Head) -> u64 {
@@ -101,7 +132,7 @@ pub struct Entry {
     pub content: Content,
 }
 
-/// What an entry says. This release writes messages only; the others have their place in the records.
+/// What an entry says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// A message.

@@ -32,7 +32,8 @@ pub enum Error {
     },
     /// Another release wrote the store.
     #[error(
-        "the store in {} has format {stored}, and this release reads {known}: use the release that wrote it",
+        "the store in {} has format {stored}, and this release reads {known} and converts none: use the release that \
+         wrote it, or move the directory away to start empty",
         .path.display()
     )]
     Format {

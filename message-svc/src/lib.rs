@@ -27,6 +27,8 @@
 //! - **MS-9** A failed write is never tried again on the same open store: it is opened again from what the disk holds.
 //! - **MS-10** `unread` counts the messages of others after the read mark, exactly. A mark only moves forward; sending
 //!   does not move it, because what was sent is no proof of what was read.
+//! - **MS-11** Every right follows from being a member now. Whoever was removed by a commit is neither shown nor told of
+//!   any later one; whoever was added by one is told of every later one.
 //!
 //! Decisions that `protocol.md` leaves open: a conversation with oneself alone is a group without other members, made
 //! by `conversations.create`; `to` must be somebody else. A mark beyond the head means the head. `messages.list`
@@ -34,8 +36,12 @@
 //! `conversations.list` are cut where a conversation stood at that page: one that moves up meanwhile is news of
 //! `topics.changes`.
 //!
+//! Who is added reads the whole log, with a read mark at its head. An owner who leaves is followed by the longest
+//! member. A title that is so already makes no entry.
+//!
 //! Map: [`service`] open, call, run; `api` names, parameters, results; `refusal` errors to clients; `writer` queue,
 //! decisions, commits; `store` the contract and the embedded back-end; `read` pages; `announce` commits to hints;
+//! `reach` whom they go to;
 //! `marks` what a read mark counts; `throttle` messages a user; `inflight` a user's own writes come before own reads;
 //! `reader` threads for reads; `conversation` plain data; `shard` who lives where; [`config`], [`error`], [`metrics`].
 
@@ -47,6 +53,7 @@ pub mod error;
 mod inflight;
 mod marks;
 pub mod metrics;
+mod reach;
 mod read;
 mod reader;
 mod refusal;

@@ -23,9 +23,14 @@ pub enum Refusal {
     /// The key stands for another request.
     #[error("the key was used with other content")]
     KeyConflict,
-    /// Too many messages in a short time.
-    #[error("too many messages")]
+    /// The caller sees it, and may not do this.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// Too much in a short time.
+    #[error("too many {what}")]
     Throttled {
+        /// Of what.
+        what: &'static str,
         /// When the next one is let through.
         retry_after: Duration,
     },
@@ -75,8 +80,9 @@ impl Refusal {
                 ErrorCode::Conflict,
                 "this key was used before with other content: use a fresh key for each new request",
             ),
-            Self::Throttled { retry_after } => {
-                later(ErrorCode::RateLimited, "too many messages in a short time", retry_after)
+            Self::Forbidden(message) => ErrorBody::new(ErrorCode::Forbidden, message),
+            Self::Throttled { what, retry_after } => {
+                later(ErrorCode::RateLimited, &format!("too many {what} in a short time"), retry_after)
             }
             Self::Busy => later(ErrorCode::Unavailable, "too many requests are waiting", BUSY_RETRY),
             Self::Stopping => later(ErrorCode::Unavailable, "the message service is restarting", STORE_RETRY),
@@ -93,6 +99,12 @@ impl Refusal {
             }
             Self::Panicked => ErrorBody::new(ErrorCode::Internal, "the message service failed"),
         }
+    }
+
+    /// Whether it follows from what is stored, and so from a commit that may still fail.
+    #[must_use]
+    pub const fn rests_on_store(&self) -> bool {
+        matches!(self, Self::NoConversation | Self::KeyConflict | Self::Forbidden(_))
     }
 
     /// Whether it is the server's fault, and so belongs into its log.
@@ -113,7 +125,8 @@ mod tests {
             Refusal::invalid("x"),
             Refusal::NoConversation,
             Refusal::KeyConflict,
-            Refusal::Throttled { retry_after: Duration::from_micros(1) },
+            Refusal::Forbidden("not you"),
+            Refusal::Throttled { what: "messages", retry_after: Duration::from_micros(1) },
             Refusal::Busy,
             Refusal::Stopping,
             Refusal::Store(full()),

@@ -2,7 +2,6 @@
 
 mod calls;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,11 +21,12 @@ use tracing::{error, info, warn};
 use crate::announce::Announcer;
 use crate::api::Named;
 use crate::inflight::Inflight;
+use crate::reach::Audiences;
 use crate::reader::Reader;
 use crate::refusal::Refusal;
 use crate::store::Store;
 use crate::store::disk::DiskStore;
-use crate::throttle::Throttle;
+use crate::throttle::Throttles;
 use crate::writer::request::Request;
 use crate::writer::{Tools, WriterHandle};
 use crate::{Config, Error, Metrics};
@@ -66,10 +66,10 @@ impl MessageService {
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, Error> {
         let store: Arc<dyn Store> = Arc::new(DiskStore::open(data_dir, config.clone())?);
-        let throttle = Arc::new(Throttle::new(&config));
+        let throttles = Arc::new(Throttles::new(&config));
         metrics.sound(true);
         let reader = Reader::new(Arc::clone(&store), &config, Arc::clone(&metrics));
-        let tools = Tools { store, clock, throttle, metrics, config: Arc::new(config) };
+        let tools = Tools { store, clock, throttles, metrics, config: Arc::new(config) };
         let writer_ended = CancellationToken::new();
         let mut service = Self {
             queue,
@@ -111,7 +111,7 @@ impl MessageService {
                 () = stop.cancelled() => break Ok(()),
                 () = self.writer_ended.cancelled() => break Err(Error::Panicked { part: "a writer" }),
                 Some(_) = announcers.join_next() => break Err(Error::Panicked { part: "an announcer" }),
-                _ = tidy.tick() => self.tools.metrics.throttle_users(self.tools.throttle.tidy()),
+                _ = tidy.tick() => self.tools.metrics.throttle_users(self.tools.throttles.tidy()),
             }
         };
         self.closing.store(true, Ordering::Release);
@@ -143,7 +143,7 @@ impl MessageService {
             queue: Arc::clone(&self.queue),
             metrics: Arc::clone(&self.tools.metrics),
             config: Arc::clone(&self.tools.config),
-            audiences: HashMap::new(),
+            audiences: Audiences::default(),
         };
         shards.all().map(announcer).collect()
     }

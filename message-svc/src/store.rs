@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use doorbell_protocol::{ConversationId, IdempotencyKey, MessageId, Timestamp, UserId, Version};
 
-use crate::conversation::{ContentDigest, Conversation, Entry, Head, Membership, Position};
+use crate::conversation::{ContentDigest, Conversation, Entry, Head, Member, Membership, Position};
 use crate::shard::{Shard, Shards};
 
 /// A store's name: random, made with it. A cursor of another store cannot be placed in this one.
@@ -123,24 +123,42 @@ pub trait View: Send + Sync {
     /// Up to where commits are noted as announced.
     fn announced(&self) -> Position;
 
-    /// What never changes of a conversation.
+    /// What is so for all of a conversation's members.
     fn conversation(&self, conversation: &ConversationId) -> Result<Option<Conversation>, StoreError>;
 
     /// How far its log has come.
     fn head(&self, conversation: &ConversationId) -> Result<Option<Head>, StoreError>;
 
-    /// Its members, in the order of their names, `members_max` at most.
-    fn members(&self, conversation: &ConversationId, members_max: usize) -> Result<Vec<UserId>, StoreError>;
+    /// Its members after a name, in the order of their names, `members_max` at most.
+    fn members(
+        &self,
+        conversation: &ConversationId,
+        after: Option<&UserId>,
+        members_max: usize,
+    ) -> Result<Vec<Member>, StoreError>;
 
-    /// One user in one conversation.
+    /// One user in one conversation, also one who has left.
+    fn tie(&self, user: &UserId, conversation: &ConversationId) -> Result<Option<Membership>, StoreError>;
+
+    /// Every conversation of a user in this shard, in the order of their ids, also those that the user has left.
+    fn ties(&self, user: &UserId) -> Result<Vec<(ConversationId, Membership)>, StoreError>;
+
+    /// One member of one conversation: what every right to it follows from.
     fn membership(
         &self,
         user: &UserId,
         conversation: &ConversationId,
-    ) -> Result<Option<Membership>, StoreError>;
+    ) -> Result<Option<Membership>, StoreError> {
+        Ok(self.tie(user, conversation)?.filter(Membership::is_current))
+    }
 
-    /// Every conversation of a user in this shard, in the order of their ids.
-    fn memberships(&self, user: &UserId) -> Result<Vec<(ConversationId, Membership)>, StoreError>;
+    /// Every conversation in this shard that a user is a member of, in the order of their ids. How many members each
+    /// has stands in its head.
+    fn memberships(&self, user: &UserId) -> Result<Vec<(ConversationId, Membership)>, StoreError> {
+        let mut ties = self.ties(user)?;
+        ties.retain(|(_, membership)| membership.is_current());
+        Ok(ties)
+    }
 
     /// Shows the entries of a range to `visit`, until it breaks.
     fn entries(&self, range: &EntryRange<'_>, visit: &mut Visit<'_>) -> Result<(), StoreError>;
@@ -190,8 +208,10 @@ pub struct Batch {
     pub at: Timestamp,
     /// What it changes, for the announcement.
     pub events: Vec<Event>,
-    /// New conversations, with the members that they begin with.
-    pub conversations: Vec<(ConversationId, Conversation, Vec<UserId>)>,
+    /// New conversations, and new states of old ones.
+    pub conversations: Vec<(ConversationId, Conversation)>,
+    /// Who is among a conversation's members since which commit, or no more.
+    pub audience: Vec<(ConversationId, UserId, Option<Position>)>,
     /// New entries.
     pub entries: Vec<(ConversationId, Entry)>,
     /// New heads.
@@ -219,9 +239,14 @@ pub enum Event {
         /// Which.
         conversation: ConversationId,
     },
-    /// A user has read: moves that user's inbox.
-    Marked {
-        /// Who.
+    /// A conversation has other members than before: what is remembered of its audience is out of date.
+    Reseated {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// A user's own list has changed: read, muted, labelled, joined, left. Moves that user's inbox.
+    Listed {
+        /// Whose.
         user: UserId,
     },
 }

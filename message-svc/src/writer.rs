@@ -34,7 +34,7 @@ use crate::metrics::CommitOutcome;
 use crate::refusal::Refusal;
 use crate::shard::Shard;
 use crate::store::{Note, Store, StoreError};
-use crate::throttle::Throttle;
+use crate::throttle::Throttles;
 use crate::{Config, Metrics};
 
 /// What all writers share.
@@ -45,7 +45,7 @@ pub struct Tools {
     /// When.
     pub clock: Clock,
     /// Who may.
-    pub throttle: Arc<Throttle>,
+    pub throttles: Arc<Throttles>,
     /// What they count.
     pub metrics: Arc<Metrics>,
     /// How.
@@ -134,7 +134,7 @@ impl Writer {
         let mut turn = Turn::Again;
         let places = (self.shard, self.tools.store.shards());
         let at = (self.tools.clock)();
-        let mut draft = Draft::new(&*view, &mut self.memory, &self.tools.throttle, places, at);
+        let mut draft = Draft::new(&*view, &mut self.memory, &self.tools.throttles, places, at);
         let mut next = Some(first);
         while let Some(request) = next.take() {
             self.depth.fetch_sub(1, Ordering::Relaxed);
@@ -274,6 +274,9 @@ fn decide(draft: &mut Draft<'_>, request: Request) -> Option<Finish> {
         Request::Create(request, reply) => later(reply, draft.create(*request)),
         Request::Pair(request, reply) => later(reply, draft.pair(request)),
         Request::Mark(request, reply) => later(reply, draft.mark(request)),
+        Request::Update(request, reply) => later(reply, draft.update(*request)),
+        Request::Add(request, reply) => later(reply, draft.add(*request)),
+        Request::Remove(request, reply) => later(reply, draft.remove(*request)),
         Request::Raise(users, reply) => later(reply, draft.raise(users)),
         Request::Pass(reply) => Box::new(move |_| drop(reply.send(Ok(())))),
         Request::Close => return None,
@@ -284,7 +287,8 @@ fn decide(draft: &mut Draft<'_>, request: Request) -> Option<Finish> {
 fn later<T: 'static>(reply: Reply<T>, outcome: Result<T, Refusal>) -> Finish {
     Box::new(move |committed| {
         let outcome = match (committed, outcome) {
-            (Err(failed), Ok(_) | Err(Refusal::KeyConflict)) => Err(failed),
+            (Err(failed), Ok(_)) => Err(failed),
+            (Err(failed), Err(refusal)) if refusal.rests_on_store() => Err(failed),
             (_, outcome) => outcome,
         };
         drop(reply.send(outcome));
@@ -299,6 +303,8 @@ fn refuse(request: Request, error: StoreError, depth: &AtomicUsize) -> Turn {
         Request::Send(_, reply) => drop(reply.send(Err(refusal))),
         Request::Create(_, reply) | Request::Pair(_, reply) => drop(reply.send(Err(refusal))),
         Request::Mark(_, reply) => drop(reply.send(Err(refusal))),
+        Request::Update(_, reply) => drop(reply.send(Err(refusal))),
+        Request::Add(_, reply) | Request::Remove(_, reply) => drop(reply.send(Err(refusal))),
         Request::Raise(_, reply) => drop(reply.send(Err(refusal))),
         Request::Pass(reply) => drop(reply.send(Ok(()))),
         Request::Close => return Turn::Last,

@@ -130,6 +130,9 @@ class Messages:
             "messages.list": {"after": 0},
             "messages.send": {"key": key(), "text": "hello?"},
             "conversations.mark_read": {"version": 1},
+            "conversations.update": {"muted": True},
+            "members.add": {"users": [eve]},
+            "members.remove": {"users": [eve]},
         }
         async with self.connect() as e:
             await e.hello(server.token(eve))
@@ -139,6 +142,46 @@ class Messages:
                     absent = await e.reply(method, conversation=conversation[:-4] + "zzzz", **params)
                     self.assertEqual(foreign["error"]["code"], "not_found")
                     self.assertEqual(foreign["error"], absent["error"])
+
+    async def test_members_come_and_go(self):
+        alice, bob, eve = people("alice", "bob", "eve")
+        made = server.call(alice, "conversations.create", members=[bob], title="Open", key=key())
+        conversation, topic = made["conversation"], made["topic"]
+        server.call(alice, "messages.send", conversation=conversation, key=key(), text="before")
+        async with self.connect() as e:
+            await e.hello(server.token(eve))
+            _, cursor, _ = await e.changes()
+            added = server.call(bob, "members.add", conversation=conversation, users=[eve, bob])
+            self.assertEqual(added, {"members": 3})
+            await e.hinted(f"inbox:{eve}", 1)
+            topics, cursor, _ = await e.changes(cursor)
+            self.assertEqual(of_conversations(topics), {topic: 1})
+            page = await e.call("messages.list", conversation=conversation)
+            self.assertEqual([message["text"] for message in page["messages"]], ["before"])
+
+            forbidden = await e.reply("members.remove", conversation=conversation, users=[bob])
+            self.assertEqual(forbidden["error"]["code"], "forbidden")
+            left = await e.call("members.remove", conversation=conversation, users=[eve])
+            self.assertEqual(left, {"members": 2})
+            page = await e.call("topics.changes", cursor=cursor)
+            self.assertEqual(page["gone"], [topic])
+            gone = await e.reply("messages.list", conversation=conversation)
+            self.assertEqual(gone["error"]["code"], "not_found")
+
+    async def test_a_title_is_in_the_log_and_a_label_is_ones_own(self):
+        alice, bob = people("alice", "bob")
+        made = server.call(alice, "conversations.create", members=[bob], title="Old", key=key())
+        conversation, topic = made["conversation"], made["topic"]
+        async with self.connect() as b:
+            await b.hello(server.token(bob))
+            shown = server.call(alice, "conversations.update", conversation=conversation, title="New", label="mine")
+            self.assertEqual((shown["title"], shown["label"], shown["version"]), ("New", "mine", 1))
+            await b.hinted(topic, 1)
+            page = await b.call("messages.list", conversation=conversation)
+            (entry,) = page["messages"]
+            self.assertEqual((entry["kind"], entry["text"], entry["from"]), ("rename", "New", alice))
+            about = await b.call("conversations.get", conversation=conversation)
+            self.assertEqual((about["title"], about.get("label"), about["unread"]), ("New", None, 0))
 
     async def test_pages_of_a_log_join(self):
         alice, bob = people("alice", "bob")

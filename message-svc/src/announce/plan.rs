@@ -13,8 +13,10 @@ pub struct Plan {
     pub appended: BTreeMap<ConversationId, Version>,
     /// Conversations that were made.
     pub created: BTreeSet<ConversationId>,
+    /// Conversations that have other members than before.
+    pub reseated: BTreeSet<ConversationId>,
     /// Users whose own list changed.
-    pub marked: BTreeSet<UserId>,
+    pub listed: BTreeSet<UserId>,
 }
 
 impl Plan {
@@ -31,17 +33,20 @@ impl Plan {
                 Event::Created { conversation } => {
                     plan.created.insert(conversation);
                 }
-                Event::Marked { user } => {
-                    plan.marked.insert(user);
+                Event::Reseated { conversation } => {
+                    plan.reseated.insert(conversation);
+                }
+                Event::Listed { user } => {
+                    plan.listed.insert(user);
                 }
             }
         }
         plan
     }
 
-    /// Every conversation whose members are concerned; one may come twice.
-    pub fn conversations(&self) -> impl Iterator<Item = &ConversationId> {
-        self.appended.keys().chain(&self.created)
+    /// Every conversation whose members are rung, each once.
+    pub fn conversations(&self) -> BTreeSet<&ConversationId> {
+        self.appended.keys().chain(&self.created).collect()
     }
 }
 
@@ -58,15 +63,16 @@ mod tests {
             version: Version::new(version).unwrap(),
         };
         let commit = |number, events| Commit { position: Position(number), events };
-        let marked = || Event::Marked { user: UserId::new("ada").unwrap() };
+        let listed = || Event::Listed { user: UserId::new("ada").unwrap() };
 
         let plan = Plan::of(vec![
-            commit(1, vec![Event::Created { conversation: conversation.clone() }, appended(3), marked()]),
-            commit(2, vec![appended(5), marked()]),
+            commit(1, vec![Event::Created { conversation: conversation.clone() }, appended(3), listed()]),
+            commit(2, vec![appended(5), listed()]),
             commit(3, vec![appended(4)]),
         ]);
 
         assert_eq!(plan.appended[&conversation].get(), 5);
-        assert_eq!((plan.created.len(), plan.marked.len()), (1, 1));
+        assert_eq!((plan.created.len(), plan.listed.len()), (1, 1));
+        assert_eq!(plan.conversations().len(), 1);
     }
 }

@@ -37,6 +37,8 @@ pub struct MethodDescription {
 /// Whom the examples are about.
 const CALLER: &str = "ada";
 const OTHER: &str = "bob";
+/// What stands for the id of a group that the caller made.
+const GROUP: &str = "a-group";
 
 /// Describes what is served.
 #[must_use]
@@ -95,8 +97,23 @@ impl Schemas {
             ),
             Method::Get => self.of::<params::Get, reply::Conversation>(
                 name,
-                "One conversation, with all its members",
+                "One conversation, with a page of its members",
                 json!({"conversation": pair}),
+            ),
+            Method::Update => self.of::<params::Update, reply::Conversation>(
+                name,
+                "Changes a conversation's title, and the caller's own label and mute",
+                json!({"conversation": GROUP, "title": "Dinner", "muted": true}),
+            ),
+            Method::AddMembers => self.of::<params::Members, reply::Members>(
+                name,
+                "Adds members to a group; they may read all of its log",
+                json!({"conversation": GROUP, "users": ["carol"]}),
+            ),
+            Method::RemoveMembers => self.of::<params::Members, reply::Members>(
+                name,
+                "Removes members from a group, which its owner may, or oneself, to leave",
+                json!({"conversation": GROUP, "users": ["carol"]}),
             ),
             Method::MarkRead => self.of::<params::MarkRead, reply::Read>(
                 name,

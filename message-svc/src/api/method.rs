@@ -13,6 +13,12 @@ pub enum Method {
     Get,
     /// `conversations.mark_read`
     MarkRead,
+    /// `conversations.update`
+    Update,
+    /// `members.add`
+    AddMembers,
+    /// `members.remove`
+    RemoveMembers,
     /// `messages.send`
     Send,
     /// `messages.list`
@@ -31,25 +37,20 @@ pub enum Named {
 }
 
 /// The methods by their names, in the order of the protocol's table.
-pub(super) const SERVED: [(&str, Method); 7] = [
+pub(super) const SERVED: [(&str, Method); 10] = [
     ("topics.changes", Method::Changes),
     ("conversations.create", Method::Create),
     ("conversations.list", Method::List),
     ("conversations.get", Method::Get),
     ("conversations.mark_read", Method::MarkRead),
+    ("conversations.update", Method::Update),
+    ("members.add", Method::AddMembers),
+    ("members.remove", Method::RemoveMembers),
     ("messages.send", Method::Send),
     ("messages.list", Method::Messages),
 ];
 
-const LATER: [&str; 7] = [
-    "conversations.update",
-    "members.add",
-    "members.remove",
-    "messages.edit",
-    "messages.delete",
-    "status.set",
-    "status.get",
-];
+const LATER: [&str; 4] = ["messages.edit", "messages.delete", "status.set", "status.get"];
 
 impl Named {
     /// Looks a name up.

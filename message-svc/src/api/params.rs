@@ -8,9 +8,12 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::conversation::{Content, ContentDigest, direct_id};
+use crate::read::listing::MembersPage;
 use crate::read::pull::Slice;
 use crate::refusal::Refusal;
-use crate::writer::request::{Create, CreateRequest, MarkRequest, SendRequest};
+use crate::writer::request::{
+    Create, CreateRequest, MarkRequest, MembersRequest, SendRequest, UpdateRequest,
+};
 
 /// Longest text, in Unicode scalar values (protocol, "Methods").
 const TEXT_CHARS_MAX: usize = 10_000;
@@ -24,6 +27,12 @@ const META_BYTES_MAX: usize = 4 * 1_024;
 const META_DEPTH_MAX: usize = 16;
 /// Longest title, in Unicode scalar values.
 const TITLE_CHARS_MAX: usize = 200;
+/// Longest label, in Unicode scalar values.
+const LABEL_CHARS_MAX: usize = 64;
+/// Users of one call at most: each is three rows of one commit.
+const USERS_MAX: usize = 1_000;
+/// Members that `conversations.get` shows, by default and at most.
+const MEMBERS: (u32, u32) = (200, 1_000);
 
 /// `topics.changes`
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -64,6 +73,77 @@ impl List {
 pub struct Get {
     /// Which.
     pub conversation: ConversationId,
+    /// The page of members after this one, in the order of their names.
+    members_after: Option<UserId>,
+    /// Members of one page.
+    #[schemars(range(min = 1))]
+    members_limit: Option<u32>,
+}
+
+impl Get {
+    /// Which of its members to show.
+    pub fn members(self) -> Result<MembersPage, Refusal> {
+        let limit = page_size("members_limit", self.members_limit, MEMBERS)?;
+        Ok(MembersPage { after: self.members_after, limit })
+    }
+}
+
+/// The members that are shown where nothing else is asked.
+pub const fn first_members() -> MembersPage {
+    MembersPage { after: None, limit: MEMBERS.0 as usize }
+}
+
+/// `conversations.update`
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Update {
+    conversation: ConversationId,
+    /// For everybody; a pair has none.
+    #[schemars(length(min = 1, max = TITLE_CHARS_MAX))]
+    title: Option<String>,
+    /// For the caller alone; an empty one takes it away.
+    #[schemars(length(max = LABEL_CHARS_MAX))]
+    label: Option<String>,
+    /// For the caller alone: no pushes.
+    muted: Option<bool>,
+}
+
+impl Update {
+    /// What the writer is asked.
+    pub fn request(self, caller: Caller) -> Result<UpdateRequest, Refusal> {
+        let Self { conversation, title, label, muted } = self;
+        if title.is_none() && label.is_none() && muted.is_none() {
+            return Err(Refusal::invalid("give what is to be changed: `title`, `label` or `muted`"));
+        }
+        title.as_deref().map(check_title).transpose()?;
+        label.as_deref().map(check_label).transpose()?;
+        Ok(UpdateRequest { caller, conversation, title, label, muted })
+    }
+}
+
+/// `members.add` and `members.remove`
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Members {
+    conversation: ConversationId,
+    /// Whom; oneself, to leave.
+    #[schemars(length(min = 1))]
+    users: Vec<UserId>,
+}
+
+impl Members {
+    /// What the writer is asked.
+    pub fn request(self, user: UserId, members_max: usize) -> Result<MembersRequest, Refusal> {
+        let Self { conversation, mut users } = self;
+        users.sort_unstable();
+        users.dedup();
+        if users.is_empty() {
+            return Err(Refusal::invalid("`users` must name at least one user"));
+        }
+        if users.len() > USERS_MAX {
+            return Err(Refusal::too_large("`users` has more than 1000 names: call again with the others"));
+        }
+        let members_max = u64::try_from(members_max).unwrap_or(u64::MAX);
+        Ok(MembersRequest { user, conversation, users, members_max })
+    }
 }
 
 /// `conversations.mark_read`
@@ -216,7 +296,7 @@ pub struct CreateConversation {
     /// A pair has none.
     #[schemars(length(min = 1, max = TITLE_CHARS_MAX))]
     title: Option<String>,
-    /// Nobody can be added later.
+    /// The owner alone adds members and gives titles.
     closed: Option<bool>,
     key: IdempotencyKey,
 }
@@ -241,9 +321,13 @@ impl CreateConversation {
         members.sort_unstable();
         members.dedup();
         if members.len() > members_max {
-            return Err(Refusal::too_large(format!(
-                "a conversation has at most {members_max} members in this release, with you"
-            )));
+            let message = format!("a conversation has at most {members_max} members, with you");
+            return Err(Refusal::too_large(message));
+        }
+        if members.len() > USERS_MAX {
+            let message =
+                "a conversation begins with at most 1000 members, with you: add the others after that";
+            return Err(Refusal::too_large(message));
         }
         let closed = closed.unwrap_or(false);
         let other = match (&members[..], &title) {
@@ -278,13 +362,23 @@ fn check_title(title: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+fn check_label(label: &str) -> Result<(), Refusal> {
+    if label.chars().count() > LABEL_CHARS_MAX {
+        return Err(Refusal::too_large("`label` is longer than 64 characters"));
+    }
+    if label.chars().any(char::is_control) {
+        return Err(Refusal::invalid("`label` must hold no control characters"));
+    }
+    Ok(())
+}
+
 /// The size of a page: what is asked, within what is allowed.
 ///
 /// # Errors
 /// A page of nothing.
-pub fn page_size(asked: Option<u32>, default: u32, max: u32) -> Result<usize, Refusal> {
+pub fn page_size(field: &str, asked: Option<u32>, (default, most): (u32, u32)) -> Result<usize, Refusal> {
     match asked {
-        Some(0) => Err(Refusal::invalid("`limit` must be at least 1")),
-        asked => Ok(asked.unwrap_or(default).min(max) as usize),
+        Some(0) => Err(Refusal::invalid(format!("`{field}` must be at least 1"))),
+        asked => Ok(asked.unwrap_or(default).min(most) as usize),
     }
 }

@@ -14,6 +14,9 @@ pub struct Changes {
     #[serde(serialize_with = "as_map")]
     #[schemars(with = "std::collections::BTreeMap<TopicId, Version>")]
     pub topics: Vec<(TopicId, Version)>,
+    /// Topics that are no longer the user's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<TopicId>,
     /// What to ask with the next time.
     pub cursor: String,
     /// There are others: ask again, at once.
@@ -59,12 +62,33 @@ pub struct Conversation {
     pub unread: u64,
     /// The caller wants no pushes from it.
     pub muted: bool,
+    /// The caller's own word for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Who may remove others; a pair has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<UserId>,
+    /// The owner alone adds members and gives titles.
+    #[serde(skip_serializing_if = "is_false")]
+    pub closed: bool,
     /// The last message.
     pub last: Option<Message>,
     /// When the last entry was made.
     pub updated_at_ms: Timestamp,
-    /// In a list, the first eight in the order of their names; from `conversations.get`, all.
+    /// How many members it has, with the caller.
+    pub member_count: u64,
+    /// A page of them in the order of their names; in a list, the first eight.
     pub members: Vec<UserId>,
+    /// What to pass as `members_after` for the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members_next: Option<UserId>,
+}
+
+/// `members.add` and `members.remove`
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Members {
+    /// How many there are now.
+    pub members: u64,
 }
 
 /// `conversations.mark_read`

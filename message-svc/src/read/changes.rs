@@ -38,7 +38,20 @@ pub fn changes(
         }
         _ => Cursor::Settled(ask.target),
     };
-    Ok(Changes { topics, cursor: cursor.encode(store.id()), more: another_page || beyond, reset })
+    let mut page = Changes {
+        topics: Vec::new(),
+        gone: Vec::new(),
+        cursor: cursor.encode(store.id()),
+        more: another_page || beyond,
+        reset,
+    };
+    for (topic, version) in topics {
+        match version {
+            Some(version) => page.topics.push((topic, version)),
+            None => page.gone.push(topic),
+        }
+    }
+    Ok(page)
 }
 
 /// From where to where.
@@ -71,13 +84,16 @@ impl Ask {
     }
 }
 
+/// A topic with its version; without one, it is no longer the user's.
+type Moved = (TopicId, Option<Version>);
+
 /// Every topic of the user that moved since the base, and whether one of them moved beyond the target, too.
 fn moved(
     store: &dyn Store,
     views: &[Arc<dyn View>],
     user: &UserId,
     ask: &Ask,
-) -> Result<(Vec<(TopicId, Version)>, bool), Refusal> {
+) -> Result<(Vec<Moved>, bool), Refusal> {
     let home = store.shards().of_user(user);
     let (mut topics, mut beyond) = (Vec::new(), false);
     for (shard, view) in store.shards().all().zip(views) {
@@ -91,13 +107,18 @@ fn moved(
                 beyond |= position > target;
             }
         };
-        for (conversation, member) in view.memberships(user)? {
+        for (conversation, tie) in view.ties(user)? {
+            let topic = || TopicId::conversation(&conversation);
+            if let Some(left) = tie.left {
+                look(left, &topic, None);
+                continue;
+            }
             let head = view.head(&conversation)?.ok_or(StoreError::Damaged { table: "heads" })?;
-            look(head.position.max(member.joined), &|| TopicId::conversation(&conversation), head.version);
+            look(head.position.max(tie.joined), &topic, Some(head.version));
         }
         if shard == home {
             let inbox = view.inbox(user)?;
-            look(inbox.position, &|| TopicId::inbox(user), inbox.version);
+            look(inbox.position, &|| TopicId::inbox(user), Some(inbox.version));
         }
     }
     Ok((topics, beyond))

@@ -9,12 +9,21 @@ use doorbell_protocol::{ConversationId, TopicId, UserId};
 use super::cursor::Place;
 use super::size::{self, Budget};
 use crate::api::reply::{Conversation, Conversations, Message};
-use crate::conversation::{Head, Membership};
+use crate::conversation::{Head, Kind, Membership};
 use crate::refusal::Refusal;
 use crate::store::{EntryRange, Order, Store, StoreError, View};
 
 /// Members that a list shows of each conversation.
 const LISTED_MEMBERS_MAX: usize = 8;
+
+/// Which members of a conversation to show, in the order of their names.
+#[derive(Clone, Debug)]
+pub struct MembersPage {
+    /// Those after this one.
+    pub after: Option<UserId>,
+    /// That many at most.
+    pub limit: usize,
+}
 
 /// One conversation of the user's, before it is worth reading more of it.
 struct Row {
@@ -46,9 +55,10 @@ pub fn list(
     rows.sort_unstable_by(|one, other| one.place.cmp(&other.place));
     let mut page = Conversations { conversations: Vec::new(), next: None };
     let mut budget = Budget::default();
+    let first = MembersPage { after: None, limit: LISTED_MEMBERS_MAX };
     let mut last: Option<Place> = None;
     for row in rows {
-        let shown = show(&*row.view, &row.place.0.conversation, &row.head, &row.member, LISTED_MEMBERS_MAX)?;
+        let shown = show(&*row.view, &row.place.0.conversation, &row.head, &row.member, &first)?;
         if page.conversations.len() == limit || !budget.take(size::conversation(&shown)) {
             page.next = last.as_ref().map(Place::encode);
             break;
@@ -72,7 +82,7 @@ fn rows(store: &dyn Store, user: &UserId) -> Result<Vec<Row>, Refusal> {
     Ok(rows)
 }
 
-/// One conversation, with all its members.
+/// One conversation, with a page of its members.
 ///
 /// # Errors
 /// [`Refusal::NoConversation`] where the caller is no member.
@@ -80,11 +90,21 @@ pub fn get(
     view: &dyn View,
     user: &UserId,
     conversation: &ConversationId,
-    members_max: usize,
+    members: &MembersPage,
 ) -> Result<Conversation, Refusal> {
     let member = view.membership(user, conversation)?.ok_or(Refusal::NoConversation)?;
     let head = view.head(conversation)?.ok_or(StoreError::Damaged { table: "heads" })?;
-    Ok(show(view, conversation, &head, &member, members_max)?)
+    // One more than is shown, to know whether there are others.
+    let page = MembersPage { after: members.after.clone(), limit: members.limit.saturating_add(1) };
+    let mut shown = show(view, conversation, &head, &member, &page)?;
+    let found = std::mem::take(&mut shown.members);
+    let count = found.len();
+    let mut budget = Budget::default();
+    budget.take(size::conversation(&shown));
+    let fits = found.into_iter().take(members.limit).take_while(|member| budget.take(size::user(member)));
+    shown.members = fits.collect();
+    shown.members_next = shown.members.last().filter(|_| shown.members.len() < count).cloned();
+    Ok(shown)
 }
 
 fn show(
@@ -92,9 +112,9 @@ fn show(
     id: &ConversationId,
     head: &Head,
     member: &Membership,
-    members_max: usize,
+    members: &MembersPage,
 ) -> Result<Conversation, StoreError> {
-    let conversation = view.conversation(id)?.ok_or(StoreError::Damaged { table: "conversations" })?;
+    let about = view.conversation(id)?.ok_or(StoreError::Damaged { table: "conversations" })?;
     let mut last = None;
     let (first, end) = (head.last_message, head.last_message);
     let range = EntryRange { conversation: id, first, last: end, order: Order::Ascending };
@@ -102,16 +122,22 @@ fn show(
         last = Some(Message::from(entry));
         ControlFlow::Break(())
     })?;
+    let members = view.members(id, members.after.as_ref(), members.limit)?;
     Ok(Conversation {
         conversation: id.clone(),
         topic: TopicId::conversation(id),
-        title: conversation.title,
+        title: about.title,
         version: head.version,
         read: member.mark.version,
         unread: member.unread(head),
         muted: member.muted,
+        label: member.label.as_deref().map(Into::into),
+        owner: (about.kind == Kind::Group).then_some(about.owner),
+        closed: about.kind == Kind::Group && about.closed,
         last,
         updated_at_ms: head.updated_at,
-        members: view.members(id, members_max)?,
+        member_count: head.members,
+        members: members.into_iter().map(|member| member.user).collect(),
+        members_next: None,
     })
 }

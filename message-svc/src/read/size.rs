@@ -2,6 +2,7 @@
 
 use std::io;
 
+use doorbell_protocol::UserId;
 use serde::Serialize;
 
 use crate::api::reply::{Conversation, Message};
@@ -43,6 +44,11 @@ pub fn message(message: &Message) -> usize {
 /// What a conversation takes at most, in either encoding.
 pub fn conversation(conversation: &Conversation) -> usize {
     json(conversation) + conversation.last.as_ref().map_or(0, numbers)
+}
+
+/// What a user's name takes at most in a list, in either encoding.
+pub fn user(user: &UserId) -> usize {
+    json(user) + 1
 }
 
 fn numbers(message: &Message) -> usize {

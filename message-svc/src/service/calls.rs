@@ -14,7 +14,7 @@ use crate::read::{changes, listing, pull};
 use crate::refusal::Refusal;
 use crate::shard::Shard;
 use crate::writer::WriterHandle;
-use crate::writer::request::{MarkRequest, Marked, PairRequest, Request};
+use crate::writer::request::{MarkRequest, Marked, MembersRequest, PairRequest, Reply, Request};
 
 /// Topics of one page of `topics.changes`, by default and at most: one takes some 100 bytes.
 const CHANGES: (u32, u32) = (500, 1_000);
@@ -37,6 +37,9 @@ impl MessageService {
             Named::Served(Method::List) => self.list(user, &params).await,
             Named::Served(Method::Get) => self.get(user, &params).await,
             Named::Served(Method::Create) => self.create(user, &params).await,
+            Named::Served(Method::Update) => self.update(caller, &params).await,
+            Named::Served(Method::AddMembers) => self.add_members(user, &params).await,
+            Named::Served(Method::RemoveMembers) => self.remove_members(user, &params).await,
             Named::Later(name) => Err(Refusal::unsupported(format!("`{name}` is not in this release"))),
             Named::Unknown => {
                 let message = "there is no such method: see the protocol's table of methods";
@@ -71,6 +74,40 @@ impl MessageService {
         Ok(encode(params, &reply::Created { conversation, topic }))
     }
 
+    async fn update(&self, caller: Caller, params: &Payload) -> Result<Payload, Refusal> {
+        let request = parse::<params::Update>(params)?.request(caller)?;
+        let _inflight = self.inflight.enter(&request.caller.user);
+        let (user, conversation) = (request.caller.user.clone(), request.conversation.clone());
+        let shard = self.tools.store.shards().of_conversation(&conversation);
+        self.writer(shard).ask(|reply| Request::Update(Box::new(request), reply)).await?;
+        let page = params::first_members();
+        let read =
+            self.reader.read(move |store| listing::get(&*store.view(shard)?, &user, &conversation, &page));
+        Ok(encode(params, &read.await?))
+    }
+
+    async fn add_members(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
+        self.change_members(user, params, Request::Add).await
+    }
+
+    async fn remove_members(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
+        self.change_members(user, params, Request::Remove).await
+    }
+
+    async fn change_members(
+        &self,
+        user: UserId,
+        params: &Payload,
+        change: fn(Box<MembersRequest>, Reply<u64>) -> Request,
+    ) -> Result<Payload, Refusal> {
+        let members_max = self.tools.config.members_max.get();
+        let request = Box::new(parse::<params::Members>(params)?.request(user, members_max)?);
+        let _inflight = self.inflight.enter(&request.user);
+        let writer = self.writer(self.tools.store.shards().of_conversation(&request.conversation));
+        let members = writer.ask(|reply| change(request, reply)).await?;
+        Ok(encode(params, &reply::Members { members }))
+    }
+
     async fn mark_read(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
         let mut request = parse::<params::MarkRead>(params)?.request(user);
         let _inflight = self.inflight.enter(&request.user);
@@ -94,7 +131,7 @@ impl MessageService {
 
     async fn messages(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
         let asked: params::Messages = parse(params)?;
-        let (slice, limit) = (asked.slice()?, page_size(asked.limit, MESSAGES.0, MESSAGES.1)?);
+        let (slice, limit) = (asked.slice()?, page_size("limit", asked.limit, MESSAGES)?);
         let shard = self.tools.store.shards().of_conversation(&asked.conversation);
         self.own_writes_first(&user, [shard]).await?;
         let read = self.reader.read(move |store| {
@@ -104,19 +141,18 @@ impl MessageService {
     }
 
     async fn get(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
-        let params::Get { conversation } = parse(params)?;
+        let asked: params::Get = parse(params)?;
+        let (conversation, page) = (asked.conversation.clone(), asked.members()?);
         let shard = self.tools.store.shards().of_conversation(&conversation);
         self.own_writes_first(&user, [shard]).await?;
-        let members_max = self.tools.config.members_max.get();
-        let read = self
-            .reader
-            .read(move |store| listing::get(&*store.view(shard)?, &user, &conversation, members_max));
+        let read =
+            self.reader.read(move |store| listing::get(&*store.view(shard)?, &user, &conversation, &page));
         Ok(encode(params, &read.await?))
     }
 
     async fn list(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
         let asked = parse::<params::List>(params)?.check()?;
-        let limit = page_size(asked.limit, CONVERSATIONS.0, CONVERSATIONS.1)?;
+        let limit = page_size("limit", asked.limit, CONVERSATIONS)?;
         self.own_writes_first(&user, self.tools.store.shards().all()).await?;
         let read = self.reader.read(move |store| listing::list(store, &user, asked.before.as_deref(), limit));
         Ok(encode(params, &read.await?))
@@ -124,7 +160,7 @@ impl MessageService {
 
     async fn changes(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
         let asked: params::Changes = parse(params)?;
-        let limit = page_size(asked.limit, CHANGES.0, CHANGES.1)?;
+        let limit = page_size("limit", asked.limit, CHANGES)?;
         self.own_writes_first(&user, self.tools.store.shards().all()).await?;
         let read =
             self.reader.read(move |store| changes::changes(store, &user, asked.cursor.as_deref(), limit));

@@ -42,6 +42,7 @@ macro_rules! checks {
 
 checks! {
     a_commit_is_seen_whole_and_survives_a_restart
+    who_left_is_a_member_no_more_and_is_remembered
     a_view_stands_still
     a_range_of_entries_is_shown_from_either_end
     a_user_sees_own_memberships_only
@@ -93,17 +94,35 @@ fn append(view: &dyn View, id: &ConversationId, from: &UserId, messages: u64) ->
             closed: true,
             created_at: batch.at,
         };
-        batch.conversations.push((id.clone(), conversation, vec![from.clone(), user("zoe")]));
+        batch.conversations.push((id.clone(), conversation));
+        batch.audience.push((id.clone(), from.clone(), Some(position)));
+        batch.audience.push((id.clone(), user("zoe"), Some(position)));
         batch.events.push(Event::Created { conversation: id.clone() });
     }
     let head = before.unwrap_or_default();
     let last = head.version.get() + messages;
     batch.entries = (head.version.get() + 1..=last).map(|number| (id.clone(), entry(number, from))).collect();
     let (version, updated_at) = (version(last), batch.at);
-    batch
-        .heads
-        .push((id.clone(), Head { version, messages: last, last_message: version, position, updated_at }));
-    let own = Membership { joined: Position(1), own: last, last_own: version, ..Membership::default() };
+    let head = Head {
+        version,
+        messages: last,
+        last_message: version,
+        last_delete: head.version,
+        members: 2,
+        members_at: Position(1),
+        position,
+        updated_at,
+    };
+    batch.heads.push((id.clone(), head));
+    let own = Membership {
+        joined: Position(1),
+        changed: position,
+        own: last,
+        last_own: version,
+        muted: true,
+        label: Some("a label".into()),
+        ..Membership::default()
+    };
     batch.memberships.push((from.clone(), id.clone(), own));
     batch.events.push(Event::Appended { conversation: id.clone(), version });
     batch
@@ -145,8 +164,16 @@ mod check {
             let view = store.view(shard).unwrap();
             assert_eq!(view.position(), batch.position);
             assert_eq!(view.conversation(&id).unwrap().unwrap(), batch.conversations[0].1);
-            assert_eq!(view.members(&id, 10).unwrap(), [ada.clone(), user("zoe")]);
-            assert_eq!(view.members(&id, 1).unwrap(), std::slice::from_ref(&ada));
+            let names = |after: Option<&UserId>, max| {
+                let members = view.members(&id, after, max).unwrap();
+                assert!(members.iter().all(|member| member.joined == batch.position));
+                members.into_iter().map(|member| member.user).collect::<Vec<_>>()
+            };
+            assert_eq!(names(None, 10), [ada.clone(), user("zoe")]);
+            assert_eq!(names(None, 1), std::slice::from_ref(&ada));
+            assert_eq!(names(Some(&ada), 10), [user("zoe")]);
+            assert_eq!(names(Some(&user("b")), 10), [user("zoe")]);
+            assert_eq!(names(Some(&user("zoe")), 10), []);
             assert_eq!(view.head(&id).unwrap().unwrap(), batch.heads[0].1);
             assert_eq!(view.membership(&ada, &id).unwrap().unwrap(), batch.memberships[0].2);
             let all = EntryRange {
@@ -168,6 +195,37 @@ mod check {
         let store = open(dir);
         assert_eq!(store.id(), name);
         look(&*store);
+    }
+
+    pub fn who_left_is_a_member_no_more_and_is_remembered(open: Open, dir: &Path) {
+        let store = open(dir);
+        let shard = store.shards().all().next().unwrap();
+        let (id, other) = (conversation_in(store.shards(), shard), conversation_in(store.shards(), shard));
+        let ada = user("ada");
+        for id in [&id, &other] {
+            let batch = append(&*store.view(shard).unwrap(), id, &ada, 1);
+            store.commit(shard, &batch).unwrap();
+        }
+        let before = store.view(shard).unwrap();
+        let member = before.membership(&ada, &id).unwrap().unwrap();
+        let gone = Membership { left: Some(Position(3)), changed: Position(3), ..member.clone() };
+        let mut batch = Batch { position: Position(3), ..Batch::default() };
+        batch.memberships.push((ada.clone(), id.clone(), gone.clone()));
+        batch.audience.push((id.clone(), ada.clone(), None));
+        store.commit(shard, &batch).unwrap();
+
+        drop(before);
+        drop(store);
+        let store = open(dir);
+        let view = store.view(shard).unwrap();
+        assert_eq!(view.membership(&ada, &id).unwrap(), None);
+        assert_eq!(view.tie(&ada, &id).unwrap(), Some(gone));
+        let listed = view.memberships(&ada).unwrap();
+        assert_eq!(listed.iter().map(|(id, _)| id).collect::<Vec<_>>(), [&other]);
+        assert_eq!(view.ties(&ada).unwrap().len(), 2);
+        let left: Vec<UserId> = view.members(&id, None, 9).unwrap().into_iter().map(|m| m.user).collect();
+        assert_eq!(left, [user("zoe")]);
+        assert_eq!(view.members(&other, None, 9).unwrap().len(), 2);
     }
 
     pub fn a_view_stands_still(open: Open, dir: &Path) {

@@ -86,6 +86,13 @@ pub fn members(conversation: &ConversationId) -> Key {
     key
 }
 
+/// What lies behind every key of `audience` of a conversation.
+pub fn members_end(conversation: &ConversationId) -> Key {
+    let mut key = named(conversation.as_str());
+    key.push(SEPARATOR + 1);
+    key
+}
+
 /// `commits`: shard, position.
 pub fn commit(shard: Shard, position: Position) -> Key {
     let mut key = Key::from_slice(&shard.to_be_bytes());

@@ -99,24 +99,58 @@ impl Record for Conversation {
 
 impl Record for Head {
     fn write(&self) -> Vec<u8> {
-        write(&(self.version, self.messages, self.last_message, self.position.0, self.updated_at))
+        let members = (self.members, self.members_at.0);
+        let position = self.position.0;
+        write(&(
+            self.version,
+            self.messages,
+            self.last_message,
+            self.last_delete,
+            members,
+            position,
+            self.updated_at,
+        ))
     }
     fn read(bytes: &[u8]) -> Option<Self> {
-        let (version, messages, last_message, position, updated_at) = read(bytes)?;
-        Some(Self { version, messages, last_message, position: Position(position), updated_at })
+        let (version, messages, last_message, last_delete, members, position, updated_at) = read(bytes)?;
+        let (members, members_at): (u64, u64) = members;
+        let (members_at, position) = (Position(members_at), Position(position));
+        Some(Self { version, messages, last_message, last_delete, members, members_at, position, updated_at })
     }
 }
 
 impl Record for Membership {
     fn write(&self) -> Vec<u8> {
+        let positions = (self.joined.0, self.changed.0, self.left.map(|left| left.0));
         let mark = (self.mark.version, self.mark.messages, self.mark.own);
-        write(&(self.joined.0, mark, self.own, self.last_own, self.muted))
+        write(&(positions, mark, self.own, self.last_own, self.muted, self.label.as_deref()))
     }
     fn read(bytes: &[u8]) -> Option<Self> {
-        let (joined, (version, messages, marked), own, last_own, muted) = read(bytes)?;
-        let mark = Mark { version, messages, own: marked };
-        Some(Self { joined: Position(joined), mark, own, last_own, muted })
+        let (positions, mark, own, last_own, muted, label) = read(bytes)?;
+        let (joined, changed, left): (u64, u64, Option<u64>) = positions;
+        let (version, messages, marked) = mark;
+        let label: Option<&str> = label;
+        Some(Self {
+            joined: Position(joined),
+            changed: Position(changed),
+            left: left.map(Position),
+            mark: Mark { version, messages, own: marked },
+            own,
+            last_own,
+            muted,
+            label: label.map(Into::into),
+        })
     }
+}
+
+/// The bytes of a row of `audience`: since which commit its user is a member.
+pub fn write_joined(joined: Position) -> [u8; 8] {
+    joined.0.to_be_bytes()
+}
+
+/// `None` where the bytes are no such row.
+pub fn read_joined(bytes: &[u8]) -> Option<Position> {
+    Some(Position(u64::from_be_bytes(bytes.try_into().ok()?)))
 }
 
 impl Record for Inbox {
@@ -235,7 +269,8 @@ pub fn write_events(events: &[Event]) -> Vec<u8> {
         .map(|event| match event {
             Event::Appended { conversation, version } => (0, conversation.as_str().into(), *version),
             Event::Created { conversation } => (1, conversation.as_str().into(), Version::ZERO),
-            Event::Marked { user } => (2, user.as_str().into(), Version::ZERO),
+            Event::Listed { user } => (2, user.as_str().into(), Version::ZERO),
+            Event::Reseated { conversation } => (3, conversation.as_str().into(), Version::ZERO),
         })
         .collect();
     write(&fields)
@@ -249,7 +284,8 @@ pub fn read_events(bytes: &[u8]) -> Option<Vec<Event>> {
         Some(match kind {
             0 => Event::Appended { conversation: conversation()?, version },
             1 => Event::Created { conversation: conversation()? },
-            2 => Event::Marked { user: UserId::new(&name).ok()? },
+            2 => Event::Listed { user: UserId::new(&name).ok()? },
+            3 => Event::Reseated { conversation: conversation()? },
             _ => return None,
         })
     };

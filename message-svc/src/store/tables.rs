@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 use smallvec::SmallVec;
 
 use super::keys;
-use super::records::{Record, ShardState, write_entry, write_events};
+use super::records::{Record, ShardState, write_entry, write_events, write_joined};
 use super::{Batch, Note};
 use crate::conversation::Position;
 use crate::shard::Shard;
@@ -103,10 +103,14 @@ impl Tables {
     /// the journal's fsync, under the same lock.
     pub fn commit(&self, shard: Shard, state: ShardState, batch: &Batch) -> fjall::Result<()> {
         let mut rows = self.db.batch().durability(Some(PersistMode::SyncData));
-        for (id, conversation, members) in &batch.conversations {
+        for (id, conversation) in &batch.conversations {
             rows.insert(&self.conversations, &keys::conversation(id)[..], conversation.write());
-            for member in members {
-                rows.insert(&self.audience, &keys::member(id, member)[..], &[][..]);
+        }
+        for (conversation, user, joined) in &batch.audience {
+            let key = keys::member(conversation, user);
+            match joined {
+                Some(joined) => rows.insert(&self.audience, &key[..], write_joined(*joined)),
+                None => rows.remove(&self.audience, &key[..]),
             }
         }
         for (conversation, entry) in &batch.entries {

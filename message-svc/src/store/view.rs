@@ -1,15 +1,15 @@
 //! A shard as of one commit, read from a snapshot of the database.
 
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use doorbell_protocol::{ConversationId, UserId};
 use fjall::{Keyspace, Readable, Snapshot};
 
-use super::records::{Record, ShardState, read_entry, read_events};
+use super::records::{Record, ShardState, read_entry, read_events, read_joined};
 use super::tables::{Tables, Weeks};
 use super::{Answer, AnswerKey, Commit, EntryRange, Inbox, Order, StoreError, View, Visit, keys};
-use crate::conversation::{Conversation, Head, Membership, Position};
+use crate::conversation::{Conversation, Head, Member, Membership, Position};
 use crate::shard::Shard;
 
 /// What the writer publishes after each commit.
@@ -67,27 +67,35 @@ impl View for DiskView {
         self.get(&self.tables.heads, "heads", &keys::conversation(conversation))
     }
 
-    fn members(&self, conversation: &ConversationId, members_max: usize) -> Result<Vec<UserId>, StoreError> {
+    fn members(
+        &self,
+        conversation: &ConversationId,
+        after: Option<&UserId>,
+        members_max: usize,
+    ) -> Result<Vec<Member>, StoreError> {
         let prefix = keys::members(conversation);
-        let rows = self.snapshot.prefix(&self.tables.audience, &prefix).take(members_max);
+        let first = match after {
+            Some(user) => Bound::Excluded(keys::member(conversation, user)),
+            None => Bound::Included(prefix.clone()),
+        };
+        let end = Bound::Excluded(keys::members_end(conversation));
+        let rows = self.snapshot.range(&self.tables.audience, (first, end)).take(members_max);
         rows.map(|row| {
-            let key = row.key().map_err(StoreError::Read)?;
+            let (key, value) = row.into_inner().map_err(StoreError::Read)?;
             let user = keys::rest(&key, &prefix).and_then(|name| UserId::new(name).ok());
-            user.ok_or(StoreError::Damaged { table: "audience" })
+            let joined = read_joined(&value);
+            let member = user.zip(joined).map(|(user, joined)| Member { user, joined });
+            member.ok_or(StoreError::Damaged { table: "audience" })
         })
         .collect()
     }
 
-    fn membership(
-        &self,
-        user: &UserId,
-        conversation: &ConversationId,
-    ) -> Result<Option<Membership>, StoreError> {
+    fn tie(&self, user: &UserId, conversation: &ConversationId) -> Result<Option<Membership>, StoreError> {
         let key = keys::membership(self.shard, user, conversation);
         self.get(&self.tables.memberships, "memberships", &key)
     }
 
-    fn memberships(&self, user: &UserId) -> Result<Vec<(ConversationId, Membership)>, StoreError> {
+    fn ties(&self, user: &UserId) -> Result<Vec<(ConversationId, Membership)>, StoreError> {
         let prefix = keys::memberships(self.shard, user);
         let rows = self.snapshot.prefix(&self.tables.memberships, &prefix);
         rows.map(|row| {

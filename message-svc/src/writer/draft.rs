@@ -1,21 +1,25 @@
 //! Decides requests one after the other, each on top of what the ones before it will have changed: pure, but for
 //! reads of the view.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod members;
+mod title;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use doorbell_protocol::{ConversationId, Timestamp, UserId, Version};
+use doorbell_rpc::Caller;
 
 use super::memory::Memory;
 use super::request::{Create, CreateRequest, MarkRequest, Marked, PairRequest, SendRequest, Sent};
 use crate::conversation::{
-    Content, ContentDigest, Conversation, Entry, EntryKind, Head, Kind, Mark, Membership, group_id,
+    Content, ContentDigest, Conversation, Entry, EntryKind, Head, Kind, Mark, Membership, Position, group_id,
     message_id,
 };
 use crate::marks;
 use crate::refusal::Refusal;
 use crate::shard::{Shard, Shards};
 use crate::store::{Answer, AnswerKey, Batch, Event, Inbox, Said, StoreError, View};
-use crate::throttle::Throttle;
+use crate::throttle::{Throttle, Throttles};
 
 /// Entries that the writer reads to count a read mark at most; more are counted by the asker, on the side.
 const COUNTED_MAX: u64 = 256;
@@ -24,16 +28,20 @@ const COUNTED_MAX: u64 = 256;
 pub struct Draft<'a> {
     view: &'a dyn View,
     memory: &'a mut Memory,
-    throttle: &'a Throttle,
+    throttles: &'a Throttles,
     shard: Shard,
     shards: Shards,
     batch: Batch,
     answers: HashMap<AnswerKey, Answer>,
     inboxes: HashMap<UserId, Inbox>,
+    conversations: HashMap<ConversationId, Conversation>,
+    /// Who came in and who left, in the order of their names within a conversation.
+    audience: BTreeMap<(ConversationId, UserId), Option<Position>>,
+    reseated: HashSet<ConversationId>,
     appended: HashSet<ConversationId>,
     heads: HashSet<ConversationId>,
     memberships: HashSet<(UserId, ConversationId)>,
-    marked: BTreeSet<UserId>,
+    listed: BTreeSet<UserId>,
     repeats: u64,
 }
 
@@ -50,7 +58,7 @@ impl<'a> Draft<'a> {
     pub fn new(
         view: &'a dyn View,
         memory: &'a mut Memory,
-        throttle: &'a Throttle,
+        throttles: &'a Throttles,
         (shard, shards): (Shard, Shards),
         at: Timestamp,
     ) -> Self {
@@ -58,16 +66,19 @@ impl<'a> Draft<'a> {
         Self {
             view,
             memory,
-            throttle,
+            throttles,
             shard,
             shards,
             batch,
             answers: HashMap::new(),
             inboxes: HashMap::new(),
+            conversations: HashMap::new(),
+            audience: BTreeMap::new(),
+            reseated: HashSet::new(),
             appended: HashSet::new(),
             heads: HashSet::new(),
             memberships: HashSet::new(),
-            marked: BTreeSet::new(),
+            listed: BTreeSet::new(),
             repeats: 0,
         }
     }
@@ -85,7 +96,7 @@ impl<'a> Draft<'a> {
             let Said::Sent { version, id, sent_at } = said else { return Err(damaged("answers")) };
             return Ok(Sent { conversation, version, id, sent_at });
         }
-        self.throttle.admit(&caller).map_err(|retry_after| Refusal::Throttled { retry_after })?;
+        admit(&self.throttles.messages, &caller, "messages")?;
         let member = match (member, to) {
             (Some(member), _) => member,
             (None, Some(to)) => self.make_pair(&user, to, &conversation)?,
@@ -104,18 +115,33 @@ impl<'a> Draft<'a> {
         mut member: Membership,
         content: Content,
     ) -> Result<Sent, Refusal> {
+        let sent = self.log(user, conversation, EntryKind::Message, content)?;
+        member.own += 1;
+        member.last_own = sent.version;
+        self.put_membership(user, conversation, member);
+        Ok(sent)
+    }
+
+    /// Gives an entry its place in a log.
+    fn log(
+        &mut self,
+        user: &UserId,
+        conversation: &ConversationId,
+        kind: EntryKind,
+        content: Content,
+    ) -> Result<Sent, Refusal> {
         let mut head = self.head(conversation)?;
         head.version = head.version.next();
-        head.messages += 1;
-        head.last_message = head.version;
+        if kind == EntryKind::Message {
+            head.messages += 1;
+            head.last_message = head.version;
+        }
         head.position = self.batch.position;
         head.updated_at = head.updated_at.max(self.batch.at);
-        member.own += 1;
-        member.last_own = head.version;
         let id = message_id(self.batch.at);
         let entry = Entry {
             version: head.version,
-            kind: EntryKind::Message,
+            kind,
             of: None,
             id: id.clone(),
             from: user.clone(),
@@ -126,7 +152,6 @@ impl<'a> Draft<'a> {
         self.batch.entries.push((conversation.clone(), entry));
         self.appended.insert(conversation.clone());
         self.put_head(conversation, head);
-        self.put_membership(user, conversation, member);
         Ok(Sent { conversation: conversation.clone(), version: head.version, id, sent_at: self.batch.at })
     }
 
@@ -138,6 +163,7 @@ impl<'a> Draft<'a> {
             let Said::Created { conversation } = said else { return Err(damaged("answers")) };
             return Ok(conversation);
         }
+        admit(&self.throttles.conversations, &user.clone().into(), "new conversations")?;
         let conversation = match what {
             Create::Pair(conversation) => conversation,
             Create::Group { members, title, closed } => {
@@ -181,11 +207,15 @@ impl<'a> Draft<'a> {
 
     fn make(&mut self, id: &ConversationId, conversation: Conversation, members: Vec<UserId>) {
         let position = self.batch.position;
-        self.put_head(id, Head { position, updated_at: conversation.created_at, ..Head::default() });
-        for user in &members {
-            self.put_membership(user, id, Membership { joined: position, ..Membership::default() });
+        let (updated_at, count) = (conversation.created_at, members.len() as u64);
+        let head = Head { position, updated_at, members: count, members_at: position, ..Head::default() };
+        self.put_head(id, head);
+        for user in members {
+            let member = Membership { joined: position, changed: position, ..Membership::default() };
+            self.put_membership(&user, id, member);
+            self.audience.insert((id.clone(), user), Some(position));
         }
-        self.batch.conversations.push((id.clone(), conversation, members));
+        self.conversations.insert(id.clone(), conversation);
         self.batch.events.push(Event::Created { conversation: id.clone() });
     }
 
@@ -209,8 +239,9 @@ impl<'a> Draft<'a> {
         };
         let Some(mark) = mark else { return Ok(Marked::Uncounted(version)) };
         member.mark = mark;
+        member.changed = self.batch.position;
         self.put_membership(&user, &conversation, member);
-        self.marked.insert(user);
+        self.listed.insert(user);
         Ok(Marked::At(version))
     }
 
@@ -243,10 +274,15 @@ impl<'a> Draft<'a> {
         }
         for key in self.memberships {
             if let Some(member) = self.memory.memberships.get(&key) {
-                self.batch.memberships.push((key.0, key.1, *member));
+                self.batch.memberships.push((key.0, key.1, member.clone()));
             }
         }
-        self.batch.events.extend(self.marked.into_iter().map(|user| Event::Marked { user }));
+        let reseated = self.reseated.into_iter().map(|conversation| Event::Reseated { conversation });
+        self.batch.events.extend(reseated);
+        self.batch.events.extend(self.listed.into_iter().map(|user| Event::Listed { user }));
+        self.batch.conversations.extend(self.conversations);
+        let audience = self.audience.into_iter().map(|((id, user), joined)| (id, user, joined));
+        self.batch.audience.extend(audience);
         self.batch.inboxes.extend(self.inboxes);
         self.batch.answers.extend(self.answers);
         let changes = !(self.batch.heads.is_empty()
@@ -272,20 +308,32 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// One member, and nobody who has left.
     fn membership(
         &mut self,
         user: &UserId,
         conversation: &ConversationId,
     ) -> Result<Option<Membership>, Refusal> {
+        Ok(self.tie(user, conversation)?.filter(Membership::is_current))
+    }
+
+    fn tie(&mut self, user: &UserId, conversation: &ConversationId) -> Result<Option<Membership>, Refusal> {
         let key = (user.clone(), conversation.clone());
-        if let Some(member) = self.memory.memberships.get(&key) {
-            return Ok(Some(*member));
+        if let Some(tie) = self.memory.memberships.get(&key) {
+            return Ok(Some(tie.clone()));
         }
-        let member = self.view.membership(user, conversation)?;
-        if let Some(member) = member {
-            self.memory.memberships.insert(key, member);
+        let tie = self.view.tie(user, conversation)?;
+        if let Some(tie) = &tie {
+            self.memory.memberships.insert(key, tie.clone());
         }
-        Ok(member)
+        Ok(tie)
+    }
+
+    fn conversation(&self, id: &ConversationId) -> Result<Conversation, Refusal> {
+        match self.conversations.get(id) {
+            Some(conversation) => Ok(conversation.clone()),
+            None => Ok(self.view.conversation(id)?.ok_or(damaged("conversations"))?),
+        }
     }
 
     fn head(&mut self, conversation: &ConversationId) -> Result<Head, Refusal> {
@@ -307,6 +355,11 @@ impl<'a> Draft<'a> {
         self.memory.memberships.insert(key.clone(), member);
         self.memberships.insert(key);
     }
+}
+
+/// Takes one of what a user may do.
+fn admit(throttle: &Throttle, caller: &Caller, what: &'static str) -> Result<(), Refusal> {
+    throttle.admit(caller).map_err(|retry_after| Refusal::Throttled { what, retry_after })
 }
 
 /// A row that must be there is not: the store is damaged.

@@ -59,7 +59,7 @@ mod tests {
     use doorbell_protocol::UserId;
 
     fn events(count: usize) -> Vec<Event> {
-        vec![Event::Marked { user: UserId::new("ada").unwrap() }; count]
+        vec![Event::Listed { user: UserId::new("ada").unwrap() }; count]
     }
 
     fn taken(recent: &Recent, after: u64) -> Option<Vec<u64>> {

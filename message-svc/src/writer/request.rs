@@ -21,6 +21,12 @@ pub enum Request {
     Pair(PairRequest, Reply<ConversationId>),
     /// Move a read mark.
     Mark(MarkRequest, Reply<Marked>),
+    /// Change a title, or what a member alone sees.
+    Update(Box<UpdateRequest>, Reply<()>),
+    /// Add members; answers how many there are.
+    Add(Box<MembersRequest>, Reply<u64>),
+    /// Remove members; answers how many are left.
+    Remove(Box<MembersRequest>, Reply<u64>),
     /// Raise inboxes, in the users' home shard.
     Raise(Vec<UserId>, Reply<Vec<(UserId, Version)>>),
     /// Nothing: it is answered after everything that was asked before.
@@ -83,7 +89,7 @@ pub enum Create {
         members: Vec<UserId>,
         /// Its title.
         title: Option<String>,
-        /// Nobody can be added.
+        /// The owner alone adds members and gives titles.
         closed: bool,
     },
 }
@@ -110,6 +116,34 @@ pub struct MarkRequest {
     pub version: Version,
     /// The counts at that version, where they are known.
     pub counted: Option<Mark>,
+}
+
+/// Change a title, or what a member alone sees.
+#[derive(Clone, Debug)]
+pub struct UpdateRequest {
+    /// Who.
+    pub caller: Caller,
+    /// Where.
+    pub conversation: ConversationId,
+    /// The new title.
+    pub title: Option<String>,
+    /// The new label; an empty one takes it away.
+    pub label: Option<String>,
+    /// Whether the member wants no pushes.
+    pub muted: Option<bool>,
+}
+
+/// Add or remove members.
+#[derive(Clone, Debug)]
+pub struct MembersRequest {
+    /// Who.
+    pub user: UserId,
+    /// Where.
+    pub conversation: ConversationId,
+    /// Whom, each once.
+    pub users: Vec<UserId>,
+    /// Members at most, where some are added.
+    pub members_max: u64,
 }
 
 /// What became of a read mark.

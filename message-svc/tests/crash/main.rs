@@ -42,7 +42,13 @@ fn open(dir: &Path) -> Arc<MessageService> {
     let queue = Arc::new(Memory::new(&doorbell_backplane::Config::default(), clock.clone()));
     // Small tables, so that some are written out while the process is killed.
     let shards = const { NonZeroU16::new(2).unwrap() };
-    let config = Config { shards, throttle_messages: 0, memtable_bytes: 1 << 20, ..Config::default() };
+    let config = Config {
+        shards,
+        throttle_messages: 0,
+        throttle_conversations: 0,
+        memtable_bytes: 1 << 20,
+        ..Config::default()
+    };
     let metrics = Arc::new(Metrics::register(&prometheus::Registry::new()).unwrap());
     MessageService::open(config, dir, clock, queue, metrics).unwrap()
 }

@@ -67,11 +67,11 @@ async fn every_limit_of_a_message_holds_and_names_its_field() {
 async fn every_limit_of_a_conversation_holds() {
     let house = House::new();
     let members = |count: usize| (0..count).map(|i| format!("member-{i}")).collect::<Vec<_>>();
-    let twice = [members(99), members(99), vec!["ada".to_owned()]].concat();
+    let twice = [members(999), members(999), vec!["ada".to_owned()]].concat();
     let (ok, invalid, large) = (None, Some(ErrorCode::Invalid), Some(ErrorCode::TooLarge));
     let table: Vec<(Value, Option<ErrorCode>)> = vec![
-        (json!({"members": members(99)}), ok),
-        (json!({"members": members(100)}), large),
+        (json!({"members": members(999)}), ok),
+        (json!({"members": members(1_000)}), large),
         (json!({"members": twice}), ok),
         (json!({"members": ["bob"], "title": "ü".repeat(200)}), ok),
         (json!({"members": ["bob"], "title": "ü".repeat(201)}), large),
@@ -100,15 +100,7 @@ async fn every_limit_of_a_conversation_holds() {
 #[tokio::test]
 async fn a_method_that_comes_later_and_one_that_nobody_knows_are_told_apart() {
     let house = House::new();
-    for method in [
-        "conversations.update",
-        "members.add",
-        "members.remove",
-        "messages.edit",
-        "messages.delete",
-        "status.set",
-        "status.get",
-    ] {
+    for method in ["messages.edit", "messages.delete", "status.set", "status.get"] {
         let error = house.call("ada", method, json!({})).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::Unsupported);
         assert!(error.message.contains(method), "{error:?}");

@@ -1,66 +1,98 @@
-//! Random calls against a plain model of conversations: versions are dense, unread is exact, lists are in order, and a
-//! client that follows its cursor never misses a change, also over restarts.
+//! Random calls against a plain model of conversations: versions are dense, unread is exact, lists are in order, rights
+//! follow membership, and a client that follows its cursor never misses a change, also over restarts.
+
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 use doorbell_message_svc::Config;
-use doorbell_protocol::ErrorCode;
+use doorbell_protocol::{ErrorBody, ErrorCode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use self::world::{Conversation, Said, User};
 use crate::support::{House, config, fresh_key, text_of};
 
-const USERS: [&str; 5] = ["ada", "bob", "carol", "dave", "eve"];
+const USERS: [User; 5] = ["ada", "bob", "carol", "dave", "eve"];
 
 #[derive(Clone, Debug)]
 enum Op {
-    SendTo { from: usize, to: usize },
-    Send { from: usize, conversation: usize },
-    Repeat { nth: usize },
-    Group { from: usize, members: Vec<usize> },
-    Mark { user: usize, conversation: usize, version: u64 },
-    Pull { user: usize, conversation: usize, after: u64, limit: u64 },
-    Changes { user: usize, limit: u64 },
-    List { user: usize },
-    Wait { millis: u64 },
+    SendTo {
+        from: usize,
+        to: usize,
+    },
+    Group {
+        from: usize,
+        members: Vec<usize>,
+        closed: bool,
+    },
+    /// Something that a user does in a conversation.
+    Act {
+        user: usize,
+        conversation: usize,
+        act: Act,
+    },
+    Repeat {
+        nth: usize,
+    },
+    Changes {
+        user: usize,
+        limit: u64,
+    },
+    List {
+        user: usize,
+    },
+    Wait {
+        millis: u64,
+    },
     Restart,
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Send,
+    Mark { version: u64 },
+    Pull { after: u64, limit: u64 },
+    Get,
+    Add { whom: Vec<usize> },
+    Remove { whom: Vec<usize> },
+    Leave,
+    Rename { title: u8 },
+    Own { label: u8, muted: bool },
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let users = || prop::collection::vec(0..USERS.len(), 1..4);
+    prop_oneof![
+        8 => Just(Act::Send),
+        5 => (0..20_u64).prop_map(|version| Act::Mark { version }),
+        3 => (0..15_u64, 1..6_u64).prop_map(|(after, limit)| Act::Pull { after, limit }),
+        2 => Just(Act::Get),
+        3 => users().prop_map(|whom| Act::Add { whom }),
+        2 => users().prop_map(|whom| Act::Remove { whom }),
+        2 => Just(Act::Leave),
+        2 => (0..3_u8).prop_map(|title| Act::Rename { title }),
+        2 => (0..3_u8, any::<bool>()).prop_map(|(label, muted)| Act::Own { label, muted }),
+    ]
 }
 
 fn op() -> impl Strategy<Value = Op> {
     let user = || 0..USERS.len();
-    let conversation = || 0..12_usize;
+    let members = || prop::collection::vec(0..USERS.len(), 0..4);
     prop_oneof![
         4 => (user(), user()).prop_map(|(from, to)| Op::SendTo { from, to }),
-        8 => (user(), conversation()).prop_map(|(from, conversation)| Op::Send { from, conversation }),
+        3 => (user(), members(), any::<bool>())
+            .prop_map(|(from, members, closed)| Op::Group { from, members, closed }),
+        24 => (user(), 0..12_usize, act())
+            .prop_map(|(user, conversation, act)| Op::Act { user, conversation, act }),
         2 => (0..50_usize).prop_map(|nth| Op::Repeat { nth }),
-        2 => (user(), prop::collection::vec(user(), 0..4)).prop_map(|(from, members)| Op::Group { from, members }),
-        5 => (user(), conversation(), 0..20_u64)
-            .prop_map(|(user, conversation, version)| Op::Mark { user, conversation, version }),
-        3 => (user(), conversation(), 0..15_u64, 1..6_u64)
-            .prop_map(|(user, conversation, after, limit)| Op::Pull { user, conversation, after, limit }),
         5 => (user(), 1..4_u64).prop_map(|(user, limit)| Op::Changes { user, limit }),
         2 => user().prop_map(|user| Op::List { user }),
         2 => (0..3_u64).prop_map(|millis| Op::Wait { millis }),
         1 => Just(Op::Restart),
     ]
-}
-
-#[derive(Debug)]
-struct Conversation {
-    id: String,
-    members: BTreeSet<&'static str>,
-    log: Vec<(&'static str, String)>,
-    read: BTreeMap<&'static str, u64>,
-    changed: u64,
-}
-
-impl Conversation {
-    fn unread(&self, user: &str) -> usize {
-        let read = usize::try_from(self.read.get(user).copied().unwrap_or(0)).unwrap();
-        self.log.iter().skip(read).filter(|(from, _)| *from != user).count()
-    }
 }
 
 /// What a client holds: the versions it was told, and its cursor.
@@ -73,11 +105,28 @@ struct Client {
 struct Run {
     house: Option<House>,
     conversations: Vec<Conversation>,
-    clients: BTreeMap<&'static str, Client>,
-    /// Requests with the answers that they got.
-    sent: Vec<(&'static str, Value, Value)>,
-    pairs: BTreeMap<(&'static str, &'static str), usize>,
+    clients: BTreeMap<User, Client>,
+    /// Requests with the answers that they got, and the conversation that they are about.
+    sent: Vec<(User, &'static str, Value, Value, usize)>,
+    pairs: BTreeMap<(User, User), usize>,
     now: u64,
+    steps: u64,
+}
+
+/// Whether an answer is what the model says; the answer, where both say yes.
+fn agree<T>(answer: Result<Value, ErrorBody>, said: Said<T>) -> Option<(Value, T)> {
+    match (answer, said) {
+        (Ok(answer), Ok(said)) => Some((answer, said)),
+        (Err(answer), Err(said)) => {
+            assert_eq!(answer.code, said, "{answer:?}");
+            None
+        }
+        (answer, said) => panic!("answered {answer:?}, but {:?}", said.err()),
+    }
+}
+
+fn names(users: &[usize]) -> BTreeSet<User> {
+    users.iter().map(|i| USERS[*i]).collect()
 }
 
 impl Run {
@@ -86,26 +135,17 @@ impl Run {
     }
 
     async fn step(&mut self, op: Op) {
+        self.steps += 1;
         match op {
             Op::SendTo { from, to } if from == to => {}
             Op::SendTo { from, to } => self.send_to(USERS[from], USERS[to]).await,
-            Op::Send { from, conversation } => self.send(USERS[from], conversation).await,
-            Op::Repeat { nth } => {
-                if let Some((user, params, answer)) = self.sent.get(nth) {
-                    assert_eq!(self.house().ok(user, "messages.send", params.clone()).await, *answer);
+            Op::Group { from, members, closed } => self.group(USERS[from], names(&members), closed).await,
+            Op::Act { user, conversation, act } => {
+                if conversation < self.conversations.len() {
+                    self.act(USERS[user], conversation, act).await;
                 }
             }
-            Op::Group { from, members } => {
-                let mut members: BTreeSet<_> = members.into_iter().map(|i| USERS[i]).collect();
-                let names: Vec<_> = members.iter().copied().collect();
-                let id = self.house().group(USERS[from], &names).await;
-                members.insert(USERS[from]);
-                self.made(id, members);
-            }
-            Op::Mark { user, conversation, version } => self.mark(USERS[user], conversation, version).await,
-            Op::Pull { user, conversation, after, limit } => {
-                self.pull(USERS[user], conversation, after, limit).await;
-            }
+            Op::Repeat { nth } => self.repeat(nth).await,
             Op::Changes { user, limit } => {
                 self.ask(USERS[user], limit).await;
             }
@@ -121,120 +161,197 @@ impl Run {
         }
     }
 
-    fn made(&mut self, id: String, members: BTreeSet<&'static str>) {
-        let (log, read, changed) = (Vec::new(), BTreeMap::new(), self.now);
-        self.conversations.push(Conversation { id, members, log, read, changed });
-    }
-
-    async fn send_to(&mut self, from: &'static str, to: &'static str) {
+    async fn send_to(&mut self, from: User, to: User) {
         let text = format!("text {}", self.sent.len());
         let params = json!({"to": to, "key": fresh_key(), "text": text});
         let answer = self.house().ok(from, "messages.send", params.clone()).await;
-        let index = match self.pairs.get(&(from.min(to), from.max(to))) {
-            Some(index) => *index,
-            None => {
-                self.made(text_of(&answer["conversation"]), BTreeSet::from([from, to]));
-                self.pairs.insert((from.min(to), from.max(to)), self.conversations.len() - 1);
-                self.conversations.len() - 1
+        let id = text_of(&answer["conversation"]);
+        let index = *self.pairs.entry((from.min(to), from.max(to))).or_insert_with(|| {
+            let pair = Conversation::new(id.clone(), from, &BTreeSet::from([from, to]), self.steps, self.now);
+            self.conversations.push(Conversation { pair: true, ..pair });
+            self.conversations.len() - 1
+        });
+        let conversation = &mut self.conversations[index];
+        assert_eq!(id, conversation.id);
+        assert_eq!(conversation.append(from, "message", &text, self.now).unwrap(), answer["version"]);
+        self.sent.push((from, "messages.send", params, answer, index));
+    }
+
+    async fn group(&mut self, from: User, mut members: BTreeSet<User>, closed: bool) {
+        let params = json!({"members": members, "title": "a group", "closed": closed, "key": fresh_key()});
+        let id = text_of(&self.house().ok(from, "conversations.create", params).await["conversation"]);
+        members.insert(from);
+        let group = Conversation::new(id, from, &members, self.steps, self.now);
+        self.conversations.push(Conversation { closed, title: Some("a group".into()), ..group });
+    }
+
+    async fn call(
+        &self,
+        user: User,
+        index: usize,
+        method: &str,
+        mut params: Value,
+    ) -> Result<Value, ErrorBody> {
+        params["conversation"] = self.conversations[index].id.as_str().into();
+        self.house().call(user, method, params).await
+    }
+
+    async fn act(&mut self, user: User, index: usize, act: Act) {
+        let (now, step) = (self.now, self.steps);
+        match act {
+            Act::Send => self.send(user, index).await,
+            Act::Mark { version } => {
+                let answer =
+                    self.call(user, index, "conversations.mark_read", json!({"version": version})).await;
+                let said = self.conversations[index].mark(user, version);
+                if let Some((answer, read)) = agree(answer, said) {
+                    assert_eq!(answer["read"], read);
+                }
             }
-        };
-        assert_eq!(answer["conversation"], self.conversations[index].id.as_str());
-        self.appended(index, (from, text), params, answer);
+            Act::Pull { after, limit } => self.pull(user, index, after, limit).await,
+            Act::Get => {
+                let answer = self.call(user, index, "conversations.get", json!({})).await;
+                let conversation = &self.conversations[index];
+                let member = conversation.members.get(user).map(|_| ()).ok_or(ErrorCode::NotFound);
+                if let Some((answer, ())) = agree(answer, member) {
+                    shows(&answer, conversation, user);
+                }
+            }
+            Act::Add { whom } => {
+                let whom = names(&whom);
+                let answer = self.call(user, index, "members.add", json!({"users": whom})).await;
+                let said = self.conversations[index].add(user, &whom, step);
+                if let Some((answer, count)) = agree(answer, said) {
+                    assert_eq!(answer["members"], count);
+                }
+            }
+            Act::Remove { whom } => self.remove(user, index, names(&whom)).await,
+            Act::Leave => self.remove(user, index, BTreeSet::from([user])).await,
+            Act::Rename { title } => {
+                let title = format!("title {title}");
+                let answer = self.call(user, index, "conversations.update", json!({"title": title})).await;
+                let said = self.conversations[index].rename(user, &title, now);
+                if let Some((answer, ())) = agree(answer, said) {
+                    shows(&answer, &self.conversations[index], user);
+                }
+            }
+            Act::Own { label, muted } => {
+                let label = if label == 0 { String::new() } else { format!("label {label}") };
+                let params = json!({"label": label, "muted": muted});
+                let answer = self.call(user, index, "conversations.update", params).await;
+                let said = self.conversations[index].own(user, &label, muted);
+                if let Some((answer, ())) = agree(answer, said) {
+                    shows(&answer, &self.conversations[index], user);
+                }
+            }
+        }
     }
 
-    async fn send(&mut self, from: &'static str, index: usize) {
-        let Some(conversation) = self.conversations.get(index) else { return };
+    async fn remove(&mut self, user: User, index: usize, whom: BTreeSet<User>) {
+        let answer = self.call(user, index, "members.remove", json!({"users": whom})).await;
+        let said = self.conversations[index].remove(user, &whom);
+        if let Some((answer, count)) = agree(answer, said) {
+            assert_eq!(answer["members"], count);
+        }
+    }
+
+    async fn send(&mut self, user: User, index: usize) {
         let text = format!("text {}", self.sent.len());
-        let params = json!({"conversation": conversation.id, "key": fresh_key(), "text": text});
-        let answer = self.house().call(from, "messages.send", params.clone()).await;
-        if conversation.members.contains(from) {
-            self.appended(index, (from, text), params, answer.unwrap());
-        } else {
-            assert_eq!(answer.unwrap_err().code, ErrorCode::NotFound);
+        let id = self.conversations[index].id.clone();
+        let params = json!({"conversation": id, "key": fresh_key(), "text": text});
+        let answer = self.house().call(user, "messages.send", params.clone()).await;
+        let said = self.conversations[index].append(user, "message", &text, self.now);
+        if let Some((answer, version)) = agree(answer, said) {
+            assert_eq!(answer["version"], version, "dense");
+            self.sent.push((user, "messages.send", params, answer, index));
         }
     }
 
-    fn appended(&mut self, index: usize, (from, text): (&'static str, String), params: Value, answer: Value) {
-        let conversation = &mut self.conversations[index];
-        conversation.log.push((from, text));
-        conversation.changed = self.now;
-        assert_eq!(answer["version"], conversation.log.len(), "dense");
-        self.sent.push((from, params, answer));
+    /// The same key gives the same answer, to whoever is still a member.
+    async fn repeat(&self, nth: usize) {
+        let Some((user, method, params, answer, index)) = self.sent.get(nth) else { return };
+        let again = self.house().call(user, method, params.clone()).await;
+        let member = self.conversations[*index].members.get(user).map(|_| ()).ok_or(ErrorCode::NotFound);
+        if let Some((again, ())) = agree(again, member) {
+            assert_eq!(again, *answer);
+        }
     }
 
-    async fn mark(&mut self, user: &'static str, index: usize, version: u64) {
-        let Some(conversation) = self.conversations.get(index) else { return };
-        let params = json!({"conversation": conversation.id, "version": version});
-        let answer = self.house().call(user, "conversations.mark_read", params).await;
-        if !conversation.members.contains(user) {
-            assert_eq!(answer.unwrap_err().code, ErrorCode::NotFound);
-            return;
-        }
-        let conversation = &mut self.conversations[index];
-        let read = conversation.read.entry(user).or_insert(0);
-        *read = version.min(conversation.log.len() as u64).max(*read);
-        assert_eq!(answer.unwrap()["read"], *read);
-    }
-
-    async fn pull(&self, user: &'static str, index: usize, after: u64, limit: u64) {
-        let Some(conversation) = self.conversations.get(index) else { return };
-        let params = json!({"conversation": conversation.id, "after": after, "limit": limit});
-        let answer = self.house().call(user, "messages.list", params).await;
-        if !conversation.members.contains(user) {
-            assert_eq!(answer.unwrap_err().code, ErrorCode::NotFound);
-            return;
-        }
-        let answer = answer.unwrap();
-        let seen: Vec<_> =
-            answer["messages"].as_array().unwrap().iter().map(|m| text_of(&m["text"])).collect();
+    async fn pull(&self, user: User, index: usize, after: u64, limit: u64) {
+        let answer = self.call(user, index, "messages.list", json!({"after": after, "limit": limit})).await;
+        let conversation = &self.conversations[index];
+        let member = conversation.members.get(user).map(|_| ()).ok_or(ErrorCode::NotFound);
+        let Some((answer, ())) = agree(answer, member) else { return };
+        let seen = answer["messages"].as_array().unwrap();
         let (after, limit) = (usize::try_from(after).unwrap(), usize::try_from(limit).unwrap());
-        let expected: Vec<_> =
-            conversation.log.iter().skip(after).take(limit).map(|(_, text)| text.clone()).collect();
+        let expected: Vec<_> = conversation.log.iter().skip(after).take(limit).collect();
         assert_eq!(answer["more"], after + seen.len() < conversation.log.len());
-        assert_eq!(seen, expected);
+        assert_eq!(seen.len(), expected.len());
+        for (seen, expected) in seen.iter().zip(expected) {
+            assert_eq!((&seen["kind"], &seen["from"]), (&json!(expected.kind), &json!(expected.from)));
+            assert_eq!(seen["text"], expected.text);
+        }
     }
 
     /// One page; answers whether there are more.
-    async fn ask(&mut self, user: &'static str, limit: u64) -> bool {
+    async fn ask(&mut self, user: User, limit: u64) -> bool {
         let client = self.clients.entry(user).or_default();
         let params = json!({"limit": limit, "cursor": client.cursor});
         let page = self.house.as_ref().unwrap().ok(user, "topics.changes", params).await;
         assert!(page.get("reset").is_none(), "the store is the same all the time");
-        for (topic, version) in page["topics"].as_object().unwrap() {
+        let topics = page["topics"].as_object().unwrap();
+        let gone = page.get("gone").map_or(&[][..], |gone| gone.as_array().unwrap());
+        assert!(topics.len() + gone.len() <= usize::try_from(limit).unwrap());
+        for (topic, version) in topics {
             let known = client.versions.entry(topic.clone()).or_insert(0);
             *known = version.as_u64().unwrap().max(*known);
+        }
+        for topic in gone {
+            client.versions.remove(topic.as_str().unwrap());
         }
         client.cursor = Some(text_of(&page["cursor"]));
         page["more"] == true
     }
 
-    async fn list(&self, user: &'static str) {
+    async fn list(&self, user: User) {
         let page = self.house().ok(user, "conversations.list", json!({"limit": 200})).await;
         let shown = page["conversations"].as_array().unwrap();
-        let own = self.conversations.iter().filter(|c| c.members.contains(user));
+        let own = self.conversations.iter().filter(|c| c.members.contains_key(user));
         let mut expected: Vec<&Conversation> = own.collect();
         expected.sort_by(|a, b| (b.changed, &b.id).cmp(&(a.changed, &a.id)));
         assert_eq!(shown.len(), expected.len());
         for (shown, expected) in shown.iter().zip(expected) {
-            assert_eq!(shown["conversation"], expected.id.as_str());
-            assert_eq!(shown["version"], expected.log.len());
-            assert_eq!(shown["unread"], expected.unread(user), "{user} in {expected:?}");
-            assert_eq!(shown["read"], expected.read.get(user).copied().unwrap_or(0));
-            let last = expected.log.last().map_or(Value::Null, |(_, text)| text.as_str().into());
-            assert_eq!(shown["last"].get("text").cloned().unwrap_or_default(), last);
+            shows(shown, expected, user);
         }
     }
 
     async fn check(&mut self) {
         for user in USERS {
             while self.ask(user, 2).await {}
-            let own = self.conversations.iter().filter(|c| c.members.contains(user));
+            let own = self.conversations.iter().filter(|c| c.members.contains_key(user));
             let truth: BTreeMap<String, u64> =
                 own.map(|c| (format!("conversation:{}", c.id), c.log.len() as u64)).collect();
             assert_eq!(self.clients[user].versions, truth, "what {user} knows");
             self.list(user).await;
         }
     }
+}
+
+/// Whether a conversation is shown to a member as the model has it.
+fn shows(shown: &Value, conversation: &Conversation, user: User) {
+    let member = &conversation.members[user];
+    assert_eq!(shown["conversation"], conversation.id.as_str());
+    assert_eq!(shown["version"], conversation.log.len());
+    assert_eq!(shown["unread"], conversation.unread(user), "{user} in {conversation:?}");
+    assert_eq!(shown["read"], member.read);
+    assert_eq!((&shown["title"], &shown["muted"]), (&json!(conversation.title), &json!(member.muted)));
+    assert_eq!(shown.get("label").and_then(Value::as_str), member.label.as_deref());
+    let owner = (!conversation.pair).then_some(conversation.owner);
+    assert_eq!(shown.get("owner").and_then(Value::as_str), owner);
+    assert_eq!(shown["member_count"], conversation.members.len());
+    assert_eq!(shown["members"], json!(conversation.members.keys().collect::<Vec<_>>()));
+    let last = conversation.last_message().map_or(Value::Null, |entry| entry.text.as_str().into());
+    assert_eq!(shown["last"].get("text").cloned().unwrap_or_default(), last);
 }
 
 proptest! {
@@ -251,6 +368,7 @@ proptest! {
                 sent: Vec::new(),
                 pairs: BTreeMap::new(),
                 now: 0,
+                steps: 0,
             };
             for op in ops {
                 run.step(op).await;

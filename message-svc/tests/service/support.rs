@@ -177,7 +177,13 @@ pub struct House {
 /// No throttle: only its own tests want one. Two shards, so that what crosses from one to the other is tested.
 pub fn config() -> Config {
     let shards = const { NonZeroU16::new(2).unwrap() };
-    Config { shards, throttle_messages: 0, disk_reserve_bytes: 1 << 20, ..Config::default() }
+    Config {
+        shards,
+        throttle_messages: 0,
+        throttle_conversations: 0,
+        disk_reserve_bytes: 1 << 20,
+        ..Config::default()
+    }
 }
 
 pub fn open_in(

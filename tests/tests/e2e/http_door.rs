@@ -1,9 +1,9 @@
 //! Every method over HTTP: one implementation, two doors.
 
 use doorbell_tests::Doorbell;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::join;
+use crate::{call_over_http, join};
 
 #[tokio::test]
 async fn a_method_answers_alike_over_http_and_over_the_socket() -> anyhow::Result<()> {
@@ -11,7 +11,7 @@ async fn a_method_answers_alike_over_http_and_over_the_socket() -> anyhow::Resul
     let mut ada = join(&doorbell, "ada").await?;
     let params = json!({"to": "bob", "key": "k", "text": "hello"});
 
-    let over_http = call(&doorbell, Some("ada"), "messages.send", &params).await?;
+    let over_http = call_over_http(&doorbell, Some("ada"), "messages.send", &params).await?;
     let over_socket = ada.call("messages.send", params).await?;
 
     assert_eq!(over_http, (200, over_socket));
@@ -30,25 +30,9 @@ async fn refusals_have_their_status_and_the_error_object() -> anyhow::Result<()>
         (Some("ada"), "messages.send", json!(["a", "list"]), 400, "invalid"),
     ];
     for (user, method, params, status, code) in cases {
-        let (got, body) = call(&doorbell, user, method, &params).await?;
+        let (got, body) = call_over_http(&doorbell, user, method, &params).await?;
         assert_eq!((got, body["error"]["code"].as_str()), (status, Some(code)), "{method} {body}");
         assert!(body["error"]["message"].as_str().is_some_and(|message| !message.is_empty()));
     }
     Ok(())
-}
-
-async fn call(
-    doorbell: &Doorbell,
-    user: Option<&str>,
-    method: &str,
-    params: &Value,
-) -> anyhow::Result<(u16, Value)> {
-    let mut headers = vec![("content-type", "application/json".to_owned())];
-    if let Some(user) = user {
-        headers.push(("authorization", format!("Bearer {}", doorbell.token(user).await?)));
-    }
-    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let (status, body) =
-        doorbell.http("POST", &format!("/v1/call/{method}"), &headers, &params.to_string()).await?;
-    Ok((status, serde_json::from_str(&body)?))
 }

@@ -6,6 +6,7 @@ mod disk;
 mod durability;
 mod http_door;
 mod lifecycle;
+mod members;
 mod slow_client;
 
 use anyhow::Context;
@@ -36,4 +37,21 @@ async fn direct(client: &mut Client, to: &str) -> anyhow::Result<String> {
 
 fn texts(messages: &[Value]) -> Vec<&str> {
     messages.iter().filter_map(|message| message["text"].as_str()).collect()
+}
+
+/// One call over HTTP: the status and the body.
+async fn call_over_http(
+    doorbell: &Doorbell,
+    user: Option<&str>,
+    method: &str,
+    params: &Value,
+) -> anyhow::Result<(u16, Value)> {
+    let mut headers = vec![("content-type", "application/json".to_owned())];
+    if let Some(user) = user {
+        headers.push(("authorization", format!("Bearer {}", doorbell.token(user).await?)));
+    }
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let (status, body) =
+        doorbell.http("POST", &format!("/v1/call/{method}"), &headers, &params.to_string()).await?;
+    Ok((status, serde_json::from_str(&body)?))
 }

@@ -99,7 +99,7 @@ mod tests {
             let position = store.view(shard).unwrap().position().next();
             // 5,000 bytes compress: the journal keeps large values compressed.
             let user = UserId::new(format!("user {i}")).unwrap();
-            let events = vec![Event::Marked { user }; if i == 1 { 500 } else { 3 }];
+            let events = vec![Event::Listed { user }; if i == 1 { 500 } else { 3 }];
             store.commit(shard, &Batch { position, events, ..Batch::default() }).unwrap();
         }
         drop(store);
