@@ -1,8 +1,9 @@
 //! Who is calling: bearer tokens, checked before any state is made.
 //!
 //! Map: [`keys`] the installation's secrets, and tokens made with them; [`signed`] the check; [`claims`] what a token
-//! grants; [`bearer`] where a request carries its token.
+//! grants; [`bearer`] where a request carries its token; [`api_keys`] what other back ends come with.
 
+pub mod api_keys;
 pub mod bearer;
 pub mod claims;
 pub mod keys;
@@ -14,6 +15,7 @@ use doorbell_protocol::frames::Token;
 use doorbell_protocol::{Timestamp, UserId};
 use doorbell_rpc::Caller;
 
+pub use api_keys::{ApiKeys, InvalidApiKey};
 pub use claims::{Claims, TopicGrants};
 pub use keys::{InvalidKeys, KeySet};
 pub use signed::{Config, InvalidConfig, SignedTokens};

@@ -2,12 +2,16 @@
 //!
 //! No CORS header is ever sent: a page of another origin cannot read an answer here.
 //!
+//! Beside it, `POST /v1/hints` for other back ends.
+//!
 //! Map: [`head`] which requests are ambiguous; [`body`] reading a request's body within its limits; [`answer`] results
-//! and error objects as HTTP answers.
+//! and error objects as HTTP answers; [`acting`] as whom a back end acts; [`hints`] the door for hints.
 
+pub mod acting;
 pub mod answer;
 pub mod body;
 pub mod head;
+pub mod hints;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,11 +26,13 @@ use http_body_util::Full;
 use hyper::body::Body;
 use tokio::time::timeout;
 
+pub use acting::{USER_HEADER, acting_user};
 pub use answer::{challenge, error_response, json_response, status_of};
 pub use body::{BodyLimits, drain_body, read_body};
 
+use crate::auth::api_keys::is_api_key;
 use crate::auth::bearer::bearer;
-use crate::auth::{AuthError, Authenticator};
+use crate::auth::{ApiKeys, AuthError, Authenticator};
 
 /// What the path begins with; the method's name follows.
 pub const CALL_PATH: &str = "/v1/call/";
@@ -37,6 +43,8 @@ pub struct CallDoor {
     pub messages: Arc<dyn Messages>,
     /// Which tokens hold.
     pub authenticator: Arc<dyn Authenticator>,
+    /// Which back ends may call, and as whom.
+    pub api_keys: Arc<ApiKeys>,
     /// The wall clock, for tokens.
     pub clock: Clock,
     /// For the parameters.
@@ -97,9 +105,15 @@ impl CallDoor {
     }
 
     fn caller(&self, headers: &HeaderMap) -> Result<Caller, ErrorBody> {
-        let verified = bearer(headers)
-            .and_then(|token| token.ok_or(AuthError::Missing))
-            .and_then(|token| self.authenticator.verify(&token, (self.clock)()));
+        let token = bearer(headers).and_then(|token| token.ok_or(AuthError::Missing));
+        if let Some(key) = token.as_ref().ok().filter(|token| is_api_key(token)) {
+            return acting_user(&self.api_keys, key, headers).map(Caller::from);
+        }
+        if headers.contains_key(USER_HEADER) {
+            let message = "Doorbell-User is for API keys: a user's token acts for its user alone";
+            return Err(ErrorBody::new(ErrorCode::Forbidden, message));
+        }
+        let verified = token.and_then(|token| self.authenticator.verify(&token, (self.clock)()));
         verified.map(Caller::from).map_err(|_| {
             ErrorBody::new(
                 ErrorCode::Unauthorized,

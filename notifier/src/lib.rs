@@ -1,7 +1,7 @@
 //! Moves hints from the queue to the gateways that hold the users' sockets.
 //!
-//! This crate owns the turn: claim, group, deliver, settle; and the sweep of what a dead gateway left in the
-//! registry. It never sees content, sockets or who is in an audience, and it keeps nothing that must survive it.
+//! This crate owns the turn: claim, group, deliver, settle; the sweep of what a dead gateway left in the registry; and
+//! the ingress for hints from other back ends. It never sees content, sockets or who is in an audience, and it keeps nothing that must survive it.
 //!
 //! One turn: a bell or the look of each second -> [`worker`] claims users of a partition -> [`batch`] makes one batch
 //! a gateway -> [`courier`] delivers all of them at once, each with a deadline -> as the answers come, [`settle`]
@@ -18,7 +18,7 @@
 //!
 //! Map: [`notifier`] the whole; [`worker`] when to claim; [`turn`] one claim from delivery to settlement; [`batch`]
 //! and [`settle`] the pure parts; [`courier`] one call to one gateway; [`reach`] which gateways answer; [`sweep`] what
-//! dead gateways left; [`backplane`] calls with a deadline; [`config`], [`error`],
+//! dead gateways left; [`ingress`] hints from other back ends; [`backplane`] calls with a deadline; [`config`], [`error`],
 //! [`metrics`].
 
 mod backplane;
@@ -26,6 +26,7 @@ mod batch;
 pub mod config;
 mod courier;
 pub mod error;
+pub mod ingress;
 pub mod metrics;
 pub mod notifier;
 mod reach;
@@ -36,5 +37,6 @@ mod worker;
 
 pub use config::Config;
 pub use error::Error;
+pub use ingress::Ingress;
 pub use metrics::Metrics;
 pub use notifier::{Neighbours, Notifier};

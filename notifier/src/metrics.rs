@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use doorbell_protocol::backends::Rung;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     core::Collector,
@@ -108,6 +109,7 @@ pub struct Metrics {
     backplane_errors: IntCounterVec,
     in_hand: IntGauge,
     in_hand_max: IntGauge,
+    taken_in: [IntCounter; 3],
 }
 
 impl Metrics {
@@ -142,7 +144,13 @@ impl Metrics {
         )?;
         // From the start, so that the first failure is a step from 0 and not a series that comes out of nothing.
         OPERATIONS.iter().for_each(|operation| _ = backplane_errors.with_label_values(&[operation]));
+        let taken_in = families.counters(
+            "doorbell_notifier_ingress_users_total",
+            "Users named in hints of other back ends, by what became of them; followers count as they are online.",
+            "outcome",
+        )?;
         Ok(Self {
+            taken_in: ["queued", "merged", "offline"].map(|outcome| taken_in.with_label_values(&[outcome])),
             turns: families.counter("doorbell_notifier_turns_total", "Claims that brought at least one user.")?,
             turn_users: families.histogram("doorbell_notifier_turn_users", "Users of one claim.", USERS)?,
             batch_users: families.histogram(
@@ -214,6 +222,12 @@ impl Metrics {
 
     pub(crate) fn swept(&self, entries: usize) {
         self.swept.inc_by(entries as u64);
+    }
+
+    pub(crate) fn taken_in(&self, rung: Rung) {
+        for (counter, users) in self.taken_in.iter().zip([rung.queued, rung.merged, rung.offline]) {
+            counter.inc_by(users);
+        }
     }
 
     pub(crate) fn backplane_failed(&self, operation: &'static str) {

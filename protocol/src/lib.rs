@@ -17,9 +17,10 @@
 //!
 //! Map: [`ids`] names; [`version`] counters; [`time`] wall time as data; [`hint`] hints and their merging;
 //! [`payload`] opaque values; [`frames`] the frames as types; [`codec`] frames to bytes and back;
-//! [`close`] close codes with their verdict; [`error`] error objects and decode errors; `schema` how the words look in JSON
-//! Schema.
+//! [`close`] close codes with their verdict; [`backends`] what other back ends say; [`error`] error objects and decode
+//! errors; `schema` how the words look in JSON Schema.
 
+pub mod backends;
 pub mod close;
 pub mod codec;
 pub mod error;

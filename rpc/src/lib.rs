@@ -8,21 +8,26 @@
 //! future; every future here is cancel safe.
 //!
 //! Map: [`gateway`] ring the users or the followers of one gateway; [`channel`] publish to a large audience;
-//! [`audience`] who may follow what; [`message`] pull and act; [`local`] the same-process side; [`error`] whose fault,
-//! and whether to retry; [`backoff`] how long to wait before it.
+//! [`audience`] who may follow what; [`message`] pull and act; [`ingress`] hints from other back ends;
+//! [`offline`] users without a session; [`local`] the same-process side; [`error`] whose fault, and whether to retry;
+//! [`backoff`] how long to wait before it.
 
 pub mod audience;
 pub mod backoff;
 pub mod channel;
 pub mod error;
 pub mod gateway;
+pub mod ingress;
 pub mod local;
 pub mod message;
+pub mod offline;
 
 pub use audience::Audiences;
 pub use backoff::Backoff;
 pub use channel::{ChannelLife, Channels, Subscription};
 pub use error::Error;
 pub use gateway::{DeliverRequest, Delivered, GatewayApi, Gateways, Heard};
+pub use ingress::Ingress;
 pub use local::LocalGateways;
 pub use message::{CallRequest, Caller, Messages};
+pub use offline::{Missed, OfflineHook};

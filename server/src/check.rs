@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{Access, FsWord, access, statfs, statvfs};
 
 use crate::config::{Config, Demo};
-use crate::{descriptors, keyfile};
+use crate::{apikeyfile, descriptors, keyfile};
 
 /// Below this many open files it says so: each socket is one, and a gateway is made for many.
 const FILES_FEW: u64 = 65_536;
@@ -44,6 +44,9 @@ fn keys(config: &Config, found: &mut Found) {
         && let Err(error) = keyfile::read(&path)
     {
         found.wrong.push(format!("`key_file`: {error:#}"));
+    }
+    if let Err(error) = apikeyfile::read(&config.api_keys_file) {
+        found.wrong.push(format!("`api_keys_file`: {error:#}"));
     }
 }
 

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use doorbell_gateway::auth::api_keys::is_name;
 use doorbell_protocol::UserId;
 
+use crate::apikeyfile::Rights;
 use crate::config::Setting;
 
 const ABOUT: &str = "Doorbell, a self-hosted real-time push gateway: it rings clients, and they pull.";
@@ -22,6 +24,8 @@ Examples:
   doorbell                               everything, with a demo chat
   doorbell --listen 0.0.0.0:8080 --data-dir /var/lib/doorbell
   doorbell token alice --ttl 1h          a token, beside a running server too
+  doorbell api-key shop --hints 2>> api-keys.toml
+                                         a key for a back end that rings users
   doorbell check --config doorbell.toml  what is wrong with a configuration
 
 Configuration:
@@ -45,11 +49,13 @@ Over HTTP:
   /metrics         for Prometheus
   /v1/ws           the WebSocket; /v1/call/METHOD for single calls
   /v1/openapi.json the calls, described for programs (OpenAPI 3.1)
+  /v1/hints        other back ends ring users here, with an API key
 
 Signals:
   SIGTERM, SIGINT  end in order: new sockets are refused, clients are asked
                    to move, claims and announcements are finished. A second
                    signal ends at once.
+  SIGHUP           reads the API keys again
 
 Exit codes:
   0                ended in order
@@ -103,6 +109,8 @@ pub enum Command {
     Serve(Settings),
     /// Print a token for a user, and nothing else
     Token(TokenArgs),
+    /// Print a new API key for another back end, and on standard error what api_keys_file needs
+    ApiKey(ApiKeyArgs),
     /// Say what is wrong with the configuration and this host, and start nothing
     #[command(long_about = CHECK_ABOUT, after_help = CHECK_AFTER_HELP)]
     Check(CheckArgs),
@@ -155,6 +163,34 @@ pub struct TokenArgs {
     pub ttl: Duration,
     #[command(flatten)]
     places: Places,
+}
+
+/// `doorbell api-key`.
+#[derive(Debug, Args)]
+pub struct ApiKeyArgs {
+    /// What logs call it: 1 to 64 letters, digits, '_' and '-'
+    #[arg(value_parser = key_name)]
+    pub name: String,
+    #[command(flatten)]
+    pub rights: RightsArgs,
+}
+
+/// What a new key may: at least one of them.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct RightsArgs {
+    /// It may ring users: POST /v1/hints
+    #[arg(long)]
+    hints: bool,
+    /// It may call methods as this user; may be repeated
+    #[arg(long, value_name = "USER", value_parser = user)]
+    act_as: Vec<UserId>,
+}
+
+impl From<RightsArgs> for Rights {
+    fn from(RightsArgs { hints, act_as }: RightsArgs) -> Self {
+        Self { hints, act_as }
+    }
 }
 
 /// `doorbell check`.
@@ -229,6 +265,14 @@ fn user(text: &str) -> Result<UserId, String> {
     UserId::new(text).map_err(|error| error.to_string())
 }
 
+fn key_name(text: &str) -> Result<String, String> {
+    if is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 1 to 64 letters, digits, '_' and '-'".to_owned())
+    }
+}
+
 /// The longest token: ten years. Longer ones are a mistake.
 const TTL_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 
@@ -264,6 +308,17 @@ mod tests {
             let flags = Flags::from(settings);
             assert_eq!(flags.settings[0].origin, "--listen");
             assert_eq!(flags.settings[0].path, ["listen"]);
+        }
+    }
+
+    #[test]
+    fn an_api_key_needs_a_name_and_a_right() {
+        let parse = |args: &[&str]| Cli::try_parse_from(["doorbell", "api-key"].iter().chain(args));
+        for good in [&["shop", "--hints"][..], &["shop", "--act-as", "a", "--act-as", "b"]] {
+            assert!(parse(good).is_ok(), "{good:?}");
+        }
+        for bad in [&["shop"][..], &["a b", "--hints"], &["--hints"], &["shop", "--act-as", ""]] {
+            assert!(parse(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-pub use blame::ConfigError;
+pub use blame::{ConfigError, line_at};
 pub use layers::{Layers, Setting};
 pub use listen::Listen;
 pub use roles::Roles;
@@ -33,6 +33,9 @@ pub struct Config {
     /// The keys that sign and check tokens, made at the first start; empty means `key` in the data directory. All
     /// gateways of an installation share it.
     pub key_file: PathBuf,
+    /// The API keys of other back ends, in TOML; `doorbell api-key` makes them. Empty means that there are none. Read
+    /// again at SIGHUP.
+    pub api_keys_file: PathBuf,
     /// The Redis that processes share; empty means memory, in one process. Not part of this release.
     pub redis: String,
     /// Whether a name is enough for a token at `POST /v1/demo/token`: `on`, `off`, or `auto`, which means on where
@@ -50,6 +53,8 @@ pub struct Config {
     pub auth: doorbell_gateway::auth::Config,
     /// Sessions: their limits and times.
     pub gateway: doorbell_gateway::Config,
+    /// `POST /v1/hints`: the limits for other back ends.
+    pub hints: doorbell_gateway::http::hints::Config,
     /// Conversations and messages.
     pub message: doorbell_message_svc::Config,
     /// From the queue to the gateways.
@@ -91,6 +96,7 @@ impl Default for Config {
             listen: Listen::default(),
             data_dir: PathBuf::from("./doorbell-data"),
             key_file: PathBuf::new(),
+            api_keys_file: PathBuf::new(),
             redis: String::new(),
             demo: Demo::default(),
             log: "info".to_owned(),
@@ -99,6 +105,7 @@ impl Default for Config {
             listener: doorbell_gateway::listener::Config::default(),
             auth: doorbell_gateway::auth::Config::default(),
             gateway: doorbell_gateway::Config::default(),
+            hints: doorbell_gateway::http::hints::Config::default(),
             message: doorbell_message_svc::Config::default(),
             notifier: doorbell_notifier::Config::default(),
             backplane: doorbell_backplane::Config::default(),
@@ -131,6 +138,7 @@ impl Config {
         check("listener", self.listener.validate().map_err(|error| error.to_string()));
         check("auth", self.auth.validate().map_err(|error| error.to_string()));
         check("gateway", self.gateway.validate().map_err(|error| error.to_string()));
+        check("hints", self.hints.validate().map_err(|error| error.to_string()));
         check("message", self.message.validate().map_err(|error| error.to_string()));
         check("notifier", self.notifier.validate().map_err(|error| error.to_string()));
         if broken.is_empty() { Ok(()) } else { Err(broken) }

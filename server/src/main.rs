@@ -6,10 +6,12 @@
 //! Map: [`cli`] what was asked; [`config`] four layers become one configuration; [`serve`] from start to end;
 //! [`wiring`] builds the services; [`supervisor`] runs them; [`shutdown`] the phases of the end; [`signals`];
 //! [`site`] which path is whose, with [`admin`], [`openapi`], [`page`] and [`demo`]; [`readiness`] and [`heartbeat`];
-//! [`keyfile`], [`datadir`], [`descriptors`]; [`check`] what of this host would go wrong; [`clock`], [`telemetry`], [`metrics`].
+//! [`keyfile`], [`apikeyfile`], [`reload`], [`datadir`], [`descriptors`]; [`check`] what of this host would go wrong;
+//! [`clock`], [`telemetry`], [`metrics`].
 
 mod admin;
 mod alone;
+mod apikeyfile;
 mod check;
 mod cli;
 mod clock;
@@ -23,6 +25,7 @@ mod metrics;
 mod openapi;
 mod page;
 mod readiness;
+mod reload;
 mod serve;
 mod shutdown;
 mod signals;
@@ -37,8 +40,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use doorbell_gateway::auth::api_keys;
 
-use cli::{CheckArgs, Cli, Command, Flags, TokenArgs};
+use cli::{ApiKeyArgs, CheckArgs, Cli, Command, Flags, TokenArgs};
 use config::{Config, ConfigError, Layers};
 
 /// The exit code of a configuration that is wrong; clap uses the same for a wrong command line.
@@ -58,6 +62,7 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Serve(settings) => serve::run(&load(settings)?),
         Command::Token(args) => token(args),
+        Command::ApiKey(args) => api_key(args),
         Command::Check(args) => check(args),
     }
 }
@@ -88,6 +93,16 @@ fn token(args: TokenArgs) -> Result<ExitCode> {
     let keys = keyfile::read(&config.key_path())?;
     let token = keys.issue_for(&config.auth, &user, ttl, (clock::wall())());
     writeln!(std::io::stdout(), "{}", token.0)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The key goes to standard output, once; what the file of the keys needs goes to standard error, so that
+/// `2>> api-keys.toml` adds it.
+fn api_key(args: ApiKeyArgs) -> Result<ExitCode> {
+    let key = api_keys::generate();
+    let ApiKeyArgs { name, rights } = args;
+    write!(std::io::stderr(), "\n{}", apikeyfile::table(&name, &key, rights.into()))?;
+    writeln!(std::io::stdout(), "{}", key.0)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 /// Seconds: from a beat in time to a process that serves nobody.
 const LAG_SECONDS: &[f64] = &[0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0];
@@ -14,6 +14,7 @@ pub struct Metrics {
     uptime: Gauge,
     lag: Histogram,
     log_lines_dropped: IntCounter,
+    rereads: IntCounterVec,
 }
 
 impl Metrics {
@@ -41,13 +42,26 @@ impl Metrics {
                 "doorbell_server_log_lines_dropped_total",
                 "Lines of the log that nobody read in time.",
             )?,
+            rereads: IntCounterVec::new(
+                Opts::new("doorbell_server_rereads_total", "Files read again at SIGHUP, by outcome."),
+                &["outcome"],
+            )?,
         };
         registry.register(Box::new(info))?;
         registry.register(Box::new(metrics.uptime.clone()))?;
         registry.register(Box::new(metrics.lag.clone()))?;
         registry.register(Box::new(metrics.log_lines_dropped.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
+        registry.register(Box::new(metrics.rereads.clone()))?;
+        for outcome in ["done", "failed"] {
+            metrics.rereads.with_label_values(&[outcome]);
+        }
         Ok(metrics)
+    }
+
+    /// A file was read again, or could not be.
+    pub fn read_again(&self, is_good: bool) {
+        self.rereads.with_label_values(&[if is_good { "done" } else { "failed" }]).inc();
     }
 
     /// One beat of the event loop.

@@ -16,12 +16,13 @@ use crate::demo::Admission;
 use crate::heartbeat::{Heartbeat, Lag};
 use crate::metrics::Metrics;
 use crate::readiness::Stage;
+use crate::reload::Reload;
 use crate::shutdown::{Ended, Ending};
 use crate::signals::Signals;
 use crate::supervisor::Supervisor;
 use crate::telemetry::Logs;
-use crate::wiring::{Door, Parts};
-use crate::{descriptors, keyfile};
+use crate::wiring::{Door, Parts, Trust};
+use crate::{apikeyfile, descriptors, keyfile};
 
 /// How long blocking threads may take after the last phase: a store that writes out.
 const THREADS_BUDGET: Duration = Duration::from_secs(1);
@@ -66,16 +67,21 @@ async fn live(config: &Config, logs: &Logs) -> Result<End> {
     let mut signals = Signals::listen()?;
     let (stop, mut supervisor) = (CancellationToken::new(), Supervisor::default());
     let keys = Arc::new(keyfile::read_or_make(&config.key_path())?);
+    let api_keys = apikeyfile::read(&config.api_keys_file)?;
     let registry = prometheus::Registry::new();
     let metrics = Metrics::register(&registry)?;
+    let mut reload = Reload::listen(metrics.clone())?;
+    let (again, path) = (Arc::clone(&api_keys), config.api_keys_file.clone());
+    reload.add("the API keys", move || apikeyfile::load(&path, &again));
     let lag = Lag::default();
     let heartbeat = Heartbeat::new(lag.clone(), logs.dropped().clone(), metrics);
     let (door, listener) = Door::new(config, registry, lag).await?;
     supervisor.spawn("the heartbeat", finishing(heartbeat.run(stop.clone())));
+    supervisor.spawn("reading files again", finishing(reload.run(stop.clone())));
     let site = Arc::clone(&door.site);
     supervisor.spawn("the listener", finishing(listener.run(stop.clone(), site)));
     let parts = tokio::select! {
-        parts = door.furnish(config, keys) => parts?,
+        parts = door.furnish(config, Trust { keys, api_keys }) => parts?,
         asked = signals.next() => {
             tracing::info!(%asked, "asked to end before everything was started");
             return Ok(End::InOrder);

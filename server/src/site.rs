@@ -10,6 +10,7 @@ use doorbell_backplane::HintQueue;
 use doorbell_gateway::Gateway;
 use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::http::head::unambiguous;
+use doorbell_gateway::http::hints::{HINTS_PATH, HintsDoor};
 use doorbell_gateway::http::{CALL_PATH, CallDoor, error_response, json_response, status_of};
 use doorbell_gateway::listener::Routes;
 use doorbell_protocol::{ErrorBody, ErrorCode};
@@ -42,6 +43,8 @@ pub struct Services {
     pub handshake: Handshake,
     /// Single calls.
     pub calls: CallDoor,
+    /// Hints of other back ends.
+    pub hints: HintsDoor,
     /// Tokens for names.
     pub demo: DemoDoor,
     /// Asked how it stands whenever the metrics are read.
@@ -76,6 +79,10 @@ impl Site {
             openapi::PATH => json_response(StatusCode::OK, openapi::document()),
             "/v1/ws" => self.socket(request, peer),
             "/v1/demo/token" => self.demo(request, peer).await,
+            HINTS_PATH => match self.services.get() {
+                Some(services) => services.hints.serve(request).await,
+                None => starting(),
+            },
             _ if path.starts_with(CALL_PATH) => match self.services.get() {
                 Some(services) => services.calls.serve(request).await,
                 None => starting(),

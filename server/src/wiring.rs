@@ -6,14 +6,15 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, bail};
 use doorbell_backplane::{HintQueue, Memory, Metered, Registry, Versions};
-use doorbell_gateway::auth::{Authenticator, KeySet, SignedTokens};
+use doorbell_gateway::auth::{ApiKeys, Authenticator, KeySet, SignedTokens};
 use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::handshake::origin::Origins;
+use doorbell_gateway::http::hints::{self, HintsDoor};
 use doorbell_gateway::http::{BodyLimits, CallDoor};
 use doorbell_gateway::listener::Listener;
 use doorbell_gateway::{Gateway, GatewayParts};
 use doorbell_message_svc::MessageService;
-use doorbell_notifier::{Neighbours, Notifier};
+use doorbell_notifier::{Ingress, Neighbours, Notifier};
 use doorbell_protocol::{Clock, GatewayId};
 use doorbell_rpc::{Gateways, LocalGateways, Messages};
 use tokio_util::task::TaskTracker;
@@ -52,11 +53,24 @@ pub struct Parts {
     pub upgrades: TaskTracker,
 }
 
+/// Kinds of topics whose versions the message service counts, or a part of ours will.
+const RESERVED_KINDS: &[&str] = &["conversation", "inbox", "presence"];
+
 /// What says who somebody is.
-struct Trust {
+pub struct Trust {
+    /// What signs tokens and checks them.
+    pub keys: Arc<KeySet>,
+    /// Which other back ends may come.
+    pub api_keys: Arc<ApiKeys>,
+}
+
+/// What the doors of a process share.
+struct Doors {
     authenticator: Arc<dyn Authenticator>,
-    keys: Arc<KeySet>,
+    trust: Trust,
     wall: Clock,
+    queue: Arc<dyn HintQueue>,
+    hints: HintsDoor,
 }
 
 impl Door {
@@ -81,7 +95,7 @@ impl Door {
     ///
     /// # Errors
     /// The message store cannot be opened.
-    pub async fn furnish(&self, config: &Config, keys: Arc<KeySet>) -> Result<Parts> {
+    pub async fn furnish(&self, config: &Config, trust: Trust) -> Result<Parts> {
         let (wall, steady) = (clock::wall(), clock::steady());
         let backplane = Arc::new(Metered::new(
             Memory::new(&config.backplane, Arc::clone(&steady)),
@@ -92,7 +106,7 @@ impl Door {
         let versions: Arc<dyn Versions> = backplane;
         let messages = self.open_store(config, &wall, &queue).await?;
         let authenticator: Arc<dyn Authenticator> =
-            Arc::new(SignedTokens::new(Arc::clone(&keys), &config.auth));
+            Arc::new(SignedTokens::new(Arc::clone(&trust.keys), &config.auth));
         let gateway = Gateway::new(GatewayParts {
             id: GatewayId::new(format!("gw-{:016x}", rand::random::<u64>())).expect("letters and digits"),
             config: config.gateway.clone(),
@@ -108,6 +122,21 @@ impl Door {
         });
         let gateways = Arc::new(LocalGateways::default());
         gateways.add(gateway.id().clone(), Arc::clone(&gateway) as _);
+        let notifying = doorbell_notifier::Metrics::register(&self.metrics)?;
+        let ingress = Ingress {
+            queue: Arc::clone(&queue),
+            channels: None,
+            offline: None,
+            reserved_kinds: RESERVED_KINDS,
+            metrics: notifying.clone(),
+        };
+        let hints = HintsDoor::new(
+            Arc::new(ingress),
+            Arc::clone(&trust.api_keys),
+            config.hints.clone(),
+            config.listener.body_timeout,
+            hints::Metrics::register(&self.metrics)?,
+        );
         let notifier = Notifier::new(
             config.notifier.clone(),
             Neighbours {
@@ -116,11 +145,11 @@ impl Door {
                 gateways: gateways as Arc<dyn Gateways>,
                 clock: steady,
             },
-            doorbell_notifier::Metrics::register(&self.metrics)?,
+            notifying,
         );
         let upgrades = TaskTracker::new();
         let parts = Parts { gateway, messages, notifier, upgrades };
-        self.open(config, &parts, Trust { authenticator, keys, wall }, queue);
+        self.open(config, &parts, Doors { authenticator, trust, wall, queue, hints });
         Ok(parts)
     }
 
@@ -140,8 +169,8 @@ impl Door {
         Ok(messages)
     }
 
-    fn open(&self, config: &Config, parts: &Parts, trust: Trust, queue: Arc<dyn HintQueue>) {
-        let Trust { authenticator, keys, wall } = trust;
+    fn open(&self, config: &Config, parts: &Parts, doors: Doors) {
+        let Doors { authenticator, trust: Trust { keys, api_keys }, wall, queue, hints } = doors;
         let handshake = Handshake {
             origins: Origins::new(config.listener.origins.clone()),
             authenticator: Arc::clone(&authenticator),
@@ -152,6 +181,7 @@ impl Door {
         let calls = CallDoor {
             messages: Arc::clone(&parts.messages) as Arc<dyn Messages>,
             authenticator,
+            api_keys,
             clock: Arc::clone(&wall),
             body: BodyLimits {
                 bytes_max: config.gateway.message_bytes_max.get(),
@@ -166,7 +196,14 @@ impl Door {
             clock: wall,
             body_timeout: config.listener.body_timeout,
         };
-        self.site.open(Services { gateway: Arc::clone(&parts.gateway), handshake, calls, demo, queue });
+        self.site.open(Services {
+            gateway: Arc::clone(&parts.gateway),
+            handshake,
+            calls,
+            hints,
+            demo,
+            queue,
+        });
     }
 }
 

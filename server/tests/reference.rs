@@ -20,6 +20,7 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("listener", include_str!("../../gateway/src/listener/config.rs"), "Config"),
     ("auth", include_str!("../../gateway/src/auth/signed.rs"), "Config"),
     ("gateway", include_str!("../../gateway/src/config.rs"), "Config"),
+    ("hints", include_str!("../../gateway/src/http/hints/config.rs"), "Config"),
     ("message", include_str!("../../message-svc/src/config.rs"), "Config"),
     ("notifier", include_str!("../../notifier/src/config.rs"), "Config"),
     ("backplane", include_str!("../../backplane/src/config.rs"), "Config"),

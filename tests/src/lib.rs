@@ -14,4 +14,4 @@ pub mod process;
 
 pub use client::{Client, Ended};
 pub use disk::SmallDisk;
-pub use process::{Doorbell, Options};
+pub use process::{Doorbell, Options, api_key};

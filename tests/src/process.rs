@@ -134,9 +134,21 @@ impl Doorbell {
     /// # Errors
     /// Where the signal cannot be sent.
     pub async fn terminate(&self) -> anyhow::Result<()> {
+        self.signal("-TERM").await
+    }
+
+    /// Has it read its keys again (SIGHUP).
+    ///
+    /// # Errors
+    /// Where the signal cannot be sent.
+    pub async fn hang_up(&self) -> anyhow::Result<()> {
+        self.signal("-HUP").await
+    }
+
+    async fn signal(&self, signal: &str) -> anyhow::Result<()> {
         let pid = self.child.id().context("doorbell is gone already")?;
-        let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await?;
-        ensure!(sent.success(), "kill -TERM {pid} failed");
+        let sent = Command::new("kill").args([signal, &pid.to_string()]).status().await?;
+        ensure!(sent.success(), "kill {signal} {pid} failed");
         Ok(())
     }
 
@@ -233,6 +245,19 @@ fn cpu_seconds(pid: &str) -> anyhow::Result<f64> {
     let fields: Vec<&str> = after_name.split_whitespace().collect();
     let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
     Ok(ticks / TICKS_PER_SECOND)
+}
+
+/// A new API key, made by `doorbell api-key` and added to the file of the keys. The server reads it at the next SIGHUP.
+///
+/// # Errors
+/// Where the command fails, or the file cannot be written.
+pub async fn api_key(file: &Path, name: &str, rights: &[&str]) -> anyhow::Result<String> {
+    use std::io::Write as _;
+    let output = Command::new(binary()?).args(["api-key", name]).args(rights).output().await?;
+    ensure!(output.status.success(), "doorbell api-key: {}", String::from_utf8_lossy(&output.stderr));
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file)?;
+    file.write_all(&output.stderr)?;
+    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }
 
 /// The binary under test: `DOORBELL_BIN`, or the one beside this test's own in the target directory.

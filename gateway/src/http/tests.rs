@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 
 use super::*;
-use crate::auth::Verified;
+use crate::auth::{Verified, api_keys};
 
 /// Answers what it is told to, and keeps what it was asked.
 #[derive(Default)]
@@ -50,6 +50,7 @@ fn door(answer: Option<Result<&'static str, ErrorBody>>) -> (CallDoor, Arc<Told>
     let door = CallDoor {
         messages: told.clone(),
         authenticator: Arc::new(Everybody),
+        api_keys: Arc::default(),
         clock: Arc::new(|| Timestamp::from_millis(1)),
         body: BODY,
         call_timeout: Duration::from_secs(10),
@@ -118,6 +119,31 @@ async fn what_is_refused_never_reaches_the_service() {
     let request = Request::get("/v1/call/a.b").body(Full::default()).unwrap();
     let (status, headers, _) = answered(&door, request).await;
     assert_eq!((status.as_u16(), &headers["allow"]), (405, &HeaderValue::from_static("POST")));
+}
+
+#[tokio::test]
+async fn a_user_named_in_the_header_is_for_api_keys_alone() {
+    let (key, (mut door, told)) = (api_keys::generate(), door(Some(Ok("{}"))));
+    let keys = ApiKeys::default();
+    let act_as = vec![UserId::new("system").unwrap()];
+    let sha256 = api_keys::digest(&key);
+    keys.replace(vec![api_keys::Written { name: "desk".into(), sha256, hints: true, act_as }]).unwrap();
+    door.api_keys = Arc::new(keys);
+    let named = |token: &str, user: &str| {
+        let mut request = post("/v1/call/messages.send", token, "{}");
+        request.headers_mut().insert(USER_HEADER, user.parse().unwrap());
+        request
+    };
+
+    for (token, user, status) in [("ada", "system", 403), ("ada", "ada", 403), (&*key.0, "ada", 403)] {
+        assert_eq!(answered(&door, named(token, user)).await.0.as_u16(), status, "{user}");
+    }
+    let (status, headers, _) = answered(&door, named(&api_keys::generate().0, "system")).await;
+    assert_eq!((status.as_u16(), headers["www-authenticate"].to_str().unwrap()), (401, "Bearer"));
+    assert!(told.asked.lock().unwrap().is_empty());
+
+    assert_eq!(answered(&door, named(&key.0, "system")).await.0, StatusCode::OK);
+    assert_eq!(told.asked.lock().unwrap()[0].0, "system");
 }
 
 #[tokio::test]

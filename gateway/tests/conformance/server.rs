@@ -94,6 +94,7 @@ impl Server {
         let calls = CallDoor {
             messages: Arc::new(Echo),
             authenticator: authenticator.clone(),
+            api_keys: Arc::default(),
             clock: clock.clone(),
             body,
             call_timeout: config.call_timeout,

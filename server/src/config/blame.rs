@@ -31,7 +31,7 @@ pub(super) fn in_file(path: &Path, line: Option<usize>, message: &str) -> String
 }
 
 /// The line of a byte, from 1.
-pub(super) fn line_at(text: &str, byte: usize) -> usize {
+pub fn line_at(text: &str, byte: usize) -> usize {
     1 + text.as_bytes().iter().take(byte).filter(|b| **b == b'\n').count()
 }
 

@@ -56,7 +56,7 @@ async fn wrong_paths_and_methods_get_an_error_object() {
     let (_scratch, data) = scratch();
     let server = Server::start(&data, &[]).await;
 
-    for path in ["/nope", "/v1", "/v1/", "/index.html", "/v1/hints", "/metrics/"] {
+    for path in ["/nope", "/v1", "/v1/", "/index.html", "/v1/hint", "/metrics/"] {
         let answer = server.get(path).await;
         assert_eq!(answer.status, 404, "{path}");
         assert!(
@@ -71,6 +71,7 @@ async fn wrong_paths_and_methods_get_an_error_object() {
         ("POST", "/metrics", "GET, HEAD"),
         ("GET", "/v1/demo/token", "POST"),
         ("GET", "/v1/call/topics.changes", "POST"),
+        ("GET", "/v1/hints", "POST"),
     ] {
         let answer = server.request(method, path, &[], "").await;
         assert_eq!((answer.status, answer.header("allow")), (405, Some(allowed)), "{method} {path}");

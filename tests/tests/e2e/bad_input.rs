@@ -74,7 +74,7 @@ async fn a_faulty_frame_is_answered_and_the_socket_stays() -> anyhow::Result<()>
             Some("7"),
             ErrorCode::Invalid,
         ),
-        (r#"{"type":"subscribe","id":"7","topics":{"presence:bob":0}}"#, Some("7"), ErrorCode::Unsupported),
+        (r#"{"type":"subscribe","id":"7","topics":{"presence:bob":0}}"#, Some("7"), ErrorCode::NotFound),
     ];
     for (text, id, code) in cases {
         let frame = answer(&doorbell, Message::text(text)).await?;

@@ -4,6 +4,7 @@ mod bad_input;
 mod delivery;
 mod disk;
 mod durability;
+mod hints;
 mod http_door;
 mod lifecycle;
 mod members;
