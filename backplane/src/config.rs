@@ -25,8 +25,8 @@ impl Default for Config {
         Self {
             partitions: Partitions::default().into(),
             dead_letters_max: 100,
-            // With 16 partitions a million channels, in about 200 MB. A look comes every 2 s: only more than 30,000
-            // changes a second in one partition would forget what a gateway has not seen.
+            // With 16 partitions a million channels, in about 200 MB. A look comes every 2 s, and following takes a
+            // second: only more than 30,000 changes a second in one partition would forget what a gateway has not seen.
             channel_topics_max: const { NonZeroU32::new(65_536).expect("the default is not zero") },
         }
     }

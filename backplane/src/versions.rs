@@ -22,7 +22,8 @@ impl ChangeCounter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
     /// The store that answered. Another one than at the last look: nothing seen there counts, read every followed
-    /// topic of the partition again, and hint `resync` to every session that follows one.
+    /// topic of the partition again, and hint `resync` to every session that follows one, or had begun to follow one
+    /// before this answer and reads it after.
     pub identity: PartitionIdentity,
     /// Where the next look begins: everything up to here has been shown, or is to be read.
     pub counter: ChangeCounter,
@@ -45,7 +46,8 @@ pub struct Look {
 ///
 /// A partition keeps at most [`crate::Config::channel_topics_max`] topics. One more, and the topic that has not
 /// changed for the longest time is forgotten: it reads as [`Version::ZERO`], which raises nobody, and a look from
-/// before its last change answers a gap.
+/// before its last change answers a gap. There is room for many more topics than change while a gateway begins to
+/// follow one, so that nothing is forgotten between its question what there is and its read.
 #[async_trait]
 pub trait Versions: Send + Sync {
     /// How topics are spread.

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use doorbell_backplane::{HintQueue, Memory};
-use doorbell_message_svc::{Config, MessageService, Metrics};
+use doorbell_message_svc::{Config, MessageService, Metrics, Neighbours};
 use doorbell_protocol::{Clock, Encoding, Payload, Timestamp, UserId};
-use doorbell_rpc::{CallRequest, Messages};
+use doorbell_rpc::{CallRequest, Messages, NoChannels};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -46,7 +46,9 @@ impl Bench {
             Arc::new(Memory::new(&doorbell_backplane::Config::default(), clock.clone()));
         let config = Config { throttle_messages: 0, ..Config::default() };
         let metrics = Arc::new(Metrics::register(&prometheus::Registry::new()).expect("a fresh registry"));
-        let service = MessageService::open(config, dir.path(), clock, queue, metrics).expect("a fresh store");
+        let neighbours = Neighbours { queue, channels: Arc::new(NoChannels) };
+        let service =
+            MessageService::open(config, dir.path(), clock, neighbours, metrics).expect("a fresh store");
         let runtime = Runtime::new().expect("a runtime");
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn_on(Arc::clone(&service).run(stop.clone()), runtime.handle());

@@ -5,8 +5,9 @@
 //! when all hints of some commits are with the hint queue does the cursor move past them; a crash before that
 //! announces them again, which merges (MS-4).
 //!
-//! A conversation's change rings its members. A change of somebody's list raises that user's inbox in the home shard
-//! first, durably, and then rings the user: repeated after a crash, the inbox moves once more, which costs a pull.
+//! A conversation's change rings its members, or is published where they are many ([`crate::reach`]). A change of
+//! somebody's list raises that user's inbox in the home shard first, durably, and then rings the user: repeated after a
+//! crash, the inbox moves once more, which costs a pull.
 
 pub mod plan;
 
@@ -16,13 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorbell_backplane::{HintQueue, News, UserHint};
-use doorbell_protocol::{ConversationId, Hint, TopicId, UserId};
+use doorbell_protocol::{ConversationId, Hint, Raise, TopicId, UserId, Version};
+use doorbell_rpc::Channels;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::plan::Plan;
+use self::plan::{Plan, Refollow};
 use crate::conversation::Position;
-use crate::reach::{self, Audiences};
+use crate::reach::{self, Reaches};
 use crate::reader::Reader;
 use crate::refusal::Refusal;
 use crate::shard::{Shard, Shards};
@@ -50,12 +52,14 @@ pub struct Announcer {
     pub reader: Reader,
     /// Where hints go.
     pub queue: Arc<dyn HintQueue>,
+    /// Where changes of large conversations go.
+    pub channels: Arc<dyn Channels>,
     /// What it counts.
     pub metrics: Arc<Metrics>,
     /// How it works.
     pub config: Arc<Config>,
     /// Whom it rings, as far as it remembers.
-    pub audiences: Audiences,
+    pub reaches: Reaches,
 }
 
 /// What one step reads.
@@ -108,17 +112,26 @@ impl Announcer {
             }
             None => self.read(announced).await,
         };
-        let plan = Plan::of(read.commits);
+        let plan = Plan::of(read.commits, self.config.small_audience_max);
         for changed in plan.reseated.iter().chain(&plan.created) {
-            self.audiences.forget(changed);
+            self.reaches.forget(changed);
         }
         let conversations: Vec<ConversationId> = plan.conversations().into_iter().cloned().collect();
         let mut listed = plan.listed.clone();
         for some in conversations.chunks(reach::CONVERSATIONS_MAX) {
             self.learn(some).await;
+            self.publish(&plan, some).await;
             self.ring_members(&plan, some).await;
-            let made = some.iter().filter(|id| plan.created.contains(*id));
-            listed.extend(made.flat_map(|id| self.audiences.of(id)).cloned());
+            for made in some.iter().filter(|id| plan.created.contains(*id)) {
+                if self.reaches.is_large(made) {
+                    listed.extend(self.begin_large(made).await);
+                } else {
+                    listed.extend(self.reaches.members(made).iter().cloned());
+                }
+            }
+        }
+        for (conversation, refollow) in &plan.refollows {
+            self.mark_refollows(conversation, refollow).await;
         }
         self.ring_inboxes(&listed).await;
         self.own().set_announced(read.through);
@@ -143,23 +156,70 @@ impl Announcer {
 
     /// Looks up who is in some conversations, where that is not known.
     async fn learn(&mut self, conversations: &[ConversationId]) {
-        let unknown = self.audiences.unknown(conversations);
+        let unknown = self.reaches.unknown(conversations);
         if unknown.is_empty() {
             return;
         }
-        let shard = self.shard;
+        let (shard, small_audience_max) = (self.shard, self.config.small_audience_max);
         let reader = &self.reader;
         let learned = self.persist("read members", move || {
             let unknown = unknown.clone();
             reader.read(move |store| {
                 let view = store.view(shard)?;
-                let audience = |id: ConversationId| Ok((reach::look_up(&*view, &id)?, id));
-                unknown.into_iter().map(audience).collect::<Result<Vec<_>, Refusal>>()
+                let reach = |id: ConversationId| Ok((reach::look_up(&*view, &id, small_audience_max)?, id));
+                unknown.into_iter().map(reach).collect::<Result<Vec<_>, Refusal>>()
             })
         });
-        for (audience, conversation) in learned.await {
-            self.audiences.keep(conversation, audience);
+        for (reach, conversation) in learned.await {
+            self.reaches.keep(conversation, reach);
         }
+    }
+
+    /// Publishes what large conversations have come to.
+    async fn publish(&self, plan: &Plan, conversations: &[ConversationId]) {
+        let raise = |conversation: &ConversationId| {
+            let version = *plan.appended.get(conversation)?;
+            Some((TopicId::conversation(conversation), Raise::To(version)))
+        };
+        let large = conversations.iter().filter(|id| self.reaches.is_large(id));
+        let raises: Vec<(TopicId, Raise)> = large.filter_map(raise).collect();
+        if raises.is_empty() {
+            return;
+        }
+        self.persist("publish", || self.channels.publish(raises.clone())).await;
+        self.metrics.published(raises.len());
+    }
+
+    /// A conversation that was large from its start: its members begin to follow it. Answers them.
+    async fn begin_large(&self, conversation: &ConversationId) -> BTreeSet<UserId> {
+        let refollow = Refollow { crossed: true, ..Refollow::default() };
+        self.mark_refollows(conversation, &refollow).await
+    }
+
+    /// Has users ask again for their large topics; answers the members among them.
+    async fn mark_refollows(&self, conversation: &ConversationId, refollow: &Refollow) -> BTreeSet<UserId> {
+        let (shard, reader) = (self.shard, &self.reader);
+        let read = self.persist("read members", || {
+            let (conversation, refollow) = (conversation.clone(), refollow.clone());
+            reader.read(move |store| Ok(reach::marks(&*store.view(shard)?, &conversation, &refollow)?))
+        });
+        let marks = read.await;
+        let mark = |user: &UserId| UserHint { user: user.clone(), news: News::Refollow };
+        let head = Hint { topic: TopicId::conversation(conversation), version: marks.head };
+        let told = marks.head > Version::ZERO;
+        let mut hints = Vec::new();
+        for user in &marks.members {
+            hints.push(mark(user));
+            if told {
+                hints.push(UserHint { user: user.clone(), news: News::Hint(head.clone()) });
+            }
+            if hints.len() >= HINTS_MAX {
+                self.hint(std::mem::take(&mut hints)).await;
+            }
+        }
+        hints.extend(marks.others.iter().map(mark));
+        self.hint(hints).await;
+        marks.members
     }
 
     /// Rings every member of some conversations that have new entries.
@@ -168,7 +228,7 @@ impl Announcer {
         for conversation in conversations {
             let Some(version) = plan.appended.get(conversation) else { continue };
             let hint = Hint { topic: TopicId::conversation(conversation), version: *version };
-            for user in self.audiences.of(conversation) {
+            for user in self.reaches.members(conversation) {
                 hints.push(UserHint { user: user.clone(), news: News::Hint(hint.clone()) });
                 if hints.len() == HINTS_MAX {
                     self.hint(std::mem::take(&mut hints)).await;

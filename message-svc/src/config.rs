@@ -15,6 +15,9 @@ pub struct Config {
     pub shards: NonZeroU16,
     /// Members of one conversation at most.
     pub members_max: NonZeroUsize,
+    /// Members of a conversation who are rung one by one at most; the changes of a larger one are published once to the
+    /// gateways that have followers of it. After a change of this, sessions follow by it from their next start on.
+    pub small_audience_max: u64,
     /// Messages that a user may send in a row; one more comes back with each `throttle_period` divided by this.
     /// 0 turns the throttle off.
     pub throttle_messages: u32,
@@ -78,6 +81,8 @@ impl Default for Config {
             // One writer makes the largest batches, and so the fewest fsyncs: docs/performance.md.
             shards: const { NonZeroU16::new(1).expect("the default is not zero") },
             members_max: count(10_000),
+            // Ringing one user through the queue costs some 10 µs over all its steps: a hundred cost a millisecond.
+            small_audience_max: 100,
             throttle_messages: 10,
             throttle_period: Duration::from_secs(10),
             // Nobody makes groups by hand faster than one in two seconds, for a minute.

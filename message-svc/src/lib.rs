@@ -1,8 +1,8 @@
 //! The truth that clients pull: conversations, messages, read marks.
 //!
 //! This crate owns the conversations' logs, who is in them, how far each member has read, and what each user's list
-//! looks like. It never knows a socket or a gateway: it answers calls ([`doorbell_rpc::Messages`]) and tells the hint
-//! queue what changed.
+//! looks like. It never knows a socket or a gateway: it answers calls ([`doorbell_rpc::Messages`]) and questions about
+//! audiences ([`doorbell_rpc::Audiences`]), and tells the hint queue or the channel service what changed.
 //!
 //! A write: its parameters are checked against every limit; it goes into the bounded queue of its shard's writer, in
 //! the order of the calls; the writer decides all that waits on top of each other, commits it with one fsync,
@@ -29,6 +29,8 @@
 //!   does not move it, because what was sent is no proof of what was read.
 //! - **MS-11** Every right follows from being a member now. Whoever was removed by a commit is neither shown nor told of
 //!   any later one; whoever was added by one is told of every later one.
+//! - **MS-12** A member who changes over between being rung and following (coming, going, a crossing of the threshold) is
+//!   marked to ask again, together with the head as read at or after the change.
 //!
 //! Decisions that `protocol.md` leaves open: a conversation with oneself alone is a group without other members, made
 //! by `conversations.create`; `to` must be somebody else. A mark beyond the head means the head. `messages.list`
@@ -41,7 +43,7 @@
 //!
 //! Map: [`service`] open, call, run; `api` names, parameters, results; `refusal` errors to clients; `writer` queue,
 //! decisions, commits; `store` the contract and the embedded back-end; `read` pages; `announce` commits to hints;
-//! `reach` whom they go to;
+//! `reach` whom they go to, and by which way;
 //! `marks` what a read mark counts; `throttle` messages a user; `inflight` a user's own writes come before own reads;
 //! `reader` threads for reads; `conversation` plain data; `shard` who lives where; [`config`], [`error`], [`metrics`].
 
@@ -67,4 +69,4 @@ pub use api::describe::{Description, MethodDescription, describe};
 pub use config::Config;
 pub use error::{BadRelation, Error};
 pub use metrics::Metrics;
-pub use service::MessageService;
+pub use service::{MessageService, Neighbours};

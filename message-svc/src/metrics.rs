@@ -244,6 +244,13 @@ impl Metrics {
             .inc_by(u64::try_from(offline).unwrap_or(u64::MAX));
     }
 
+    /// So many large conversations were published.
+    pub fn published(&self, conversations: usize) {
+        self.announce_hints
+            .with_label_values(&["published"])
+            .inc_by(u64::try_from(conversations).unwrap_or(u64::MAX));
+    }
+
     /// An announcement failed and will be tried again.
     pub fn announce_retried(&self) {
         self.announce_retries.inc();

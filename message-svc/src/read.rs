@@ -1,5 +1,6 @@
 //! Pulls: what a caller may see of the store, in pages. Everything here blocks and runs on a thread for that.
 
+pub mod audiences;
 pub mod changes;
 pub mod cursor;
 pub mod listing;

@@ -1,5 +1,6 @@
 //! The service: opens the store, answers calls, announces what was committed.
 
+mod audiences;
 mod calls;
 
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use doorbell_backplane::HintQueue;
 use doorbell_protocol::{Clock, ErrorBody, Payload};
-use doorbell_rpc::{CallRequest, Messages};
+use doorbell_rpc::{CallRequest, Channels, Messages};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -21,7 +22,7 @@ use tracing::{error, info, warn};
 use crate::announce::Announcer;
 use crate::api::Named;
 use crate::inflight::Inflight;
-use crate::reach::Audiences;
+use crate::reach::Reaches;
 use crate::reader::Reader;
 use crate::refusal::Refusal;
 use crate::store::Store;
@@ -34,12 +35,21 @@ use crate::{Config, Error, Metrics};
 /// How often the throttle forgets users who have not sent anything for a while.
 const TIDY_INTERVAL: Duration = Duration::from_secs(10);
 
+/// What the service tells of its changes.
+#[derive(Clone)]
+pub struct Neighbours {
+    /// Rings the members of small conversations.
+    pub queue: Arc<dyn HintQueue>,
+    /// Rings the followers of large ones.
+    pub channels: Arc<dyn Channels>,
+}
+
 /// The truth that clients pull.
 ///
 /// Dropping it ends the writers and waits for them, which takes as long as one commit.
 pub struct MessageService {
     tools: Tools,
-    queue: Arc<dyn HintQueue>,
+    neighbours: Neighbours,
     reader: Reader,
     inflight: Inflight,
     writers: Arc<[WriterHandle]>,
@@ -62,7 +72,7 @@ impl MessageService {
         config: Config,
         data_dir: &Path,
         clock: Clock,
-        queue: Arc<dyn HintQueue>,
+        neighbours: Neighbours,
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, Error> {
         let store: Arc<dyn Store> = Arc::new(DiskStore::open(data_dir, config.clone())?);
@@ -72,7 +82,7 @@ impl MessageService {
         let tools = Tools { store, clock, throttles, metrics, config: Arc::new(config) };
         let writer_ended = CancellationToken::new();
         let mut service = Self {
-            queue,
+            neighbours,
             reader,
             inflight: Inflight::default(),
             writers: Arc::new([]),
@@ -140,10 +150,11 @@ impl MessageService {
             shards,
             writers: Arc::clone(&self.writers),
             reader: self.reader.for_announcing(),
-            queue: Arc::clone(&self.queue),
+            queue: Arc::clone(&self.neighbours.queue),
+            channels: Arc::clone(&self.neighbours.channels),
             metrics: Arc::clone(&self.tools.metrics),
             config: Arc::clone(&self.tools.config),
-            audiences: Audiences::default(),
+            reaches: Reaches::default(),
         };
         shards.all().map(announcer).collect()
     }

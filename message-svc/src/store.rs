@@ -23,6 +23,7 @@ mod space;
 mod tables;
 mod view;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -239,16 +240,51 @@ pub enum Event {
         /// Which.
         conversation: ConversationId,
     },
-    /// A conversation has other members than before: what is remembered of its audience is out of date.
+    /// A conversation has other members than before: what is remembered of its audience is out of date, and who
+    /// follows it may have to change.
     Reseated {
         /// Which.
         conversation: ConversationId,
+        /// Who came and went.
+        change: Reseating,
     },
     /// A user's own list has changed: read, muted, labelled, joined, left. Moves that user's inbox.
     Listed {
         /// Whose.
         user: UserId,
     },
+}
+
+/// How one commit changed who is in a conversation. Exact, whatever was committed after it: whether an audience has
+/// crossed the threshold cannot be told from a later count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reseating {
+    /// Members before the commit.
+    pub before: u64,
+    /// Members after it.
+    pub after: u64,
+    /// Who came in.
+    pub joined: BTreeSet<UserId>,
+    /// Who left.
+    pub left: BTreeSet<UserId>,
+}
+
+impl Reseating {
+    /// Users come in.
+    pub fn join<'u>(&mut self, users: impl IntoIterator<Item = &'u UserId>) {
+        for user in users {
+            self.left.remove(user);
+            self.joined.insert(user.clone());
+        }
+    }
+
+    /// Users leave.
+    pub fn leave<'u>(&mut self, users: impl IntoIterator<Item = &'u UserId>) {
+        for user in users {
+            self.joined.remove(user);
+            self.left.insert(user.clone());
+        }
+    }
 }
 
 /// One commit, as the announcement reads it.

@@ -64,3 +64,28 @@ pub trait Channels: Send + Sync {
     /// gateway. Too few for some seconds after a start of the service, while the gateways say everything again.
     async fn followers(&self, topics: Vec<TopicId>) -> Result<Vec<u64>, Error>;
 }
+
+/// Where there is no channel service: every call fails, and says so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoChannels;
+
+impl NoChannels {
+    fn refuse<T>() -> Result<T, Error> {
+        Err(Error::Unavailable { service: "channel-svc", reason: "there is none here".to_owned() })
+    }
+}
+
+#[async_trait]
+impl Channels for NoChannels {
+    async fn publish(&self, _: Vec<(TopicId, Raise)>) -> Result<Vec<Version>, Error> {
+        Self::refuse()
+    }
+
+    async fn subscribe(&self, _: &GatewayId, _: Vec<Subscription>) -> Result<ChannelLife, Error> {
+        Self::refuse()
+    }
+
+    async fn followers(&self, _: Vec<TopicId>) -> Result<Vec<u64>, Error> {
+        Self::refuse()
+    }
+}

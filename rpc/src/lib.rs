@@ -24,7 +24,7 @@ pub mod offline;
 
 pub use audience::Audiences;
 pub use backoff::Backoff;
-pub use channel::{ChannelLife, Channels, Subscription};
+pub use channel::{ChannelLife, Channels, NoChannels, Subscription};
 pub use error::Error;
 pub use gateway::{DeliverRequest, Delivered, GatewayApi, Gateways, Heard};
 pub use ingress::Ingress;

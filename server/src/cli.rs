@@ -119,7 +119,7 @@ pub enum Command {
 /// The flags that set keys of the configuration.
 #[derive(Debug, Default, Args)]
 pub struct Settings {
-    /// What this process does: gateway, notifier, message, or all [default: all]
+    /// What this process does: gateway, notifier, channel, message, or all [default: all]
     #[arg(long, value_name = "LIST")]
     roles: Option<String>,
     /// Where to listen; port 0 asks for a free one [default: 127.0.0.1:8080]

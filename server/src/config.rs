@@ -24,7 +24,7 @@ pub use shutdown::Shutdown;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// What this process does: `gateway`, `notifier`, `message`, or `all`.
+    /// What this process does: `gateway`, `notifier`, `channel`, `message`, or `all`.
     pub roles: Roles,
     /// Where it listens, as HOST:PORT; port 0 asks for a free one.
     pub listen: Listen,
@@ -59,7 +59,9 @@ pub struct Config {
     pub message: doorbell_message_svc::Config,
     /// From the queue to the gateways.
     pub notifier: doorbell_notifier::Config,
-    /// The hint queue and the session registry.
+    /// From a publish to the gateways that have followers.
+    pub channel: doorbell_channel_svc::Config,
+    /// The hint queue, the session registry and the versions of channels.
     pub backplane: doorbell_backplane::Config,
 }
 
@@ -108,6 +110,7 @@ impl Default for Config {
             hints: doorbell_gateway::http::hints::Config::default(),
             message: doorbell_message_svc::Config::default(),
             notifier: doorbell_notifier::Config::default(),
+            channel: doorbell_channel_svc::Config::default(),
             backplane: doorbell_backplane::Config::default(),
         }
     }
@@ -141,6 +144,7 @@ impl Config {
         check("hints", self.hints.validate().map_err(|error| error.to_string()));
         check("message", self.message.validate().map_err(|error| error.to_string()));
         check("notifier", self.notifier.validate().map_err(|error| error.to_string()));
+        check("channel", self.channel.validate().map_err(|error| error.to_string()));
         if broken.is_empty() { Ok(()) } else { Err(broken) }
     }
 
@@ -187,6 +191,13 @@ impl Config {
             return Err(
                 "`gateway.refollow_wait` must be less than `notifier.deliver_deadline`, or a slow message service \
                         looks like a gateway that does not answer"
+                    .to_owned(),
+            );
+        }
+        if self.channel.publish_deadline > self.shutdown.finish_budget {
+            return Err(
+                "`channel.publish_deadline` must not be longer than `shutdown.finish_budget`, in which the last calls \
+                        to gateways end"
                     .to_owned(),
             );
         }

@@ -10,7 +10,6 @@
 //! [`clock`], [`telemetry`], [`metrics`].
 
 mod admin;
-mod alone;
 mod apikeyfile;
 mod check;
 mod cli;

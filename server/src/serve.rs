@@ -121,9 +121,10 @@ fn start(
     stop: &CancellationToken,
     supervisor: &mut Supervisor,
 ) -> Ending {
-    let Parts { gateway, messages, notifier, upgrades } = parts;
+    let Parts { gateway, messages, notifier, channels, upgrades } = parts;
     supervisor.spawn("the message service", failing(messages.run(stop.clone())));
     supervisor.spawn("the notifier", failing(notifier.run(stop.clone())));
+    supervisor.spawn("the channel service", failing(channels.run(stop.clone())));
     supervisor.spawn("the gateway", failing(Arc::clone(&gateway).run(stop.clone())));
     door.readiness.enter(Stage::Serving);
     Ending {

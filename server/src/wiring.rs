@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, bail};
 use doorbell_backplane::{HintQueue, Memory, Metered, Registry, Versions};
+use doorbell_channel_svc::ChannelService;
 use doorbell_gateway::auth::{ApiKeys, Authenticator, KeySet, SignedTokens};
 use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::handshake::origin::Origins;
@@ -16,11 +17,10 @@ use doorbell_gateway::{Gateway, GatewayParts};
 use doorbell_message_svc::MessageService;
 use doorbell_notifier::{Ingress, Neighbours, Notifier};
 use doorbell_protocol::{Clock, GatewayId};
-use doorbell_rpc::{Gateways, LocalGateways, Messages};
+use doorbell_rpc::{Audiences, Channels, Gateways, LocalGateways, Messages};
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
-use crate::alone::{SmallAudiences, StoredChannels};
 use crate::clock;
 use crate::config::{Config, Listen};
 use crate::demo::{Admission, DemoDoor};
@@ -49,6 +49,8 @@ pub struct Parts {
     pub messages: Arc<MessageService>,
     /// Rings.
     pub notifier: Notifier,
+    /// Publishes to large audiences.
+    pub channels: Arc<ChannelService>,
     /// Sockets on their way from a request to a session.
     pub upgrades: TaskTracker,
 }
@@ -104,7 +106,13 @@ impl Door {
         let queue: Arc<dyn HintQueue> = Arc::clone(&backplane) as _;
         let registry: Arc<dyn Registry> = Arc::clone(&backplane) as _;
         let versions: Arc<dyn Versions> = backplane;
-        let messages = self.open_store(config, &wall, &queue).await?;
+        let gateways = Arc::new(LocalGateways::default());
+        let channels = self.channels(config, Arc::clone(&versions), &gateways)?;
+        let told = doorbell_message_svc::Neighbours {
+            queue: Arc::clone(&queue),
+            channels: Arc::clone(&channels) as Arc<dyn Channels>,
+        };
+        let messages = self.open_store(config, &wall, told).await?;
         let authenticator: Arc<dyn Authenticator> =
             Arc::new(SignedTokens::new(Arc::clone(&trust.keys), &config.auth));
         let gateway = Gateway::new(GatewayParts {
@@ -113,19 +121,18 @@ impl Door {
             registry: Arc::clone(&registry),
             partitions: queue.partitions(),
             messages: Arc::clone(&messages) as Arc<dyn Messages>,
-            audiences: Arc::new(SmallAudiences),
-            channels: Arc::new(StoredChannels { versions: Arc::clone(&versions) }),
+            audiences: Arc::clone(&messages) as Arc<dyn Audiences>,
+            channels: Arc::clone(&channels) as Arc<dyn Channels>,
             versions,
             authenticator: Arc::clone(&authenticator),
             clock: Arc::clone(&wall),
             metrics: doorbell_gateway::Metrics::register(&self.metrics)?,
         });
-        let gateways = Arc::new(LocalGateways::default());
         gateways.add(gateway.id().clone(), Arc::clone(&gateway) as _);
         let notifying = doorbell_notifier::Metrics::register(&self.metrics)?;
         let ingress = Ingress {
             queue: Arc::clone(&queue),
-            channels: None,
+            channels: Some(Arc::clone(&channels) as Arc<dyn Channels>),
             offline: None,
             reserved_kinds: RESERVED_KINDS,
             metrics: notifying.clone(),
@@ -148,9 +155,21 @@ impl Door {
             notifying,
         );
         let upgrades = TaskTracker::new();
-        let parts = Parts { gateway, messages, notifier, upgrades };
+        let parts = Parts { gateway, messages, notifier, channels, upgrades };
         self.open(config, &parts, Doors { authenticator, trust, wall, queue, hints });
         Ok(parts)
+    }
+
+    fn channels(
+        &self,
+        config: &Config,
+        versions: Arc<dyn Versions>,
+        gateways: &Arc<LocalGateways>,
+    ) -> Result<Arc<ChannelService>> {
+        let gateways = Arc::clone(gateways) as Arc<dyn Gateways>;
+        let metrics = doorbell_channel_svc::Metrics::register(&self.metrics)?;
+        let neighbours = doorbell_channel_svc::Neighbours { versions, gateways };
+        Ok(ChannelService::new(config.channel.clone(), neighbours, metrics))
     }
 
     /// Opening reads the disk, for long after a crash under load: not on a thread that serves.
@@ -158,12 +177,12 @@ impl Door {
         &self,
         config: &Config,
         wall: &Clock,
-        queue: &Arc<dyn HintQueue>,
+        told: doorbell_message_svc::Neighbours,
     ) -> Result<Arc<MessageService>> {
         let metrics = Arc::new(doorbell_message_svc::Metrics::register(&self.metrics)?);
         let (section, data_dir): (_, PathBuf) = (config.message.clone(), config.data_dir.clone());
-        let (wall, queue) = (Arc::clone(wall), Arc::clone(queue));
-        let opening = move || MessageService::open(section, &data_dir, wall, queue, metrics);
+        let wall = Arc::clone(wall);
+        let opening = move || MessageService::open(section, &data_dir, wall, told, metrics);
         let messages = tokio::task::spawn_blocking(opening).await.context("opening the message store")??;
         self.store.get_or_init(|| Arc::clone(&messages));
         Ok(messages)

@@ -23,6 +23,7 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("hints", include_str!("../../gateway/src/http/hints/config.rs"), "Config"),
     ("message", include_str!("../../message-svc/src/config.rs"), "Config"),
     ("notifier", include_str!("../../notifier/src/config.rs"), "Config"),
+    ("channel", include_str!("../../channel-svc/src/config.rs"), "Config"),
     ("backplane", include_str!("../../backplane/src/config.rs"), "Config"),
 ];
 

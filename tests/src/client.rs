@@ -89,6 +89,23 @@ impl Client {
         params: Value,
     ) -> anyhow::Result<Result<Value, ErrorBody>> {
         let id = self.start_call(method, &params).await?;
+        self.reply(id).await.with_context(|| format!("waiting for the reply of {method}"))
+    }
+
+    /// Subscribes to topics of which no version is known, and waits for the reply: each topic's version.
+    ///
+    /// # Errors
+    /// Where the socket ends first. The server's refusal is the inner result.
+    pub async fn subscribe(&mut self, topics: &[&str]) -> anyhow::Result<Result<Value, ErrorBody>> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let topics = topics.iter().map(|topic| Ok((TopicId::new(*topic)?, Version::ZERO)));
+        let topics = topics.collect::<anyhow::Result<Vec<_>>>()?;
+        self.send(&ClientFrame::Subscribe { id: CallId::Number(id), topics }).await?;
+        self.reply(id).await.context("waiting for the reply of subscribe")
+    }
+
+    async fn reply(&mut self, id: u64) -> anyhow::Result<Result<Value, ErrorBody>> {
         let deadline = Instant::now() + DEADLINE;
         loop {
             if let Some(outcome) = self.replies.remove(&id) {
@@ -97,7 +114,7 @@ impl Client {
                     Err(error) => Err(error),
                 });
             }
-            self.hear(deadline).await.with_context(|| format!("waiting for the reply of {method}"))?;
+            self.hear(deadline).await?;
         }
     }
 

@@ -77,6 +77,9 @@ pub struct Conversation {
     pub updated_at_ms: Timestamp,
     /// How many members it has, with the caller.
     pub member_count: u64,
+    /// How many of a large one's members are online; only `conversations.get` says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub online: Option<u64>,
     /// A page of them in the order of their names; in a list, the first eight.
     pub members: Vec<UserId>,
     /// What to pass as `members_after` for the next page.

@@ -137,6 +137,7 @@ fn show(
         last,
         updated_at_ms: head.updated_at,
         member_count: head.members,
+        online: None,
         members: members.into_iter().map(|member| member.user).collect(),
         members_next: None,
     })

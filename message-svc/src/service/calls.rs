@@ -2,7 +2,7 @@
 //!
 //! A write is put into its writer's queue before the first await: that keeps the order in which calls were made.
 
-use doorbell_protocol::{ErrorBody, ErrorCode, Payload, TopicId, UserId};
+use doorbell_protocol::{ConversationId, ErrorBody, ErrorCode, Payload, TopicId, UserId};
 use doorbell_rpc::{CallRequest, Caller};
 use serde::Serialize;
 
@@ -10,6 +10,7 @@ use super::MessageService;
 use crate::api::params::{self, page_size};
 use crate::api::{Method, Named, reply};
 use crate::marks;
+use crate::read::listing::MembersPage;
 use crate::read::{changes, listing, pull};
 use crate::refusal::Refusal;
 use crate::shard::Shard;
@@ -80,10 +81,7 @@ impl MessageService {
         let (user, conversation) = (request.caller.user.clone(), request.conversation.clone());
         let shard = self.tools.store.shards().of_conversation(&conversation);
         self.writer(shard).ask(|reply| Request::Update(Box::new(request), reply)).await?;
-        let page = params::first_members();
-        let read =
-            self.reader.read(move |store| listing::get(&*store.view(shard)?, &user, &conversation, &page));
-        Ok(encode(params, &read.await?))
+        self.shown(user, conversation, params::first_members(), params).await
     }
 
     async fn add_members(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
@@ -145,9 +143,23 @@ impl MessageService {
         let (conversation, page) = (asked.conversation.clone(), asked.members()?);
         let shard = self.tools.store.shards().of_conversation(&conversation);
         self.own_writes_first(&user, [shard]).await?;
+        self.shown(user, conversation, page, params).await
+    }
+
+    /// One conversation as one member sees it.
+    async fn shown(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        members: MembersPage,
+        params: &Payload,
+    ) -> Result<Payload, Refusal> {
+        let shard = self.tools.store.shards().of_conversation(&conversation);
         let read =
-            self.reader.read(move |store| listing::get(&*store.view(shard)?, &user, &conversation, &page));
-        Ok(encode(params, &read.await?))
+            self.reader.read(move |store| listing::get(&*store.view(shard)?, &user, &conversation, &members));
+        let mut shown = read.await?;
+        shown.online = self.online(&shown.conversation, shown.member_count).await;
+        Ok(encode(params, &shown))
     }
 
     async fn list(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {

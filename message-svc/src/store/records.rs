@@ -4,11 +4,12 @@
 //! format byte and read both. A table's fixture in the tests holds the bytes of today.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use doorbell_protocol::{ConversationId, MessageId, Timestamp, UserId, Version};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Event, Inbox, Said};
+use super::{Answer, Event, Inbox, Reseating, Said};
 use crate::conversation::{
     Content, ContentDigest, Conversation, Entry, EntryKind, Head, Kind, Mark, Membership, Position,
 };
@@ -259,18 +260,24 @@ fn digest((first, second): (u128, u128)) -> ContentDigest {
     ContentDigest(bytes)
 }
 
-/// An [`Event`] as three fields: its kind, whom or what it concerns, and a version.
-type EventFields<'a> = (u8, Cow<'a, str>, Version);
+/// An [`Event`] as four fields: its kind, whom or what it concerns, a version, and who came and went.
+type EventFields<'a> = (u8, Cow<'a, str>, Version, Option<ReseatingFields>);
+
+/// A [`Reseating`]: members before and after, who came, who left.
+type ReseatingFields = (u64, u64, BTreeSet<UserId>, BTreeSet<UserId>);
 
 /// The bytes of the events of one commit.
 pub fn write_events(events: &[Event]) -> Vec<u8> {
     let fields: Vec<EventFields<'_>> = events
         .iter()
         .map(|event| match event {
-            Event::Appended { conversation, version } => (0, conversation.as_str().into(), *version),
-            Event::Created { conversation } => (1, conversation.as_str().into(), Version::ZERO),
-            Event::Listed { user } => (2, user.as_str().into(), Version::ZERO),
-            Event::Reseated { conversation } => (3, conversation.as_str().into(), Version::ZERO),
+            Event::Appended { conversation, version } => (0, conversation.as_str().into(), *version, None),
+            Event::Created { conversation } => (1, conversation.as_str().into(), Version::ZERO, None),
+            Event::Listed { user } => (2, user.as_str().into(), Version::ZERO, None),
+            Event::Reseated { conversation, change } => {
+                let Reseating { before, after, joined, left } = change.clone();
+                (3, conversation.as_str().into(), Version::ZERO, Some((before, after, joined, left)))
+            }
         })
         .collect();
     write(&fields)
@@ -279,13 +286,17 @@ pub fn write_events(events: &[Event]) -> Vec<u8> {
 /// `None` where the bytes are no events.
 pub fn read_events(bytes: &[u8]) -> Option<Vec<Event>> {
     let fields: Vec<EventFields<'_>> = read(bytes)?;
-    let event = |(kind, name, version): EventFields<'_>| {
+    let event = |(kind, name, version, reseating): EventFields<'_>| {
         let conversation = || ConversationId::new(&name).ok();
         Some(match kind {
             0 => Event::Appended { conversation: conversation()?, version },
             1 => Event::Created { conversation: conversation()? },
             2 => Event::Listed { user: UserId::new(&name).ok()? },
-            3 => Event::Reseated { conversation: conversation()? },
+            3 => {
+                let (before, after, joined, left) = reseating?;
+                let change = Reseating { before, after, joined, left };
+                Event::Reseated { conversation: conversation()?, change }
+            }
             _ => return None,
         })
     };

@@ -18,7 +18,7 @@ use crate::conversation::{
 use crate::marks;
 use crate::refusal::Refusal;
 use crate::shard::{Shard, Shards};
-use crate::store::{Answer, AnswerKey, Batch, Event, Inbox, Said, StoreError, View};
+use crate::store::{Answer, AnswerKey, Batch, Event, Inbox, Reseating, Said, StoreError, View};
 use crate::throttle::{Throttle, Throttles};
 
 /// Entries that the writer reads to count a read mark at most; more are counted by the asker, on the side.
@@ -37,7 +37,7 @@ pub struct Draft<'a> {
     conversations: HashMap<ConversationId, Conversation>,
     /// Who came in and who left, in the order of their names within a conversation.
     audience: BTreeMap<(ConversationId, UserId), Option<Position>>,
-    reseated: HashSet<ConversationId>,
+    reseated: BTreeMap<ConversationId, Reseating>,
     appended: HashSet<ConversationId>,
     heads: HashSet<ConversationId>,
     memberships: HashSet<(UserId, ConversationId)>,
@@ -74,7 +74,7 @@ impl<'a> Draft<'a> {
             inboxes: HashMap::new(),
             conversations: HashMap::new(),
             audience: BTreeMap::new(),
-            reseated: HashSet::new(),
+            reseated: BTreeMap::new(),
             appended: HashSet::new(),
             heads: HashSet::new(),
             memberships: HashSet::new(),
@@ -277,8 +277,10 @@ impl<'a> Draft<'a> {
                 self.batch.memberships.push((key.0, key.1, member.clone()));
             }
         }
-        let reseated = self.reseated.into_iter().map(|conversation| Event::Reseated { conversation });
-        self.batch.events.extend(reseated);
+        let reseated = self.reseated.into_iter();
+        self.batch
+            .events
+            .extend(reseated.map(|(conversation, change)| Event::Reseated { conversation, change }));
         self.batch.events.extend(self.listed.into_iter().map(|user| Event::Listed { user }));
         self.batch.conversations.extend(self.conversations);
         let audience = self.audience.into_iter().map(|((id, user), joined)| (id, user, joined));

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorbell_backplane::Memory;
-use doorbell_message_svc::{Config, MessageService, Metrics};
+use doorbell_message_svc::{Config, MessageService, Metrics, Neighbours};
 use doorbell_protocol::{Clock, Encoding, Payload, Timestamp, UserId};
-use doorbell_rpc::{CallRequest, Messages};
+use doorbell_rpc::{CallRequest, Messages, NoChannels};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -50,7 +50,8 @@ fn open(dir: &Path) -> Arc<MessageService> {
         ..Config::default()
     };
     let metrics = Arc::new(Metrics::register(&prometheus::Registry::new()).unwrap());
-    MessageService::open(config, dir, clock, queue, metrics).unwrap()
+    let neighbours = Neighbours { queue, channels: Arc::new(NoChannels) };
+    MessageService::open(config, dir, clock, neighbours, metrics).unwrap()
 }
 
 /// Repeats a call while the service says that it may be repeated, as a client does.

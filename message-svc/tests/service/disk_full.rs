@@ -76,7 +76,7 @@ impl Drop for Ballast {
 fn house_on(disk: &SmallDisk, config: Config) -> House {
     let hands = Hands::new();
     let bells = Bells::new(hands.clock());
-    let service = open_in(disk.dir.path(), &config, &hands, &bells).unwrap();
+    let service = open_in(disk.dir.path(), &config, &hands, &bells, &Arc::default()).unwrap();
     House::around(service, bells, hands, config, disk.dir.clone())
 }
 

@@ -7,6 +7,7 @@ mod changes;
 mod conversations;
 mod disk_full;
 mod keys;
+mod large;
 mod limits;
 mod members;
 mod messages;

@@ -296,7 +296,7 @@ async fn commits_that_waited_ring_those_who_are_members_by_then() {
 
 #[tokio::test]
 async fn every_member_of_a_large_group_is_rung() {
-    let mut house = House::new();
+    let mut house = House::with(Config { small_audience_max: u64::MAX, ..config() });
     house.run();
     let names: Vec<String> = (0..5_000).map(|i| format!("member-{i}")).collect();
     let conversation = house.group("ada", &[]).await;

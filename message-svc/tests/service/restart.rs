@@ -32,7 +32,7 @@ async fn everything_is_there_after_a_restart() {
 #[tokio::test]
 async fn a_second_service_on_the_same_directory_is_refused() {
     let house = House::new();
-    let second = open_in(house.dir.path(), &house.config, &house.hands, &house.bells);
+    let second = open_in(house.dir.path(), &house.config, &house.hands, &house.bells, &house.published);
     let Err(error @ Error::Locked { .. }) = second else { panic!("a second one came in") };
     assert!(error.to_string().contains(&house.dir.path().display().to_string()), "{error}");
     house.send_to("ada", "bob", "the first one is not disturbed").await;
@@ -51,13 +51,15 @@ async fn another_number_of_shards_is_refused_with_both_numbers() {
 
 #[tokio::test]
 async fn a_directory_that_holds_something_else_is_refused_and_left_alone() {
-    let House { hands, bells, .. } = House::new();
+    let House { hands, bells, published, .. } = House::new();
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("log")).unwrap();
     let precious = dir.path().join("log/precious.txt");
     std::fs::write(&precious, "mine").unwrap();
 
-    let Err(error) = open_in(dir.path(), &config(), &hands, &bells) else { panic!("it was opened") };
+    let Err(error) = open_in(dir.path(), &config(), &hands, &bells, &published) else {
+        panic!("it was opened")
+    };
 
     assert!(matches!(error, Error::Unreadable { .. }), "{error}");
     assert_eq!(std::fs::read_to_string(precious).unwrap(), "mine");
@@ -66,13 +68,13 @@ async fn a_directory_that_holds_something_else_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn a_first_start_that_was_cut_short_is_begun_anew() {
-    let House { hands, bells, .. } = House::new();
+    let House { hands, bells, published, .. } = House::new();
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     std::fs::create_dir_all(log.join("keyspaces")).unwrap();
     std::fs::write(log.join("lock"), "").unwrap();
     std::fs::write(log.join("0.jnl"), [0; 100]).unwrap();
-    assert!(open_in(dir.path(), &config(), &hands, &bells).is_ok());
+    assert!(open_in(dir.path(), &config(), &hands, &bells, &published).is_ok());
 }
 
 /// A store with three messages, closed; its directory, its journal, and where the zeros at the journal's end begin.

@@ -1,6 +1,6 @@
 //! A service on a directory of its own, and what its hint queue was told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,9 +14,11 @@ use doorbell_backplane::{
     Claim, ClaimToken, Error as Unavailable, HintQueue, HintReport, Memory, News, Partition, Partitions,
     Settled, Settlement, UserHint,
 };
-use doorbell_message_svc::{Config, Error, MessageService, Metrics};
-use doorbell_protocol::{Clock, Encoding, ErrorBody, ErrorCode, Payload, Timestamp, UserId};
-use doorbell_rpc::{CallRequest, Messages};
+use doorbell_message_svc::{Config, Error, MessageService, Metrics, Neighbours};
+use doorbell_protocol::{
+    Clock, Encoding, ErrorBody, ErrorCode, GatewayId, Payload, Raise, Timestamp, TopicId, UserId, Version,
+};
+use doorbell_rpc::{CallRequest, ChannelLife, Channels, Messages, Subscription};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -85,6 +87,17 @@ impl Bells {
             *greatest = news.version.get().max(*greatest);
         }
         told
+    }
+
+    /// Who was told to ask again for their large topics, so far.
+    pub fn refollowed(&self) -> BTreeSet<String> {
+        let told = self.told.lock();
+        told.iter().filter(|hint| hint.news == News::Refollow).map(|hint| hint.user.to_string()).collect()
+    }
+
+    /// Forgets what was told so far.
+    pub fn hush(&self) {
+        self.told.lock().clear();
     }
 
     /// Waits until a user was told of a version of a topic.
@@ -168,6 +181,7 @@ impl HintQueue for Bells {
 pub struct House {
     service: Option<Arc<MessageService>>,
     pub bells: Arc<Bells>,
+    pub published: Arc<Published>,
     pub hands: Hands,
     pub config: Config,
     pub dir: Arc<TempDir>,
@@ -186,14 +200,83 @@ pub fn config() -> Config {
     }
 }
 
+/// Large audiences, as far as this service has to do with them: what was published, and how many follow.
+#[derive(Default)]
+pub struct Published {
+    topics: Mutex<BTreeMap<String, u64>>,
+    fail: AtomicUsize,
+    asked: Notify,
+}
+
+impl Published {
+    /// Lets the next calls fail.
+    pub fn fail(&self, calls: usize) {
+        self.fail.store(calls, Ordering::SeqCst);
+    }
+
+    /// The greatest version of each topic that was published.
+    pub fn topics(&self) -> BTreeMap<String, u64> {
+        self.topics.lock().clone()
+    }
+
+    /// Waits until a topic was published at a version.
+    pub async fn reached(&self, topic: &str, version: u64) {
+        let all = async {
+            loop {
+                let asked = self.asked.notified();
+                if self.topics.lock().get(topic).is_some_and(|at| *at >= version) {
+                    return;
+                }
+                asked.await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| panic!("{topic}: {:?}", self.topics()));
+    }
+}
+
+#[async_trait]
+impl Channels for Published {
+    async fn publish(&self, raises: Vec<(TopicId, Raise)>) -> Result<Vec<Version>, doorbell_rpc::Error> {
+        if self.fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            let reason = "a test said so".into();
+            return Err(doorbell_rpc::Error::Unavailable { service: "channel-svc", reason });
+        }
+        let mut topics = self.topics.lock();
+        let mut stored = Vec::new();
+        for (topic, raise) in raises {
+            let Raise::To(version) = raise else { panic!("{topic}: a log counts its own versions") };
+            let at = topics.entry(topic.to_string()).or_default();
+            *at = version.get().max(*at);
+            stored.push(Version::new(*at).unwrap());
+        }
+        drop(topics);
+        self.asked.notify_waiters();
+        Ok(stored)
+    }
+
+    async fn subscribe(
+        &self,
+        _: &GatewayId,
+        _: Vec<Subscription>,
+    ) -> Result<ChannelLife, doorbell_rpc::Error> {
+        unreachable!("the message service follows nothing")
+    }
+
+    async fn followers(&self, topics: Vec<TopicId>) -> Result<Vec<u64>, doorbell_rpc::Error> {
+        Ok(vec![7; topics.len()])
+    }
+}
+
 pub fn open_in(
     dir: &Path,
     config: &Config,
     hands: &Hands,
     bells: &Arc<Bells>,
+    published: &Arc<Published>,
 ) -> Result<Arc<MessageService>, Error> {
+    let neighbours = Neighbours { queue: bells.clone(), channels: published.clone() };
     let metrics = Arc::new(Metrics::register(&prometheus::Registry::new()).unwrap());
-    MessageService::open(config.clone(), dir, hands.clock(), bells.clone(), metrics)
+    MessageService::open(config.clone(), dir, hands.clock(), neighbours, metrics)
 }
 
 impl House {
@@ -207,8 +290,9 @@ impl House {
     }
 
     fn build(config: Config, dir: Arc<TempDir>, bells: Arc<Bells>, hands: Hands) -> Self {
-        let service = open_in(dir.path(), &config, &hands, &bells).unwrap();
-        Self::around(service, bells, hands, config, dir)
+        let published = Arc::default();
+        let service = open_in(dir.path(), &config, &hands, &bells, &published).unwrap();
+        Self { published, ..Self::around(service, bells, hands, config, dir) }
     }
 
     /// Around a service that is open already.
@@ -219,7 +303,8 @@ impl House {
         config: Config,
         dir: Arc<TempDir>,
     ) -> Self {
-        Self { service: Some(service), bells, hands, config, dir, running: None }
+        let published = Arc::default();
+        Self { service: Some(service), bells, published, hands, config, dir, running: None }
     }
 
     /// Starts to announce.
@@ -264,7 +349,8 @@ impl House {
 
     /// As `open`, where it may be refused.
     pub fn try_open(&mut self) -> Result<(), Error> {
-        self.service = Some(open_in(self.dir.path(), &self.config, &self.hands, &self.bells)?);
+        self.service =
+            Some(open_in(self.dir.path(), &self.config, &self.hands, &self.bells, &self.published)?);
         Ok(())
     }
 

@@ -14,17 +14,20 @@ pub enum Role {
     Gateway,
     /// Moves hints from the queue to the gateways.
     Notifier,
+    /// Publishes to large audiences.
+    Channel,
     /// Keeps conversations and messages.
     Message,
 }
 
 impl Role {
-    const ALL: [Self; 3] = [Self::Gateway, Self::Notifier, Self::Message];
+    const ALL: [Self; 4] = [Self::Gateway, Self::Notifier, Self::Channel, Self::Message];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
             Self::Notifier => "notifier",
+            Self::Channel => "channel",
             Self::Message => "message",
         }
     }
@@ -35,7 +38,8 @@ impl FromStr for Role {
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| {
             format!(
-                "unknown role {text:?}: a role is one of gateway, notifier, message, or all for all of them"
+                "unknown role {text:?}: a role is one of gateway, notifier, channel, message, or all for all \
+                 of them"
             )
         })
     }
@@ -68,7 +72,9 @@ impl Roles {
             }
         }
         if roles.is_empty() {
-            return Err("no role: name at least one of gateway, notifier, message, or all".to_owned());
+            return Err(
+                "no role: name at least one of gateway, notifier, channel, message, or all".to_owned()
+            );
         }
         Ok(Self(roles))
     }

@@ -45,7 +45,7 @@ fn environment_variables_reach_into_sections_with_the_type_of_the_key() {
         &[
             ("DOORBELL_GATEWAY__HEARTBEAT", "12s"),
             ("DOORBELL_NOTIFIER__WORKERS", "3"),
-            ("DOORBELL_ROLES", "message, gateway,notifier"),
+            ("DOORBELL_ROLES", "message, gateway,channel,notifier"),
             ("DOORBELL_LOG", "debug"),
         ],
         &[],

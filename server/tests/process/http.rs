@@ -21,6 +21,7 @@ async fn operators_get_health_readiness_and_metrics() {
         "doorbell_notifier_in_hand_capacity_users 4096",
         "doorbell_message_",
         "doorbell_backplane_",
+        "doorbell_channel_gateways ",
     ] {
         assert!(metrics.body.contains(family), "no {family}");
     }

@@ -69,6 +69,23 @@ async fn a_back_end_rings_a_user_and_learns_who_was_offline() -> anyhow::Result<
 }
 
 #[tokio::test]
+async fn a_hint_without_users_is_for_the_followers_of_its_topic() -> anyhow::Result<()> {
+    let keyed = Keyed::start().await?;
+    let key = keyed.key("shop", &["--hints"]).await?;
+    let publish = async |version: u64| {
+        let body = json!({"hints": [{"topic": "news:all", "version": version}]});
+        keyed.post("/v1/hints", &key, &[], &body).await
+    };
+
+    let nobody = json!({"hints": [{"queued": 0, "merged": 0, "offline": 0}]});
+    assert_eq!(publish(7).await?, (200, nobody.clone()));
+    assert_eq!(publish(3).await?, (200, nobody), "an older version is no news");
+    let raised = keyed.doorbell.metric("doorbell_channel_topics").await?;
+    assert!(raised.abs() < f64::EPSILON, "nobody follows: {raised}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_a_back_end_may_not_is_refused() -> anyhow::Result<()> {
     let keyed = Keyed::start().await?;
     let key = keyed.key("shop", &["--hints"]).await?;
@@ -77,7 +94,6 @@ async fn what_a_back_end_may_not_is_refused() -> anyhow::Result<()> {
     for (key, body, status, place) in [
         (&key, ring("conversation:x"), 403, "`hints[0].topic`"),
         (&key, ring("inbox:ada"), 403, "`hints[0].topic`"),
-        (&key, json!({"hints": [{"topic": "news:all", "version": 1}]}), 501, "`hints[0].users`"),
         (&key, json!({"hints": [{"topic": "news", "version": 1}]}), 400, "`hints[0].topic`"),
         (&token, ring("order:1"), 401, "no API key"),
     ] {

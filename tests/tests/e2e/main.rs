@@ -6,6 +6,7 @@ mod disk;
 mod durability;
 mod hints;
 mod http_door;
+mod large;
 mod lifecycle;
 mod members;
 mod slow_client;

@@ -12,9 +12,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ("backplane", &["protocol"]),
     ("gateway", &["protocol", "rpc", "backplane"]),
     ("notifier", &["protocol", "rpc", "backplane"]),
+    ("channel-svc", &["protocol", "rpc", "backplane"]),
     ("message-svc", &["protocol", "rpc", "backplane"]),
-    ("server", &["protocol", "rpc", "backplane", "gateway", "notifier", "message-svc"]),
-    ("tests", &["protocol", "rpc", "backplane", "gateway", "notifier", "message-svc", "server"]),
+    ("server", &["protocol", "rpc", "backplane", "gateway", "notifier", "channel-svc", "message-svc"]),
+    (
+        "tests",
+        &["protocol", "rpc", "backplane", "gateway", "notifier", "channel-svc", "message-svc", "server"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -3,8 +3,9 @@
 use doorbell_protocol::{ConversationId, UserId};
 
 use super::{Draft, admit, damaged};
-use crate::conversation::{Kind, Mark, Member, Membership};
+use crate::conversation::{Head, Kind, Mark, Member, Membership};
 use crate::refusal::Refusal;
+use crate::store::Reseating;
 use crate::writer::request::MembersRequest;
 
 const PAIR_STAYS: &str = "a direct conversation keeps its two members: make a group instead";
@@ -52,12 +53,13 @@ impl Draft<'_> {
                 Membership { joined: position, changed: position, mark, own, last_own, ..Default::default() };
             self.put_membership(&newcomer, &conversation, member);
             self.audience.insert((conversation.clone(), newcomer.clone()), Some(position));
+            self.reseating(&conversation, &head).join([&newcomer]);
             self.listed.insert(newcomer);
         }
         head.members = members;
         head.members_at = position;
         self.put_head(&conversation, head);
-        self.reseated.insert(conversation);
+        self.reseating(&conversation, &head).after = members;
         Ok(members)
     }
 
@@ -87,6 +89,8 @@ impl Draft<'_> {
             admit(&self.throttles.conversations, &user.clone().into(), COUNTED)?;
         }
         let position = self.batch.position;
+        let leaving = leavers.iter().map(|(leaver, _)| leaver);
+        self.reseating(&conversation, &head).leave(leaving);
         head.members = head.members.checked_sub(leavers.len() as u64).ok_or(damaged("heads"))?;
         head.members_at = position;
         let owner_leaves = leavers.iter().any(|(leaver, _)| *leaver == about.owner);
@@ -104,8 +108,14 @@ impl Draft<'_> {
             about.owner = heir;
             self.conversations.insert(conversation.clone(), about);
         }
-        self.reseated.insert(conversation);
+        self.reseating(&conversation, &head).after = head.members;
         Ok(head.members)
+    }
+
+    /// What this commit changes about a conversation's members; begun from what the head says now.
+    fn reseating(&mut self, conversation: &ConversationId, head: &Head) -> &mut Reseating {
+        let begun = || Reseating { before: head.members, after: head.members, ..Reseating::default() };
+        self.reseated.entry(conversation.clone()).or_insert_with(begun)
     }
 
     /// Who has been in the conversation for the longest time; of several who came with one commit, the first by name.

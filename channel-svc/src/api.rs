@@ -1,0 +1,80 @@
+//! What others call: publish, subscribe, and how many follow.
+
+use async_trait::async_trait;
+use doorbell_protocol::{GatewayId, Raise, TopicId, Version};
+use doorbell_rpc::{ChannelLife, Channels, Error, Subscription};
+use tokio::time::{Instant, timeout};
+
+use crate::directory::Taken;
+use crate::service::{CHUNK, ChannelService, Shared};
+
+/// Who this service is in an error.
+const SERVICE: &str = "channel-svc";
+
+#[async_trait]
+impl Channels for ChannelService {
+    async fn publish(&self, raises: Vec<(TopicId, Raise)>) -> Result<Vec<Version>, Error> {
+        let shared = self.shared();
+        let mut answers = Vec::with_capacity(raises.len());
+        for batch in raises.chunks(shared.batch()) {
+            answers.extend(shared.store_and_tell(batch).await?);
+        }
+        shared.metrics.published(answers.len());
+        Ok(answers)
+    }
+
+    /// The subscriptions first, the versions that they bring after: what others publish meanwhile is told to this
+    /// gateway as well.
+    async fn subscribe(
+        &self,
+        gateway: &GatewayId,
+        subscriptions: Vec<Subscription>,
+    ) -> Result<ChannelLife, Error> {
+        let shared = self.shared();
+        let now = Instant::now();
+        let line = shared.known.hear(gateway, now);
+        let mut newer = Vec::new();
+        for words in subscriptions.chunks(CHUNK) {
+            for word in words {
+                match shared.directory.take(&line, word, now) {
+                    Taken::Newer => newer.push((word.topic.clone(), Raise::To(word.version))),
+                    Taken::Refused => shared.metrics.refused(),
+                    Taken::Current | Taken::Ended | Taken::Stale => {}
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        for batch in newer.chunks(shared.batch()) {
+            shared.store_and_tell(batch).await?;
+        }
+        Ok(line.life())
+    }
+
+    async fn followers(&self, topics: Vec<TopicId>) -> Result<Vec<u64>, Error> {
+        Ok(topics.iter().map(|topic| self.shared().directory.followers(topic)).collect())
+    }
+}
+
+impl Shared {
+    /// Stores first, tells after (CH-1): told first, a gateway could have a version that a crash has made unknown to
+    /// everybody else.
+    async fn store_and_tell(&self, raises: &[(TopicId, Raise)]) -> Result<Vec<Version>, Error> {
+        let stored = self.store(raises).await?;
+        for ((topic, _), version) in raises.iter().zip(&stored) {
+            self.metrics.told(self.directory.tell(topic, *version));
+        }
+        Ok(stored)
+    }
+
+    async fn store(&self, raises: &[(TopicId, Raise)]) -> Result<Vec<Version>, Error> {
+        let call = self.versions.raise(raises.to_vec());
+        let reason = match timeout(self.config.store_deadline, call).await {
+            Ok(Ok(stored)) if stored.len() == raises.len() => return Ok(stored),
+            Ok(Ok(_)) => "the store of versions answered for another number of topics".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the store of versions did not answer within `channel.store_deadline`".to_owned(),
+        };
+        self.metrics.store_failed();
+        Err(Error::Unavailable { service: SERVICE, reason })
+    }
+}

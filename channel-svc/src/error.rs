@@ -1,0 +1,26 @@
+//! What ends the channel service, and what is wrong with its configuration.
+
+/// Why the service ended without being asked to. Failures of neighbours never end it: they are waited out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A task of the service panicked: a bug. Gateways learn what it did not tell them by their look.
+    #[error("a task of the channel service panicked")]
+    Panicked(#[source] tokio::task::JoinError),
+}
+
+/// Two keys of the configuration that do not go together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {rule}", names(.keys))]
+pub struct BadRelation {
+    /// The keys, relative to the section; twice the same where only one is at fault.
+    pub keys: [&'static str; 2],
+    /// What must hold.
+    pub rule: &'static str,
+}
+
+fn names(keys: &[&'static str; 2]) -> String {
+    match keys {
+        [one, other] if one == other => format!("`{one}`"),
+        [one, other] => format!("`{one}` and `{other}`"),
+    }
+}
