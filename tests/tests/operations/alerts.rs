@@ -36,6 +36,7 @@ async fn fires(prometheus: &Prometheus, alert: &str) -> Result<()> {
 async fn news_that_cannot_be_delivered_are_told() -> Result<()> {
     let options = unlimited()
         .with("DOORBELL_NOTIFIER__DELIVER_DEADLINE", "1ms")
+        .with("DOORBELL_GATEWAY__REFOLLOW_WAIT", "0ms")
         .with("DOORBELL_GATEWAY__SESSIONS_PER_USER_MAX", "1000");
     let doorbell = Doorbell::start_with(options).await?;
     let Some(prometheus) = Prometheus::watch(doorbell.address()).await? else { return Ok(()) };
