@@ -1,13 +1,17 @@
 //! Who is calling: bearer tokens, checked before any state is made.
 //!
-//! Map: [`keys`] the installation's secrets, and tokens made with them; [`signed`] the check; [`claims`] what a token
-//! grants; [`bearer`] where a request carries its token; [`api_keys`] what other back ends come with.
+//! Map: [`keys`] the installation's secrets, and tokens made with them; [`public`] keys of who else signs; [`trusted`]
+//! all that verify; [`signed`] the check; [`claims`] what a token grants; [`bearer`] where a request carries its token;
+//! [`api_keys`] what other back ends come with; [`config`].
 
 pub mod api_keys;
 pub mod bearer;
 pub mod claims;
+pub mod config;
 pub mod keys;
+pub mod public;
 pub mod signed;
+pub mod trusted;
 
 use std::sync::Arc;
 
@@ -17,8 +21,11 @@ use doorbell_rpc::Caller;
 
 pub use api_keys::{ApiKeys, InvalidApiKey};
 pub use claims::{Claims, TopicGrants};
+pub use config::{Config, InvalidConfig, KeySource};
 pub use keys::{InvalidKeys, KeySet};
-pub use signed::{Config, InvalidConfig, SignedTokens};
+pub use public::{InvalidPublicKeys, PublicKey, PublicKeys};
+pub use signed::SignedTokens;
+pub use trusted::TrustedKeys;
 
 /// A token that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

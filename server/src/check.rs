@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{Access, FsWord, access, statfs, statvfs};
 
 use crate::config::{Config, Demo};
-use crate::{apikeyfile, descriptors, keyfile};
+use crate::{apikeyfile, descriptors, keyfile, trust};
 
 /// Below this many open files it says so: each socket is one, and a gateway is made for many.
 const FILES_FEW: u64 = 65_536;
@@ -37,7 +37,7 @@ pub fn look<'a>(config: &Config, ignored: impl Iterator<Item = &'a str>) -> Foun
     found
 }
 
-/// A key file is made at the first start; one that is there must be good.
+/// A key file is made at the first start; one that is there must be good, and so must the public keys.
 fn keys(config: &Config, found: &mut Found) {
     let path = config.key_path();
     if path.exists()
@@ -47,6 +47,9 @@ fn keys(config: &Config, found: &mut Found) {
     }
     if let Err(error) = apikeyfile::read(&config.api_keys_file) {
         found.wrong.push(format!("`api_keys_file`: {error:#}"));
+    }
+    if let Err(error) = trust::public_keys(config) {
+        found.wrong.push(format!("{error:#}"));
     }
 }
 

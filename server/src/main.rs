@@ -6,8 +6,8 @@
 //! Map: [`cli`] what was asked; [`config`] four layers become one configuration; [`serve`] from start to end;
 //! [`wiring`] builds the services; [`supervisor`] runs them; [`shutdown`] the phases of the end; [`signals`];
 //! [`site`] which path is whose, with [`admin`], [`openapi`], [`page`] and [`demo`]; [`readiness`] and [`heartbeat`];
-//! [`keyfile`], [`apikeyfile`], [`reload`], [`datadir`], [`descriptors`]; [`check`] what of this host would go wrong;
-//! [`clock`], [`telemetry`], [`metrics`].
+//! [`keyfile`], [`trust`], [`jwks`], [`apikeyfile`], [`reload`], [`datadir`], [`descriptors`]; [`check`] what of this host
+//! would go wrong; [`clock`], [`telemetry`], [`metrics`].
 
 mod admin;
 mod apikeyfile;
@@ -19,6 +19,7 @@ mod datadir;
 mod demo;
 mod descriptors;
 mod heartbeat;
+mod jwks;
 mod keyfile;
 mod metrics;
 mod openapi;
@@ -31,6 +32,7 @@ mod signals;
 mod site;
 mod supervisor;
 mod telemetry;
+mod trust;
 mod wiring;
 
 use std::ffi::OsString;

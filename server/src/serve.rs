@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::datadir::DataDir;
 use crate::demo::Admission;
 use crate::heartbeat::{Heartbeat, Lag};
+use crate::jwks::Jwks;
 use crate::metrics::Metrics;
 use crate::readiness::Stage;
 use crate::reload::Reload;
@@ -21,8 +22,9 @@ use crate::shutdown::{Ended, Ending};
 use crate::signals::Signals;
 use crate::supervisor::Supervisor;
 use crate::telemetry::Logs;
+use crate::trust::Keys;
 use crate::wiring::{Door, Parts, Trust};
-use crate::{apikeyfile, descriptors, keyfile};
+use crate::{apikeyfile, descriptors, jwks, keyfile};
 
 /// How long blocking threads may take after the last phase: a store that writes out.
 const THREADS_BUDGET: Duration = Duration::from_secs(1);
@@ -66,7 +68,7 @@ enum End {
 async fn live(config: &Config, logs: &Logs) -> Result<End> {
     let mut signals = Signals::listen()?;
     let (stop, mut supervisor) = (CancellationToken::new(), Supervisor::default());
-    let keys = Arc::new(keyfile::read_or_make(&config.key_path())?);
+    let keys = Keys::read(config, keyfile::read_or_make(&config.key_path())?)?;
     let api_keys = apikeyfile::read(&config.api_keys_file)?;
     let registry = prometheus::Registry::new();
     let metrics = Metrics::register(&registry)?;
@@ -80,13 +82,18 @@ async fn live(config: &Config, logs: &Logs) -> Result<End> {
     supervisor.spawn("reading files again", finishing(reload.run(stop.clone())));
     let site = Arc::clone(&door.site);
     supervisor.spawn("the listener", finishing(listener.run(stop.clone(), site)));
+    let jwks_metrics = jwks::Metrics::register(door.metrics())?;
+    let mut jwks = Jwks::of(config, &keys, jwks_metrics)?;
     let parts = tokio::select! {
-        parts = door.furnish(config, Trust { keys, api_keys }) => parts?,
+        parts = furnish(&door, config, Trust { keys, api_keys }, jwks.as_mut()) => parts?,
         asked = signals.next() => {
             tracing::info!(%asked, "asked to end before everything was started");
             return Ok(End::InOrder);
         }
     };
+    if let Some(jwks) = jwks {
+        supervisor.spawn("the reader of the JWK Set", finishing(jwks.run(stop.clone())));
+    }
     let ending = start(parts, config, &door, &stop, &mut supervisor);
     announce(config, door.address);
     let failure = tokio::select! {
@@ -111,6 +118,14 @@ async fn live(config: &Config, logs: &Logs) -> Result<End> {
         (None, Ended::InOrder) => Ok(End::InOrder),
         (None, Ended::Aborted) => Err(anyhow::anyhow!("not everything ended in order; the log says what")),
     }
+}
+
+/// The services, and the keys that their clients' tokens need: nobody is refused for a set that was not read yet.
+async fn furnish(door: &Door, config: &Config, trust: Trust, jwks: Option<&mut Jwks>) -> Result<Parts> {
+    if let Some(jwks) = jwks {
+        jwks.read_first().await?;
+    }
+    door.furnish(config, trust).await
 }
 
 /// Starts what was built; says how to end it.

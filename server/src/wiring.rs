@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, bail};
 use doorbell_backplane::{HintQueue, Memory, Metered, Registry, Versions};
 use doorbell_channel_svc::ChannelService;
-use doorbell_gateway::auth::{ApiKeys, Authenticator, KeySet, SignedTokens};
+use doorbell_gateway::auth::{ApiKeys, Authenticator, SignedTokens};
 use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::handshake::origin::Origins;
 use doorbell_gateway::http::hints::{self, HintsDoor};
@@ -27,6 +27,7 @@ use crate::demo::{Admission, DemoDoor};
 use crate::heartbeat::Lag;
 use crate::readiness::Readiness;
 use crate::site::{Services, Site};
+use crate::trust::Keys;
 
 /// The door, open to operators; the services follow.
 pub struct Door {
@@ -61,7 +62,7 @@ const RESERVED_KINDS: &[&str] = &["conversation", "inbox", "presence"];
 /// What says who somebody is.
 pub struct Trust {
     /// What signs tokens and checks them.
-    pub keys: Arc<KeySet>,
+    pub keys: Keys,
     /// Which other back ends may come.
     pub api_keys: Arc<ApiKeys>,
 }
@@ -93,6 +94,11 @@ impl Door {
         Ok((Self { address, site, readiness, handshakes, metrics, store }, listener))
     }
 
+    /// Where everything of this process is counted.
+    pub const fn metrics(&self) -> &prometheus::Registry {
+        &self.metrics
+    }
+
     /// Builds the services and opens the site to clients.
     ///
     /// # Errors
@@ -114,7 +120,7 @@ impl Door {
         };
         let messages = self.open_store(config, &wall, told).await?;
         let authenticator: Arc<dyn Authenticator> =
-            Arc::new(SignedTokens::new(Arc::clone(&trust.keys), &config.auth));
+            Arc::new(SignedTokens::trusting(Arc::clone(&trust.keys.trusted), &config.auth));
         let gateway = Gateway::new(GatewayParts {
             id: GatewayId::new(format!("gw-{:016x}", rand::random::<u64>())).expect("letters and digits"),
             config: config.gateway.clone(),
@@ -210,7 +216,7 @@ impl Door {
         };
         let demo = DemoDoor {
             admission: Admission::new(config, self.address),
-            keys,
+            keys: keys.own,
             auth: config.auth.clone(),
             clock: wall,
             body_timeout: config.listener.body_timeout,

@@ -18,7 +18,7 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("", include_str!("../src/config.rs"), "Config"),
     ("shutdown", include_str!("../src/config/shutdown.rs"), "Shutdown"),
     ("listener", include_str!("../../gateway/src/listener/config.rs"), "Config"),
-    ("auth", include_str!("../../gateway/src/auth/signed.rs"), "Config"),
+    ("auth", include_str!("../../gateway/src/auth/config.rs"), "Config"),
     ("gateway", include_str!("../../gateway/src/config.rs"), "Config"),
     ("hints", include_str!("../../gateway/src/http/hints/config.rs"), "Config"),
     ("message", include_str!("../../message-svc/src/config.rs"), "Config"),

@@ -15,12 +15,12 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use rand::TryRngCore;
 use serde::{Deserialize, Serialize};
 
-use super::signed::Config;
+use super::Config;
 
 /// Shortest secret: as long as HS256's digest (RFC 7518, 3.2).
 pub const SECRET_BYTES_MIN: usize = 32;
 /// Longest key id.
-const KID_BYTES_MAX: usize = 128;
+pub(super) const KID_BYTES_MAX: usize = 128;
 
 /// The keys that sign and verify tokens. Its `Debug` shows their ids only.
 pub struct KeySet {
@@ -165,9 +165,7 @@ impl KeySet {
 
 impl Key {
     fn new(kid: Option<String>, secret: Vec<u8>) -> Self {
-        // Explicit, because with two providers compiled in the library cannot choose and panics at first use.
-        // An error only says that one is installed already.
-        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+        install_provider();
         let (verifying, signing) = (DecodingKey::from_secret(&secret), EncodingKey::from_secret(&secret));
         Self { kid, verifying, signing, secret }
     }
@@ -202,6 +200,13 @@ impl Key {
             k: Some(URL_SAFE_NO_PAD.encode(&self.secret)),
         }
     }
+}
+
+/// Names the library that computes signatures. Explicit, because with two compiled in jsonwebtoken cannot choose, and
+/// panics at first use.
+pub(super) fn install_provider() {
+    // An error only says that one is installed already.
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
 }
 
 impl fmt::Debug for KeySet {

@@ -6,51 +6,26 @@ use std::time::Duration;
 use doorbell_protocol::frames::{TOKEN_BYTES_MAX, Token};
 use doorbell_protocol::{Timestamp, UserId};
 use jsonwebtoken::{Algorithm, Header, Validation};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::keys::KeySet;
-use super::{AuthError, Authenticator, Claims, Verified};
+use super::trusted::TrustedKeys;
+use super::{AuthError, Authenticator, Claims, Config, Verified};
 
-/// The most that clocks may differ (RFC 8725 and docs/protocol.md): beyond it, set the clocks.
-const LEEWAY_MAX: Duration = Duration::from_secs(60);
 /// NumericDate beyond this many seconds is no date: 2^53 milliseconds, year 287,396.
 const SECONDS_MAX: f64 = 9_007_199_254_740.0;
 
-/// Tokens: what is demanded of them beside a good signature.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// How long a token is taken beyond its `exp`, and before its `nbf`, at most 60 s. None by default: our own
-    /// tokens carry no `nbf`, and a refused one costs a client one fresh token.
-    #[serde(with = "humantime_serde")]
-    pub token_leeway: Duration,
-    /// What a token's `iss` must be, where set.
-    pub token_issuer: Option<String>,
-    /// What a token's `aud` must be or hold, where set. Where it is not, a token with an `aud` is refused: it was
-    /// made for somebody else.
-    pub token_audience: Option<String>,
-}
+/// Keys tried for a token that names none, so that nobody makes us check many signatures with one token.
+const CANDIDATES_MAX: usize = 8;
+/// Every algorithm that a key here can have.
+const ALGORITHMS: [Algorithm; 4] = [Algorithm::HS256, Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
 
-/// A setting that cannot be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("auth: `token_leeway` must be at most 60s")]
-pub struct InvalidConfig;
-
-impl Config {
-    /// Checks the limits of the values.
-    ///
-    /// # Errors
-    /// A leeway beyond 60 s.
-    pub fn validate(&self) -> Result<(), InvalidConfig> {
-        if self.token_leeway > LEEWAY_MAX { Err(InvalidConfig) } else { Ok(()) }
-    }
-}
-
-/// Checks tokens that the installation's keys have signed.
+/// Checks tokens that a trusted key has signed.
 pub struct SignedTokens {
-    keys: Arc<KeySet>,
+    keys: Arc<TrustedKeys>,
     leeway: Duration,
-    validation: Validation,
+    /// One for each of [`ALGORITHMS`], in their order: each takes its own algorithm only.
+    validations: [Validation; ALGORITHMS.len()],
 }
 
 #[derive(Deserialize)]
@@ -63,24 +38,17 @@ struct Payload {
 }
 
 impl SignedTokens {
-    /// Takes a checked configuration.
+    /// Trusts the installation's own keys only. Takes a checked configuration.
     #[must_use]
     pub fn new(keys: Arc<KeySet>, config: &Config) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
-        let mut required = vec!["exp", "sub"];
-        if let Some(issuer) = &config.token_issuer {
-            validation.set_issuer(&[issuer]);
-            required.push("iss");
-        }
-        if let Some(audience) = &config.token_audience {
-            validation.set_audience(&[audience]);
-            required.push("aud");
-        }
-        validation.set_required_spec_claims(&required);
-        // The library reads the system's clock; the times are checked here, against `now`.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        Self { keys, leeway: config.token_leeway, validation }
+        Self::trusting(Arc::new(TrustedKeys::new(keys, Vec::new())), config)
+    }
+
+    /// Trusts all of these keys. Takes a checked configuration.
+    #[must_use]
+    pub fn trusting(keys: Arc<TrustedKeys>, config: &Config) -> Self {
+        let validations = ALGORITHMS.map(|algorithm| validation(algorithm, config));
+        Self { keys, leeway: config.token_leeway, validations }
     }
 
     fn payload(&self, token: &str) -> Option<Payload> {
@@ -91,18 +59,37 @@ impl SignedTokens {
         if !is_understood(&header) {
             return None;
         }
-        self.keys
-            .candidates(header.kid.as_deref())
-            .find_map(|key| jsonwebtoken::decode(token, &key.verifying, &self.validation).ok())
-            .map(|token| token.claims)
+        self.keys.find_map(header.kid.as_deref(), CANDIDATES_MAX, |algorithm, key| {
+            let place = ALGORITHMS.iter().position(|one| *one == algorithm)?;
+            // The key's own algorithm: what the token says must be the same, and chooses nothing.
+            jsonwebtoken::decode(token, key, &self.validations[place]).ok().map(|token| token.claims)
+        })
     }
 }
 
-/// Whether the header asks for nothing beyond a plain HS256 signature: `crit` names what must be understood, and
+fn validation(algorithm: Algorithm, config: &Config) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    let mut required = vec!["exp", "sub"];
+    if let Some(issuer) = &config.token_issuer {
+        validation.set_issuer(&[issuer]);
+        required.push("iss");
+    }
+    if let Some(audience) = &config.token_audience {
+        validation.set_audience(&[audience]);
+        required.push("aud");
+    }
+    validation.set_required_spec_claims(&required);
+    // The library reads the system's clock; the times are checked here, against `now`.
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation
+}
+
+/// Whether the header asks for nothing beyond a plain signature: `crit` names what must be understood, and
 /// nothing is.
 fn is_understood(header: &Header) -> bool {
     let is_jwt = header.typ.as_ref().is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"));
-    header.alg == Algorithm::HS256 && header.crit.is_none() && header.cty.is_none() && is_jwt
+    ALGORITHMS.contains(&header.alg) && header.crit.is_none() && header.cty.is_none() && is_jwt
 }
 
 /// A NumericDate, with its fraction where it has one.

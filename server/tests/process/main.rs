@@ -8,3 +8,4 @@ mod http;
 mod metrics_page;
 mod rig;
 mod starts;
+mod tokens;

@@ -157,10 +157,6 @@ fn leeway_moves_both_ends() {
     let early = |nbf: u64| verify(&signed(&header(), &with(good(), "nbf", json!(nbf)), &NEW), &config);
     assert!(early(NOW + 10).is_ok());
     assert_eq!(early(NOW + 11), Err(AuthError::Bad));
-
-    assert_eq!(config.validate(), Ok(()));
-    let config = Config { token_leeway: Duration::from_secs(61), ..Config::default() };
-    assert_eq!(config.validate(), Err(InvalidConfig));
 }
 
 #[test]
