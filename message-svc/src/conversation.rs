@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use doorbell_protocol::{ConversationId, MessageId, Timestamp, UserId, Version};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Builder;
 
@@ -128,8 +129,30 @@ pub struct Entry {
     pub sent_at: Timestamp,
     /// Messages in the log up to and with this entry.
     pub messages: u64,
+    /// Of a message: its edits so far. Of an edit: those before it.
+    pub edits: Option<Edits>,
+    /// By which entry the content was taken away.
+    pub deleted: Option<Version>,
     /// What the sender wrote.
     pub content: Content,
+}
+
+/// A message's edits: a chain through the log, from the last one back to the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edits {
+    /// The last one.
+    pub last: Version,
+    /// How many.
+    pub count: u32,
+}
+
+impl Entry {
+    /// Takes the content away, for ever.
+    pub fn redact(&mut self, by: Version) {
+        self.content = Content::default();
+        self.edits = None;
+        self.deleted = Some(by);
+    }
 }
 
 /// What an entry says.
@@ -194,6 +217,12 @@ impl ContentDigest {
 pub struct Position(pub u64);
 
 impl Position {
+    /// The position before this one; 0 stays 0.
+    #[must_use]
+    pub const fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
     /// The position after this one.
     #[must_use]
     pub const fn next(self) -> Self {

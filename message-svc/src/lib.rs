@@ -31,6 +31,8 @@
 //!   any later one; whoever was added by one is told of every later one.
 //! - **MS-12** A member who changes over between being rung and following (coming, going, a crossing of the threshold) is
 //!   marked to ask again, together with the head as read at or after the change.
+//! - **MS-13** From the commit of a delete on, the content of the message and of its edits is in no row and in no answer.
+//!   An entry changes in no other way that readers of the log see.
 //!
 //! Decisions that `protocol.md` leaves open: a conversation with oneself alone is a group without other members, made
 //! by `conversations.create`; `to` must be somebody else. A mark beyond the head means the head. `messages.list`
@@ -39,7 +41,7 @@
 //! `topics.changes`.
 //!
 //! Who is added reads the whole log, with a read mark at its head. An owner who leaves is followed by the longest
-//! member. A title that is so already makes no entry.
+//! member. A title that is so already makes no entry. Deleting what is deleted is answered as the first time.
 //!
 //! Map: [`service`] open, call, run; `api` names, parameters, results; `refusal` errors to clients; `writer` queue,
 //! decisions, commits; `store` the contract and the embedded back-end; `read` pages; `announce` commits to hints;

@@ -5,4 +5,5 @@ pub mod changes;
 pub mod cursor;
 pub mod listing;
 pub mod pull;
+pub mod since;
 pub mod size;

@@ -20,6 +20,15 @@ pub enum Refusal {
     /// Absent, or not the caller's.
     #[error("no such conversation")]
     NoConversation,
+    /// There is no entry of that version.
+    #[error("no such entry")]
+    NoMessage,
+    /// It breaks a rule about what is stored.
+    #[error("{0}")]
+    Unfit(&'static str),
+    /// The message was deleted.
+    #[error("the message was deleted")]
+    Deleted,
     /// The key stands for another request.
     #[error("the key was used with other content")]
     KeyConflict,
@@ -76,6 +85,13 @@ impl Refusal {
                 ErrorCode::NotFound,
                 "there is no such conversation, or you are not a member of it",
             ),
+            Self::NoMessage => {
+                ErrorBody::new(ErrorCode::NotFound, "`of`: there is no such version in this conversation")
+            }
+            Self::Unfit(message) => ErrorBody::new(ErrorCode::Invalid, message),
+            Self::Deleted => {
+                ErrorBody::new(ErrorCode::Conflict, "this message was deleted: it takes no edits")
+            }
             Self::KeyConflict => ErrorBody::new(
                 ErrorCode::Conflict,
                 "this key was used before with other content: use a fresh key for each new request",
@@ -104,7 +120,12 @@ impl Refusal {
     /// Whether it follows from what is stored, and so from a commit that may still fail.
     #[must_use]
     pub const fn rests_on_store(&self) -> bool {
-        matches!(self, Self::NoConversation | Self::KeyConflict | Self::Forbidden(_))
+        match self {
+            Self::NoConversation | Self::KeyConflict | Self::Forbidden(_) => true,
+            Self::NoMessage | Self::Unfit(_) | Self::Deleted => true,
+            Self::Request(_) | Self::Throttled { .. } | Self::Busy | Self::Stopping => false,
+            Self::Store(_) | Self::Panicked => false,
+        }
     }
 
     /// Whether it is the server's fault, and so belongs into its log.
@@ -124,6 +145,9 @@ mod tests {
         let refusals = [
             Refusal::invalid("x"),
             Refusal::NoConversation,
+            Refusal::NoMessage,
+            Refusal::Unfit("not so"),
+            Refusal::Deleted,
             Refusal::KeyConflict,
             Refusal::Forbidden("not you"),
             Refusal::Throttled { what: "messages", retry_after: Duration::from_micros(1) },

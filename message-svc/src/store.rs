@@ -161,6 +161,9 @@ pub trait View: Send + Sync {
         Ok(ties)
     }
 
+    /// One entry of a log.
+    fn entry(&self, conversation: &ConversationId, version: Version) -> Result<Option<Entry>, StoreError>;
+
     /// Shows the entries of a range to `visit`, until it breaks.
     fn entries(&self, range: &EntryRange<'_>, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
@@ -215,6 +218,8 @@ pub struct Batch {
     pub audience: Vec<(ConversationId, UserId, Option<Position>)>,
     /// New entries.
     pub entries: Vec<(ConversationId, Entry)>,
+    /// New states of old entries.
+    pub rewritten: Vec<(ConversationId, Entry)>,
     /// New heads.
     pub heads: Vec<(ConversationId, Head)>,
     /// New memberships, and new states of old ones.
@@ -317,8 +322,8 @@ pub struct Inbox {
 /// Within what an idempotency key names one request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AnswerKey {
-    /// A message: by user and conversation.
-    Send {
+    /// An entry of a log, of whatever kind: by user and conversation.
+    Log {
         /// Whose key.
         user: UserId,
         /// For which conversation.
@@ -347,8 +352,8 @@ pub struct Answer {
 /// The words of an [`Answer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// The message has its place.
-    Sent {
+    /// The entry has its place.
+    Logged {
         /// In the log.
         version: Version,
         /// Its name.

@@ -271,6 +271,8 @@ impl Writer {
 fn decide(draft: &mut Draft<'_>, request: Request) -> Option<Finish> {
     Some(match request {
         Request::Send(request, reply) => later(reply, draft.send(*request)),
+        Request::Edit(request, reply) => later(reply, draft.edit(*request)),
+        Request::Delete(request, reply) => later(reply, draft.delete(*request)),
         Request::Create(request, reply) => later(reply, draft.create(*request)),
         Request::Pair(request, reply) => later(reply, draft.pair(request)),
         Request::Mark(request, reply) => later(reply, draft.mark(request)),
@@ -300,7 +302,9 @@ fn refuse(request: Request, error: StoreError, depth: &AtomicUsize) -> Turn {
     depth.fetch_sub(1, Ordering::Relaxed);
     let refusal = Refusal::Store(error);
     match request {
-        Request::Send(_, reply) => drop(reply.send(Err(refusal))),
+        Request::Send(_, reply) | Request::Edit(_, reply) | Request::Delete(_, reply) => {
+            drop(reply.send(Err(refusal)));
+        }
         Request::Create(_, reply) | Request::Pair(_, reply) => drop(reply.send(Err(refusal))),
         Request::Mark(_, reply) => drop(reply.send(Err(refusal))),
         Request::Update(_, reply) => drop(reply.send(Err(refusal))),

@@ -1,5 +1,6 @@
 """Send, hint, pull; what was missed; what is repeated; what is not one's own."""
 import asyncio
+import json
 import unittest
 
 from client import Client, key, of_conversations, people
@@ -131,6 +132,8 @@ class Messages:
             "messages.send": {"key": key(), "text": "hello?"},
             "conversations.mark_read": {"version": 1},
             "conversations.update": {"muted": True},
+            "messages.edit": {"of": 1, "key": key(), "text": "mine now"},
+            "messages.delete": {"of": 1, "key": key()},
             "members.add": {"users": [eve]},
             "members.remove": {"users": [eve]},
         }
@@ -182,6 +185,52 @@ class Messages:
             self.assertEqual((entry["kind"], entry["text"], entry["from"]), ("rename", "New", alice))
             about = await b.call("conversations.get", conversation=conversation)
             self.assertEqual((about["title"], about.get("label"), about["unread"]), ("New", None, 0))
+
+    async def test_what_is_deleted_is_gone_from_every_answer(self):
+        alice, bob = people("alice", "bob")
+        conversation = server.call(alice, "conversations.create", members=[bob], key=key())["conversation"]
+        topic = f"conversation:{conversation}"
+        message = {"conversation": conversation, "key": key(), "text": "seecret", "meta": {"n": "secret"}}
+        sent = server.call(alice, "messages.send", **message)
+        async with self.connect() as b:
+            await b.hello(server.token(bob))
+            edited = server.call(alice, "messages.edit", conversation=conversation, of=1, key=key(), text="secret")
+            self.assertEqual(edited["version"], await b.hinted(topic, 2))
+            about = await b.call("conversations.get", conversation=conversation)
+            self.assertEqual((about["last"]["text"], about["last"]["edited"], about["unread"]), ("secret", 2, 1))
+            forbidden = await b.reply("messages.delete", conversation=conversation, of=1, key=key())
+            self.assertEqual(forbidden["error"]["code"], "forbidden")
+
+            server.call(alice, "messages.delete", conversation=conversation, of=1, key=key())
+            await b.hinted(topic, 3)
+            page = await b.call("messages.list", conversation=conversation)
+            found = [(entry["kind"], entry.get("of"), entry.get("deleted", False)) for entry in page["messages"]]
+            self.assertEqual(found, [("message", None, True), ("edit", 1, True), ("delete", 1, False)])
+            for answer in (page, await b.call("conversations.list"), await b.call("topics.changes")):
+                self.assertNotIn("secret", json.dumps(answer))
+        self.assertEqual(server.call(alice, "messages.send", **message), sent)
+        late = {"conversation": conversation, "of": 1, "key": key(), "text": "secret"}
+        self.assertEqual(server.post(alice, "messages.edit", **late)[0], 409)
+
+    async def test_a_list_is_kept_with_a_cursor(self):
+        alice, bob, eve = people("alice", "bob", "eve")
+        made = [server.call(alice, "conversations.create", members=[bob], title=t, key=key()) for t in "abc"]
+        ids = [one["conversation"] for one in made]
+        async with self.connect() as b:
+            await b.hello(server.token(bob))
+            _, cursor, _ = await b.changes()
+            server.call(alice, "members.remove", conversation=ids[0], users=[bob])
+            server.call(alice, "members.add", conversation=ids[2], users=[eve])
+            await b.call("conversations.update", conversation=ids[1], label="work")
+            changed, gone, more = [], [], True
+            while more:
+                page = await b.call("conversations.list", changed_since=cursor, limit=1)
+                changed += page["conversations"]
+                gone += page["gone"]
+                cursor, more = page["cursor"], page["more"]
+            self.assertEqual((gone, [one["conversation"] for one in changed]), ([ids[0]], [ids[2], ids[1]]))
+            self.assertEqual((changed[0]["member_count"], changed[1]["label"]), (3, "work"))
+            self.assertEqual(of_conversations((await b.changes(cursor))[0]), {})
 
     async def test_pages_of_a_log_join(self):
         alice, bob = people("alice", "bob")

@@ -125,6 +125,16 @@ impl Schemas {
                 "Sends a message to a conversation or to a user; it is answered when it is durable",
                 json!({"to": OTHER, "key": "hello-1", "text": "Hello, Bob"}),
             ),
+            Method::Edit => self.of::<params::Edit, reply::Sent>(
+                name,
+                "Gives a message another text: an entry of its own in the log",
+                json!({"conversation": pair, "of": 1, "key": "hello-2", "text": "Hello, Robert"}),
+            ),
+            Method::Delete => self.of::<params::Delete, reply::Sent>(
+                name,
+                "Takes the content of a message and of its edits away; an entry of its own in the log says so",
+                json!({"conversation": pair, "of": 1, "key": "hello-3"}),
+            ),
             Method::Messages => self.of::<params::Messages, reply::Messages>(
                 name,
                 "Messages of a conversation in ascending order: after a version, before one, or the newest",

@@ -21,6 +21,10 @@ pub enum Method {
     RemoveMembers,
     /// `messages.send`
     Send,
+    /// `messages.edit`
+    Edit,
+    /// `messages.delete`
+    Delete,
     /// `messages.list`
     Messages,
 }
@@ -37,7 +41,7 @@ pub enum Named {
 }
 
 /// The methods by their names, in the order of the protocol's table.
-pub(super) const SERVED: [(&str, Method); 10] = [
+pub(super) const SERVED: [(&str, Method); 12] = [
     ("topics.changes", Method::Changes),
     ("conversations.create", Method::Create),
     ("conversations.list", Method::List),
@@ -47,10 +51,12 @@ pub(super) const SERVED: [(&str, Method); 10] = [
     ("members.add", Method::AddMembers),
     ("members.remove", Method::RemoveMembers),
     ("messages.send", Method::Send),
+    ("messages.edit", Method::Edit),
+    ("messages.delete", Method::Delete),
     ("messages.list", Method::Messages),
 ];
 
-const LATER: [&str; 4] = ["messages.edit", "messages.delete", "status.set", "status.get"];
+const LATER: [&str; 2] = ["status.set", "status.get"];
 
 impl Named {
     /// Looks a name up.

@@ -4,7 +4,6 @@ use doorbell_protocol::{ConversationId, IdempotencyKey, UserId, Version};
 use doorbell_rpc::Caller;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::conversation::{Content, ContentDigest, direct_id};
@@ -12,7 +11,8 @@ use crate::read::listing::MembersPage;
 use crate::read::pull::Slice;
 use crate::refusal::Refusal;
 use crate::writer::request::{
-    Create, CreateRequest, MarkRequest, MembersRequest, SendRequest, UpdateRequest,
+    Amend, Create, CreateRequest, DeleteRequest, EditRequest, MarkRequest, MembersRequest, SendRequest,
+    UpdateRequest,
 };
 
 /// Longest text, in Unicode scalar values (protocol, "Methods").
@@ -52,19 +52,18 @@ pub struct List {
     pub limit: Option<u32>,
     /// What an earlier answer's `next` brought.
     pub before: Option<String>,
-    #[schemars(skip)]
-    changed_since: Option<IgnoredAny>,
+    /// A cursor: what changed since; not together with `before`.
+    pub changed_since: Option<String>,
 }
 
 impl List {
-    /// Refuses what is not in this release.
+    /// Refuses two ways at once.
     pub fn check(self) -> Result<Self, Refusal> {
-        match self.changed_since {
-            None => Ok(self),
-            Some(_) => {
-                Err(Refusal::unsupported("`changed_since` is not in this release: ask topics.changes"))
-            }
+        if self.before.is_some() && self.changed_since.is_some() {
+            let message = "`before` and `changed_since` exclude each other: go on with `cursor`";
+            return Err(Refusal::invalid(message));
         }
+        Ok(self)
     }
 }
 
@@ -234,14 +233,68 @@ impl Send {
     }
 }
 
-fn content(text: String, media: Vec<String>, meta: Option<Value>) -> Result<Content, Refusal> {
-    if text.is_empty() && media.is_empty() {
-        return Err(Refusal::invalid("a message needs `text` or `media`"));
+/// `messages.edit`
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Edit {
+    conversation: ConversationId,
+    /// The version of the message.
+    of: Version,
+    key: IdempotencyKey,
+    /// What it says from now on; links and `meta` stay.
+    #[schemars(length(max = TEXT_CHARS_MAX))]
+    text: String,
+}
+
+impl Edit {
+    /// What the writer is asked.
+    pub fn request(self, caller: Caller) -> Result<EditRequest, Refusal> {
+        let Self { conversation, of, key, text } = self;
+        check_text(&text)?;
+        let digest = ContentDigest::of(amendment("edit", &of.get().to_be_bytes(), Some(&text)));
+        Ok(EditRequest { what: Amend { caller, conversation, of, key, digest }, text })
     }
+}
+
+/// `messages.delete`
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Delete {
+    conversation: ConversationId,
+    /// The version of the message.
+    of: Version,
+    key: IdempotencyKey,
+}
+
+impl Delete {
+    /// What the writer is asked.
+    pub fn request(self, caller: Caller) -> DeleteRequest {
+        let Self { conversation, of, key } = self;
+        let digest = ContentDigest::of(amendment("delete", &of.get().to_be_bytes(), None));
+        DeleteRequest { what: Amend { caller, conversation, of, key, digest } }
+    }
+}
+
+/// The parts of a digest that no message has: a message's first part is always there.
+fn amendment<'a>(
+    kind: &'static str,
+    of: &'a [u8],
+    text: Option<&'a str>,
+) -> impl Iterator<Item = Option<&'a [u8]>> {
+    [None, Some(kind.as_bytes()), Some(of), text.map(str::as_bytes)].into_iter()
+}
+
+fn check_text(text: &str) -> Result<(), Refusal> {
     // A character is at least a byte: most texts need no counting.
     if text.len() > TEXT_CHARS_MAX && text.chars().count() > TEXT_CHARS_MAX {
         return Err(Refusal::too_large("`text` is longer than 10000 characters"));
     }
+    Ok(())
+}
+
+fn content(text: String, media: Vec<String>, meta: Option<Value>) -> Result<Content, Refusal> {
+    if text.is_empty() && media.is_empty() {
+        return Err(Refusal::invalid("a message needs `text` or `media`"));
+    }
+    check_text(&text)?;
     if media.len() > MEDIA_MAX {
         return Err(Refusal::too_large("`media` has more than 10 links"));
     }

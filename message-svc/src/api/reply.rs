@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::conversation::{Entry, EntryKind};
+use crate::writer::request;
 
 /// `topics.changes`
 #[derive(Debug, Serialize, JsonSchema)]
@@ -38,11 +39,28 @@ pub struct Created {
 /// `conversations.list`
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Conversations {
-    /// Most recent first.
+    /// Most recent first; with `changed_since`, the one that changed last at the end.
     pub conversations: Vec<Conversation>,
     /// What to pass as `before` for the page further down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// With `changed_since`, what else there is to say.
+    #[serde(flatten)]
+    pub since: Option<Since>,
+}
+
+/// What `conversations.list` answers besides conversations when it is asked with `changed_since`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Since {
+    /// Those that are no longer the user's.
+    pub gone: Vec<ConversationId>,
+    /// What to ask with the next time.
+    pub cursor: String,
+    /// There are others: ask again, at once.
+    pub more: bool,
+    /// The cursor could not be placed: forget every conversation that you hold.
+    #[serde(skip_serializing_if = "is_false")]
+    pub reset: bool,
 }
 
 /// One conversation as one member sees it.
@@ -101,7 +119,7 @@ pub struct Read {
     pub read: Version,
 }
 
-/// `messages.send`
+/// `messages.send`, `messages.edit`, `messages.delete`
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Sent {
     /// Where it went.
@@ -112,6 +130,13 @@ pub struct Sent {
     pub id: MessageId,
     /// When the server took it.
     pub sent_at_ms: Timestamp,
+}
+
+impl From<request::Sent> for Sent {
+    fn from(sent: request::Sent) -> Self {
+        let request::Sent { conversation, version, id, sent_at } = sent;
+        Self { conversation, version, id, sent_at_ms: sent_at }
+    }
 }
 
 /// `messages.list`
@@ -137,7 +162,7 @@ pub struct Message {
     pub id: MessageId,
     /// Who sent it.
     pub from: UserId,
-    /// What it says.
+    /// What it says; empty where it was deleted, and for a `delete`.
     pub text: String,
     /// Links.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -147,6 +172,12 @@ pub struct Message {
     pub meta: Option<Value>,
     /// When the server took it.
     pub sent_at_ms: Timestamp,
+    /// Its content was taken away.
+    #[serde(skip_serializing_if = "is_false")]
+    pub deleted: bool,
+    /// The edit that `text` is from; a log shows each entry as it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited: Option<Version>,
 }
 
 impl From<Entry> for Message {
@@ -168,6 +199,8 @@ impl From<Entry> for Message {
             media: entry.content.media,
             meta,
             sent_at_ms: entry.sent_at,
+            deleted: entry.deleted.is_some(),
+            edited: None,
         }
     }
 }

@@ -70,7 +70,11 @@ impl Ask {
             Some(Decoded::Garbled) => {
                 return Err(Refusal::invalid("`cursor` is none that this server gave: ask without one"));
             }
-            Some(Decoded::Cursor(Cursor::Settled(base))) if placeable(&base) => (base, now, None),
+            Some(Decoded::Cursor(Cursor::Settled(base) | Cursor::Within { known: base, .. }))
+                if placeable(&base) =>
+            {
+                (base, now, None)
+            }
             Some(Decoded::Cursor(Cursor::Paging { target, base, last })) if placeable(&target) => {
                 (base, target, Some(last))
             }

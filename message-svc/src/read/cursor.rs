@@ -1,7 +1,8 @@
 //! What a client keeps between two asks of `topics.changes`: opaque to it, positions to us.
 //!
-//! Bytes: format, kind, the store's id, the number of shards, a position for each; while paging, also the positions
-//! that the paging began from, and the last topic shown; at the end a checksum, which tells a cursor of a later release
+//! Bytes: format, kind, the store's id, the number of shards, a position for each; while paging through topics, also the
+//! positions that the paging began from, and the last topic shown; in the middle of a commit, the shard and the last
+//! conversation shown; at the end a checksum, which tells a cursor of a later release
 //! from no cursor at all. As base64url without padding. A cursor gives no right to anything: whoever makes one up sees
 //! the same topics of their own.
 
@@ -17,6 +18,7 @@ const FORMAT: u8 = 1;
 const SETTLED: u8 = 0;
 const PAGING: u8 = 1;
 const PLACE: u8 = 2;
+const WITHIN: u8 = 3;
 /// Longer than any cursor: what is longer is none, and is not even decoded.
 const CURSOR_BYTES_MAX: usize = 1 << 20;
 
@@ -33,6 +35,15 @@ pub enum Cursor {
         base: Vec<Position>,
         /// The last topic that was shown.
         last: TopicId,
+    },
+    /// Everything up to here is known, and of the next commit of one shard a part.
+    Within {
+        /// What is known whole.
+        known: Vec<Position>,
+        /// The shard's index.
+        shard: u16,
+        /// The last conversation that was shown of the commit after the known one.
+        last: ConversationId,
     },
 }
 
@@ -54,14 +65,22 @@ impl Cursor {
         let (kind, positions) = match self {
             Self::Settled(positions) => (SETTLED, positions),
             Self::Paging { target, .. } => (PAGING, target),
+            Self::Within { known, .. } => (WITHIN, known),
         };
         let mut bytes = vec![FORMAT, kind];
         bytes.extend(store.0);
         bytes.extend(u16::try_from(positions.len()).expect("there are at most 65535 shards").to_be_bytes());
         bytes.extend(positions.iter().flat_map(|position| position.0.to_be_bytes()));
-        if let Self::Paging { base, last, .. } = self {
-            bytes.extend(base.iter().flat_map(|position| position.0.to_be_bytes()));
-            bytes.extend(last.as_str().as_bytes());
+        match self {
+            Self::Settled(_) => {}
+            Self::Paging { base, last, .. } => {
+                bytes.extend(base.iter().flat_map(|position| position.0.to_be_bytes()));
+                bytes.extend(last.as_str().as_bytes());
+            }
+            Self::Within { shard, last, .. } => {
+                bytes.extend(shard.to_be_bytes());
+                bytes.extend(last.as_str().as_bytes());
+            }
         }
         sealed(bytes)
     }
@@ -85,6 +104,13 @@ impl Cursor {
                 let last = std::str::from_utf8(rest.0).ok().and_then(|topic| TopicId::new(topic).ok());
                 let Some((base, last)) = base.zip(last) else { return Decoded::Garbled };
                 Cursor::Paging { target: positions, base, last }
+            }
+            WITHIN => {
+                let shard = rest.take::<2>().map(u16::from_be_bytes);
+                let shard = shard.filter(|shard| usize::from(*shard) < count);
+                let last = std::str::from_utf8(rest.0).ok().and_then(|id| ConversationId::new(id).ok());
+                let Some((shard, last)) = shard.zip(last) else { return Decoded::Garbled };
+                Cursor::Within { known: positions, shard, last }
             }
             _ => return Decoded::Garbled,
         };
@@ -165,12 +191,13 @@ mod tests {
 
     const STORE: StoreId = StoreId([7; 16]);
 
-    fn cursors() -> [Cursor; 2] {
+    fn cursors() -> [Cursor; 3] {
         let positions = |a, b| vec![Position(a), Position(b)];
         let last = TopicId::new("conversation:x").unwrap();
         [
             Cursor::Settled(positions(1, u64::MAX)),
             Cursor::Paging { target: positions(3, 4), base: positions(1, 2), last },
+            Cursor::Within { known: positions(3, 4), shard: 1, last: ConversationId::new("c").unwrap() },
         ]
     }
 
@@ -203,6 +230,8 @@ mod tests {
         }
         assert_eq!(Cursor::decode(&sealed(vec![9, 9]), STORE, 2), Decoded::Foreign, "of a later release");
         assert_eq!(Cursor::decode(&sealed(vec![FORMAT, 9]), STORE, 2), Decoded::Garbled);
+        let beyond = Cursor::Within { known: vec![], shard: 2, last: ConversationId::new("c").unwrap() };
+        assert_eq!(Cursor::decode(&beyond.encode(STORE), STORE, 0), Decoded::Garbled);
     }
 
     #[test]

@@ -1,17 +1,16 @@
 //! `conversations.list` and `conversations.get`: conversations as one member sees them.
 
 use std::cmp::Reverse;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use doorbell_protocol::{ConversationId, TopicId, UserId};
+use doorbell_protocol::{ConversationId, TopicId, UserId, Version};
 
 use super::cursor::Place;
 use super::size::{self, Budget};
 use crate::api::reply::{Conversation, Conversations, Message};
 use crate::conversation::{Head, Kind, Membership};
 use crate::refusal::Refusal;
-use crate::store::{EntryRange, Order, Store, StoreError, View};
+use crate::store::{Store, StoreError, View};
 
 /// Members that a list shows of each conversation.
 const LISTED_MEMBERS_MAX: usize = 8;
@@ -53,12 +52,11 @@ pub fn list(
     let mut rows = rows(store, user)?;
     rows.retain(|row| before.as_ref().is_none_or(|before| row.place.0 < *before));
     rows.sort_unstable_by(|one, other| one.place.cmp(&other.place));
-    let mut page = Conversations { conversations: Vec::new(), next: None };
+    let mut page = Conversations { conversations: Vec::new(), next: None, since: None };
     let mut budget = Budget::default();
-    let first = MembersPage { after: None, limit: LISTED_MEMBERS_MAX };
     let mut last: Option<Place> = None;
     for row in rows {
-        let shown = show(&*row.view, &row.place.0.conversation, &row.head, &row.member, &first)?;
+        let shown = listed(&*row.view, &row.place.0.conversation, &row.head, &row.member)?;
         if page.conversations.len() == limit || !budget.take(size::conversation(&shown)) {
             page.next = last.as_ref().map(Place::encode);
             break;
@@ -107,6 +105,19 @@ pub fn get(
     Ok(shown)
 }
 
+/// One conversation, as lists show it.
+///
+/// # Errors
+/// As the view's.
+pub fn listed(
+    view: &dyn View,
+    id: &ConversationId,
+    head: &Head,
+    member: &Membership,
+) -> Result<Conversation, StoreError> {
+    show(view, id, head, member, &MembersPage { after: None, limit: LISTED_MEMBERS_MAX })
+}
+
 fn show(
     view: &dyn View,
     id: &ConversationId,
@@ -115,13 +126,6 @@ fn show(
     members: &MembersPage,
 ) -> Result<Conversation, StoreError> {
     let about = view.conversation(id)?.ok_or(StoreError::Damaged { table: "conversations" })?;
-    let mut last = None;
-    let (first, end) = (head.last_message, head.last_message);
-    let range = EntryRange { conversation: id, first, last: end, order: Order::Ascending };
-    view.entries(&range, &mut |entry| {
-        last = Some(Message::from(entry));
-        ControlFlow::Break(())
-    })?;
     let members = view.members(id, members.after.as_ref(), members.limit)?;
     Ok(Conversation {
         conversation: id.clone(),
@@ -134,11 +138,27 @@ fn show(
         label: member.label.as_deref().map(Into::into),
         owner: (about.kind == Kind::Group).then_some(about.owner),
         closed: about.kind == Kind::Group && about.closed,
-        last,
+        last: last_message(view, id, head)?,
         updated_at_ms: head.updated_at,
         member_count: head.members,
         online: None,
         members: members.into_iter().map(|member| member.user).collect(),
         members_next: None,
     })
+}
+
+/// The last message, with the text of its last edit.
+fn last_message(view: &dyn View, id: &ConversationId, head: &Head) -> Result<Option<Message>, StoreError> {
+    if head.last_message == Version::ZERO {
+        return Ok(None);
+    }
+    let damaged = || StoreError::Damaged { table: "log" };
+    let entry = view.entry(id, head.last_message)?.ok_or_else(damaged)?;
+    let edited = entry.edits.map(|edits| edits.last);
+    let mut message = Message::from(entry);
+    if let Some(version) = edited {
+        message.text = view.entry(id, version)?.ok_or_else(damaged)?.content.text;
+        message.edited = Some(version);
+    }
+    Ok(Some(message))
 }

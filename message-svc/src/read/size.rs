@@ -2,7 +2,7 @@
 
 use std::io;
 
-use doorbell_protocol::UserId;
+use doorbell_protocol::{ConversationId, UserId};
 use serde::Serialize;
 
 use crate::api::reply::{Conversation, Message};
@@ -49,6 +49,11 @@ pub fn conversation(conversation: &Conversation) -> usize {
 /// What a user's name takes at most in a list, in either encoding.
 pub fn user(user: &UserId) -> usize {
     json(user) + 1
+}
+
+/// What a conversation's id takes at most in a list, in either encoding.
+pub fn conversation_id(id: &ConversationId) -> usize {
+    json(id) + 1
 }
 
 fn numbers(message: &Message) -> usize {

@@ -11,7 +11,7 @@ use crate::api::params::{self, page_size};
 use crate::api::{Method, Named, reply};
 use crate::marks;
 use crate::read::listing::MembersPage;
-use crate::read::{changes, listing, pull};
+use crate::read::{changes, listing, pull, since};
 use crate::refusal::Refusal;
 use crate::shard::Shard;
 use crate::writer::WriterHandle;
@@ -32,6 +32,8 @@ impl MessageService {
         let user = caller.user.clone();
         match named {
             Named::Served(Method::Send) => self.send(caller, &params).await,
+            Named::Served(Method::Edit) => self.edit(caller, &params).await,
+            Named::Served(Method::Delete) => self.delete(caller, &params).await,
             Named::Served(Method::Messages) => self.messages(user, &params).await,
             Named::Served(Method::Changes) => self.changes(user, &params).await,
             Named::Served(Method::MarkRead) => self.mark_read(user, &params).await,
@@ -54,8 +56,23 @@ impl MessageService {
         let _inflight = self.inflight.enter(&request.caller.user);
         let writer = self.writer(self.tools.store.shards().of_conversation(&request.conversation));
         let sent = writer.ask(|reply| Request::Send(Box::new(request), reply)).await?;
-        let (conversation, version) = (sent.conversation, sent.version);
-        Ok(encode(params, &reply::Sent { conversation, version, id: sent.id, sent_at_ms: sent.sent_at }))
+        Ok(encode(params, &reply::Sent::from(sent)))
+    }
+
+    async fn edit(&self, caller: Caller, params: &Payload) -> Result<Payload, Refusal> {
+        let request = parse::<params::Edit>(params)?.request(caller)?;
+        let _inflight = self.inflight.enter(&request.what.caller.user);
+        let writer = self.writer(self.tools.store.shards().of_conversation(&request.what.conversation));
+        let sent = writer.ask(|reply| Request::Edit(Box::new(request), reply)).await?;
+        Ok(encode(params, &reply::Sent::from(sent)))
+    }
+
+    async fn delete(&self, caller: Caller, params: &Payload) -> Result<Payload, Refusal> {
+        let request = parse::<params::Delete>(params)?.request(caller);
+        let _inflight = self.inflight.enter(&request.what.caller.user);
+        let writer = self.writer(self.tools.store.shards().of_conversation(&request.what.conversation));
+        let sent = writer.ask(|reply| Request::Delete(Box::new(request), reply)).await?;
+        Ok(encode(params, &reply::Sent::from(sent)))
     }
 
     async fn create(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {
@@ -166,6 +183,10 @@ impl MessageService {
         let asked = parse::<params::List>(params)?.check()?;
         let limit = page_size("limit", asked.limit, CONVERSATIONS)?;
         self.own_writes_first(&user, self.tools.store.shards().all()).await?;
+        if let Some(cursor) = asked.changed_since {
+            let read = self.reader.read(move |store| since::changed(store, &user, &cursor, limit));
+            return Ok(encode(params, &read.await?));
+        }
         let read = self.reader.read(move |store| listing::list(store, &user, asked.before.as_deref(), limit));
         Ok(encode(params, &read.await?))
     }

@@ -13,8 +13,8 @@ use super::disk::DiskStore;
 use super::{Answer, AnswerKey, Batch, EntryRange, Event, Inbox, Note, Order, Said, Store, StoreError, View};
 use crate::Config;
 use crate::conversation::{
-    Content, ContentDigest, Conversation, Entry, EntryKind, Head, Kind, Membership, Position, group_id,
-    message_id,
+    Content, ContentDigest, Conversation, Edits, Entry, EntryKind, Head, Kind, Membership, Position,
+    group_id, message_id,
 };
 use crate::shard::{Shard, Shards};
 
@@ -43,6 +43,7 @@ macro_rules! checks {
 checks! {
     a_commit_is_seen_whole_and_survives_a_restart
     who_left_is_a_member_no_more_and_is_remembered
+    an_entry_that_is_written_again_has_its_new_state_alone
     a_view_stands_still
     a_range_of_entries_is_shown_from_either_end
     a_user_sees_own_memberships_only
@@ -73,6 +74,8 @@ fn entry(number: u64, from: &UserId) -> Entry {
         from: from.clone(),
         sent_at: Timestamp::from_millis(number),
         messages: number,
+        edits: None,
+        deleted: None,
         content: Content {
             text: format!("text {number} ").repeat(100),
             media: vec!["https://x.org".into(); 2],
@@ -148,9 +151,9 @@ mod check {
         let mut batch = append(&*store.view(shard).unwrap(), &id, &ada, 3);
         let answer = Answer {
             digest: ContentDigest([0xab; 32]),
-            said: Said::Sent { version: version(3), id: message_id(batch.at), sent_at: batch.at },
+            said: Said::Logged { version: version(3), id: message_id(batch.at), sent_at: batch.at },
         };
-        let key = AnswerKey::Send {
+        let key = AnswerKey::Log {
             user: ada.clone(),
             conversation: id.clone(),
             key: IdempotencyKey::new("k").unwrap(),
@@ -226,6 +229,37 @@ mod check {
         let left: Vec<UserId> = view.members(&id, None, 9).unwrap().into_iter().map(|m| m.user).collect();
         assert_eq!(left, [user("zoe")]);
         assert_eq!(view.members(&other, None, 9).unwrap().len(), 2);
+    }
+
+    pub fn an_entry_that_is_written_again_has_its_new_state_alone(open: Open, dir: &Path) {
+        let store = open(dir);
+        let shard = store.shards().all().next().unwrap();
+        let id = conversation_in(store.shards(), shard);
+        let written = append(&*store.view(shard).unwrap(), &id, &user("ada"), 3);
+        store.commit(shard, &written).unwrap();
+        let [one, two, three] = [0, 1, 2].map(|at| written.entries[at].1.clone());
+        let before = store.view(shard).unwrap();
+        let mut second = before.entry(&id, version(2)).unwrap().unwrap();
+        assert_eq!(second, two);
+        second.edits = Some(Edits { last: version(3), count: 1 });
+        let edited = second.clone();
+        second.redact(version(4));
+        for (position, state) in [(2, &edited), (3, &second)] {
+            let mut batch = Batch { position: Position(position), ..Batch::default() };
+            batch.rewritten.push((id.clone(), state.clone()));
+            store.commit(shard, &batch).unwrap();
+            assert_eq!(store.view(shard).unwrap().entry(&id, version(2)).unwrap().as_ref(), Some(state));
+        }
+        assert_eq!(before.entry(&id, version(2)).unwrap(), Some(two), "a view stands still");
+        drop(before);
+        drop(store);
+
+        let store = open(dir);
+        let view = store.view(shard).unwrap();
+        let all =
+            EntryRange { conversation: &id, first: version(1), last: version(9), order: Order::Ascending };
+        assert_eq!(entries(&*view, &all), [one, second, three]);
+        assert_eq!(view.entry(&id, version(4)).unwrap(), None);
     }
 
     pub fn a_view_stands_still(open: Open, dir: &Path) {

@@ -18,7 +18,7 @@ use crate::shard::Shard;
 pub type Key = SmallVec<[u8; 128]>;
 
 const SEPARATOR: u8 = 0;
-const SEND: u8 = b's';
+const LOG: u8 = b's';
 const CREATE: u8 = b'c';
 
 /// A key that begins with the hash of a name.
@@ -105,12 +105,12 @@ pub fn commit_position(key: &[u8]) -> Option<Position> {
     Some(Position(u64::from_be_bytes(*key.last_chunk::<8>()?)))
 }
 
-/// `answers-…`: kind, user, conversation for a send, key; all of it is the name.
+/// `answers-…`: kind, user, conversation for an entry, key; all of it is the name.
 pub fn answer(key: &AnswerKey) -> Key {
     let mut name = Key::new();
     let (kind, parts) = match key {
-        AnswerKey::Send { user, conversation, key } => {
-            (SEND, [user.as_str(), conversation.as_str(), key.as_str()])
+        AnswerKey::Log { user, conversation, key } => {
+            (LOG, [user.as_str(), conversation.as_str(), key.as_str()])
         }
         AnswerKey::Create { user, key } => (CREATE, [user.as_str(), "", key.as_str()]),
     };
@@ -138,7 +138,7 @@ mod tests {
     fn keys_are_those_of_the_format() {
         let (user, conversation) = (UserId::new("ada").unwrap(), ConversationId::new("c1").unwrap());
         let shard = crate::shard::Shards::new(std::num::NonZeroU16::MIN).all().next().unwrap();
-        let sent = AnswerKey::Send {
+        let sent = AnswerKey::Log {
             user: user.clone(),
             conversation: conversation.clone(),
             key: "k".parse().unwrap(),

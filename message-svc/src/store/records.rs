@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Event, Inbox, Reseating, Said};
 use crate::conversation::{
-    Content, ContentDigest, Conversation, Entry, EntryKind, Head, Kind, Mark, Membership, Position,
+    Content, ContentDigest, Conversation, Edits, Entry, EntryKind, Head, Kind, Mark, Membership, Position,
 };
 
 /// The format of every record of this release.
@@ -175,6 +175,8 @@ struct EntryFields<'a> {
     from: Cow<'a, str>,
     sent_at: Timestamp,
     messages: u64,
+    edits: Option<Edits>,
+    deleted: Option<Version>,
     #[serde(borrow)]
     text: Cow<'a, str>,
     media: Cow<'a, [String]>,
@@ -197,6 +199,8 @@ pub fn write_entry(entry: &Entry) -> Vec<u8> {
         from: entry.from.as_str().into(),
         sent_at: entry.sent_at,
         messages: entry.messages,
+        edits: entry.edits,
+        deleted: entry.deleted,
         text: entry.content.text.as_str().into(),
         media: entry.content.media.as_slice().into(),
         meta: entry.content.meta.as_deref().map(Cow::Borrowed),
@@ -221,6 +225,8 @@ pub fn read_entry(version: Version, bytes: &[u8]) -> Option<Entry> {
         from: UserId::new(&fields.from).ok()?,
         sent_at: fields.sent_at,
         messages: fields.messages,
+        edits: fields.edits,
+        deleted: fields.deleted,
         content: Content {
             text: fields.text.into_owned(),
             media: fields.media.into_owned(),
@@ -232,13 +238,13 @@ pub fn read_entry(version: Version, bytes: &[u8]) -> Option<Entry> {
 impl Record for Answer {
     fn write(&self) -> Vec<u8> {
         match &self.said {
-            Said::Sent { version, id, sent_at } => write(&(0u8, halves(self.digest), version, id, sent_at)),
+            Said::Logged { version, id, sent_at } => write(&(0u8, halves(self.digest), version, id, sent_at)),
             Said::Created { conversation } => write(&(1u8, halves(self.digest), conversation)),
         }
     }
     fn read(bytes: &[u8]) -> Option<Self> {
         if let Some((0u8, halves, version, id, sent_at)) = read(bytes) {
-            return Some(Self { digest: digest(halves), said: Said::Sent { version, id, sent_at } });
+            return Some(Self { digest: digest(halves), said: Said::Logged { version, id, sent_at } });
         }
         let (1u8, halves, conversation) = read(bytes)? else { return None };
         Some(Self { digest: digest(halves), said: Said::Created { conversation } })

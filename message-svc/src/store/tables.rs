@@ -113,7 +113,7 @@ impl Tables {
                 None => rows.remove(&self.audience, &key[..]),
             }
         }
-        for (conversation, entry) in &batch.entries {
+        for (conversation, entry) in batch.entries.iter().chain(&batch.rewritten) {
             rows.insert(&self.log, &keys::entry(conversation, entry.version)[..], write_entry(entry));
         }
         for (user, conversation, membership) in &batch.memberships {

@@ -3,13 +3,13 @@
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
-use doorbell_protocol::{ConversationId, UserId};
+use doorbell_protocol::{ConversationId, UserId, Version};
 use fjall::{Keyspace, Readable, Snapshot};
 
 use super::records::{Record, ShardState, read_entry, read_events, read_joined};
 use super::tables::{Tables, Weeks};
 use super::{Answer, AnswerKey, Commit, EntryRange, Inbox, Order, StoreError, View, Visit, keys};
-use crate::conversation::{Conversation, Head, Member, Membership, Position};
+use crate::conversation::{Conversation, Entry, Head, Member, Membership, Position};
 use crate::shard::Shard;
 
 /// What the writer publishes after each commit.
@@ -105,6 +105,12 @@ impl View for DiskView {
             conversation.zip(membership).ok_or(StoreError::Damaged { table: "memberships" })
         })
         .collect()
+    }
+
+    fn entry(&self, conversation: &ConversationId, version: Version) -> Result<Option<Entry>, StoreError> {
+        let row = self.snapshot.get(&self.tables.log, keys::entry(conversation, version));
+        let row = row.map_err(StoreError::Read)?;
+        row.map(|row| read_entry(version, &row).ok_or(StoreError::Damaged { table: "log" })).transpose()
     }
 
     fn entries(&self, range: &EntryRange<'_>, visit: &mut Visit<'_>) -> Result<(), StoreError> {

@@ -1,7 +1,10 @@
 //! Decides requests one after the other, each on top of what the ones before it will have changed: pure, but for
 //! reads of the view.
 
+mod amend;
 mod members;
+#[cfg(test)]
+mod tests;
 mod title;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -12,8 +15,8 @@ use doorbell_rpc::Caller;
 use super::memory::Memory;
 use super::request::{Create, CreateRequest, MarkRequest, Marked, PairRequest, SendRequest, Sent};
 use crate::conversation::{
-    Content, ContentDigest, Conversation, Entry, EntryKind, Head, Kind, Mark, Membership, Position, group_id,
-    message_id,
+    Content, ContentDigest, Conversation, Edits, Entry, EntryKind, Head, Kind, Mark, Membership, Position,
+    group_id, message_id,
 };
 use crate::marks;
 use crate::refusal::Refusal;
@@ -38,6 +41,8 @@ pub struct Draft<'a> {
     /// Who came in and who left, in the order of their names within a conversation.
     audience: BTreeMap<(ConversationId, UserId), Option<Position>>,
     reseated: BTreeMap<ConversationId, Reseating>,
+    /// Entries that earlier commits wrote and this one changes.
+    rewritten: HashMap<(ConversationId, Version), Entry>,
     appended: HashSet<ConversationId>,
     heads: HashSet<ConversationId>,
     memberships: HashSet<(UserId, ConversationId)>,
@@ -75,6 +80,7 @@ impl<'a> Draft<'a> {
             conversations: HashMap::new(),
             audience: BTreeMap::new(),
             reseated: BTreeMap::new(),
+            rewritten: HashMap::new(),
             appended: HashSet::new(),
             heads: HashSet::new(),
             memberships: HashSet::new(),
@@ -91,10 +97,9 @@ impl<'a> Draft<'a> {
         if member.is_none() && to.is_none() {
             return Err(Refusal::NoConversation);
         }
-        let key = AnswerKey::Send { user: user.clone(), conversation: conversation.clone(), key };
-        if let Some(said) = self.repeated(&key, digest)? {
-            let Said::Sent { version, id, sent_at } = said else { return Err(damaged("answers")) };
-            return Ok(Sent { conversation, version, id, sent_at });
+        let key = AnswerKey::Log { user: user.clone(), conversation: conversation.clone(), key };
+        if let Some(sent) = self.logged(&key, &conversation, digest)? {
+            return Ok(sent);
         }
         admit(&self.throttles.messages, &caller, "messages")?;
         let member = match (member, to) {
@@ -103,8 +108,7 @@ impl<'a> Draft<'a> {
             (None, None) => return Err(Refusal::NoConversation),
         };
         let sent = self.append(&user, &conversation, member, content)?;
-        let said = Said::Sent { version: sent.version, id: sent.id.clone(), sent_at: sent.sent_at };
-        self.answers.insert(key, Answer { digest, said });
+        self.keep(key, digest, &sent);
         Ok(sent)
     }
 
@@ -115,7 +119,7 @@ impl<'a> Draft<'a> {
         mut member: Membership,
         content: Content,
     ) -> Result<Sent, Refusal> {
-        let sent = self.log(user, conversation, EntryKind::Message, content)?;
+        let sent = self.log(user, conversation, Words::new(EntryKind::Message, content))?;
         member.own += 1;
         member.last_own = sent.version;
         self.put_membership(user, conversation, member);
@@ -123,18 +127,17 @@ impl<'a> Draft<'a> {
     }
 
     /// Gives an entry its place in a log.
-    fn log(
-        &mut self,
-        user: &UserId,
-        conversation: &ConversationId,
-        kind: EntryKind,
-        content: Content,
-    ) -> Result<Sent, Refusal> {
+    fn log(&mut self, user: &UserId, conversation: &ConversationId, words: Words) -> Result<Sent, Refusal> {
+        let Words { kind, of, edits, content } = words;
         let mut head = self.head(conversation)?;
         head.version = head.version.next();
-        if kind == EntryKind::Message {
-            head.messages += 1;
-            head.last_message = head.version;
+        match kind {
+            EntryKind::Message => {
+                head.messages += 1;
+                head.last_message = head.version;
+            }
+            EntryKind::Delete => head.last_delete = head.version,
+            EntryKind::Edit | EntryKind::Rename => {}
         }
         head.position = self.batch.position;
         head.updated_at = head.updated_at.max(self.batch.at);
@@ -142,11 +145,13 @@ impl<'a> Draft<'a> {
         let entry = Entry {
             version: head.version,
             kind,
-            of: None,
+            of,
             id: id.clone(),
             from: user.clone(),
             sent_at: self.batch.at,
             messages: head.messages,
+            edits,
+            deleted: None,
             content,
         };
         self.batch.entries.push((conversation.clone(), entry));
@@ -283,6 +288,7 @@ impl<'a> Draft<'a> {
             .extend(reseated.map(|(conversation, change)| Event::Reseated { conversation, change }));
         self.batch.events.extend(self.listed.into_iter().map(|user| Event::Listed { user }));
         self.batch.conversations.extend(self.conversations);
+        self.batch.rewritten.extend(self.rewritten.into_iter().map(|((id, _), entry)| (id, entry)));
         let audience = self.audience.into_iter().map(|((id, user), joined)| (id, user, joined));
         self.batch.audience.extend(audience);
         self.batch.inboxes.extend(self.inboxes);
@@ -292,6 +298,28 @@ impl<'a> Draft<'a> {
             && self.batch.inboxes.is_empty());
         let changes = changes || !self.batch.answers.is_empty();
         Drafted { batch: changes.then_some(self.batch), repeats: self.repeats }
+    }
+
+    /// The entry that a key stands for, if it was used before.
+    fn logged(
+        &mut self,
+        key: &AnswerKey,
+        conversation: &ConversationId,
+        digest: ContentDigest,
+    ) -> Result<Option<Sent>, Refusal> {
+        match self.repeated(key, digest)? {
+            None => Ok(None),
+            Some(Said::Logged { version, id, sent_at }) => {
+                Ok(Some(Sent { conversation: conversation.clone(), version, id, sent_at }))
+            }
+            Some(Said::Created { .. }) => Err(damaged("answers")),
+        }
+    }
+
+    /// Keeps which entry a key stands for.
+    fn keep(&mut self, key: AnswerKey, digest: ContentDigest, sent: &Sent) {
+        let said = Said::Logged { version: sent.version, id: sent.id.clone(), sent_at: sent.sent_at };
+        self.answers.insert(key, Answer { digest, said });
     }
 
     /// What was said under a key: durable, or in this very commit, with which it is answered or fails.
@@ -356,6 +384,21 @@ impl<'a> Draft<'a> {
         let key = (user.clone(), conversation.clone());
         self.memory.memberships.insert(key.clone(), member);
         self.memberships.insert(key);
+    }
+}
+
+/// What an entry says, before it has its place.
+struct Words {
+    kind: EntryKind,
+    of: Option<Version>,
+    edits: Option<Edits>,
+    content: Content,
+}
+
+impl Words {
+    /// An entry that changes no other one.
+    const fn new(kind: EntryKind, content: Content) -> Self {
+        Self { kind, of: None, edits: None, content }
     }
 }
 

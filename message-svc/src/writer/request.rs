@@ -15,6 +15,10 @@ pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 pub enum Request {
     /// Append a message.
     Send(Box<SendRequest>, Reply<Sent>),
+    /// Give a message another text.
+    Edit(Box<EditRequest>, Reply<Sent>),
+    /// Take a message's content away.
+    Delete(Box<DeleteRequest>, Reply<Sent>),
     /// Make a group, in the creator's home shard; or note under the creator's key which pair it stands for.
     Create(Box<CreateRequest>, Reply<ConversationId>),
     /// Make a pair's conversation where there is none, in its own shard.
@@ -52,7 +56,38 @@ pub struct SendRequest {
     pub digest: ContentDigest,
 }
 
-/// The message has its place.
+/// Give a message another text.
+#[derive(Clone, Debug)]
+pub struct EditRequest {
+    /// Which message, and by whom.
+    pub what: Amend,
+    /// The new text.
+    pub text: String,
+}
+
+/// Take a message's content away.
+#[derive(Clone, Debug)]
+pub struct DeleteRequest {
+    /// Which message, and by whom.
+    pub what: Amend,
+}
+
+/// Who changes which message.
+#[derive(Clone, Debug)]
+pub struct Amend {
+    /// Who.
+    pub caller: Caller,
+    /// Where.
+    pub conversation: ConversationId,
+    /// The message's version.
+    pub of: Version,
+    /// The client's key.
+    pub key: IdempotencyKey,
+    /// Of what is asked.
+    pub digest: ContentDigest,
+}
+
+/// The entry has its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// Where.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy knows tests by their attribute, and not what they call")]
 
+mod amend;
 mod announce;
 mod changes;
 mod conversations;
@@ -13,5 +14,6 @@ mod members;
 mod messages;
 mod model;
 mod restart;
+mod since;
 mod support;
 mod update;

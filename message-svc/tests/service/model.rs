@@ -41,6 +41,10 @@ enum Op {
         user: usize,
         limit: u64,
     },
+    Since {
+        user: usize,
+        limit: u64,
+    },
     List {
         user: usize,
     },
@@ -53,6 +57,8 @@ enum Op {
 #[derive(Clone, Debug)]
 enum Act {
     Send,
+    Edit { of: u64 },
+    Delete { of: u64 },
     Mark { version: u64 },
     Pull { after: u64, limit: u64 },
     Get,
@@ -67,6 +73,8 @@ fn act() -> impl Strategy<Value = Act> {
     let users = || prop::collection::vec(0..USERS.len(), 1..4);
     prop_oneof![
         8 => Just(Act::Send),
+        3 => (0..12_u64).prop_map(|of| Act::Edit { of }),
+        2 => (0..12_u64).prop_map(|of| Act::Delete { of }),
         5 => (0..20_u64).prop_map(|version| Act::Mark { version }),
         3 => (0..15_u64, 1..6_u64).prop_map(|(after, limit)| Act::Pull { after, limit }),
         2 => Just(Act::Get),
@@ -89,6 +97,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(user, conversation, act)| Op::Act { user, conversation, act }),
         2 => (0..50_usize).prop_map(|nth| Op::Repeat { nth }),
         5 => (user(), 1..4_u64).prop_map(|(user, limit)| Op::Changes { user, limit }),
+        3 => (user(), 1..4_u64).prop_map(|(user, limit)| Op::Since { user, limit }),
         2 => user().prop_map(|user| Op::List { user }),
         2 => (0..3_u64).prop_map(|millis| Op::Wait { millis }),
         1 => Just(Op::Restart),
@@ -102,10 +111,18 @@ struct Client {
     cursor: Option<String>,
 }
 
+/// What a client holds that keeps its list by `changed_since`.
+#[derive(Default)]
+struct Phone {
+    list: BTreeMap<String, Value>,
+    cursor: Option<String>,
+}
+
 struct Run {
     house: Option<House>,
     conversations: Vec<Conversation>,
     clients: BTreeMap<User, Client>,
+    phones: BTreeMap<User, Phone>,
     /// Requests with the answers that they got, and the conversation that they are about.
     sent: Vec<(User, &'static str, Value, Value, usize)>,
     pairs: BTreeMap<(User, User), usize>,
@@ -148,6 +165,9 @@ impl Run {
             Op::Repeat { nth } => self.repeat(nth).await,
             Op::Changes { user, limit } => {
                 self.ask(USERS[user], limit).await;
+            }
+            Op::Since { user, limit } => {
+                self.since(USERS[user], limit).await;
             }
             Op::List { user } => self.list(USERS[user]).await,
             Op::Wait { millis } => {
@@ -200,6 +220,15 @@ impl Run {
         let (now, step) = (self.now, self.steps);
         match act {
             Act::Send => self.send(user, index).await,
+            Act::Edit { of } => {
+                let text = format!("text {}", self.sent.len());
+                let said = self.conversations[index].edit(user, of, &text, now);
+                self.write(user, index, ("messages.edit", json!({"of": of, "text": text})), said).await;
+            }
+            Act::Delete { of } => {
+                let said = self.conversations[index].delete(user, of, now);
+                self.write(user, index, ("messages.delete", json!({"of": of})), said).await;
+            }
             Act::Mark { version } => {
                 let answer =
                     self.call(user, index, "conversations.mark_read", json!({"version": version})).await;
@@ -257,13 +286,24 @@ impl Run {
 
     async fn send(&mut self, user: User, index: usize) {
         let text = format!("text {}", self.sent.len());
-        let id = self.conversations[index].id.clone();
-        let params = json!({"conversation": id, "key": fresh_key(), "text": text});
-        let answer = self.house().call(user, "messages.send", params.clone()).await;
         let said = self.conversations[index].append(user, "message", &text, self.now);
+        self.write(user, index, ("messages.send", json!({"text": text})), said).await;
+    }
+
+    /// A call with a key, whose answer the model knows.
+    async fn write(
+        &mut self,
+        user: User,
+        index: usize,
+        (method, mut params): (&'static str, Value),
+        said: Said<u64>,
+    ) {
+        params["conversation"] = self.conversations[index].id.as_str().into();
+        params["key"] = fresh_key().into();
+        let answer = self.house().call(user, method, params.clone()).await;
         if let Some((answer, version)) = agree(answer, said) {
             assert_eq!(answer["version"], version, "dense");
-            self.sent.push((user, "messages.send", params, answer, index));
+            self.sent.push((user, method, params, answer, index));
         }
     }
 
@@ -289,7 +329,11 @@ impl Run {
         assert_eq!(seen.len(), expected.len());
         for (seen, expected) in seen.iter().zip(expected) {
             assert_eq!((&seen["kind"], &seen["from"]), (&json!(expected.kind), &json!(expected.from)));
-            assert_eq!(seen["text"], expected.text);
+            assert_eq!(
+                (&seen["text"], seen["deleted"] == true),
+                (&json!(expected.shown()), expected.deleted)
+            );
+            assert_eq!(seen.get("of").and_then(Value::as_u64), expected.of);
         }
     }
 
@@ -313,6 +357,32 @@ impl Run {
         page["more"] == true
     }
 
+    /// One page of what changed in the list; answers whether there are more.
+    async fn since(&mut self, user: User, limit: u64) -> bool {
+        let house = self.house.as_ref().unwrap();
+        let phone = self.phones.entry(user).or_default();
+        let Some(cursor) = &phone.cursor else {
+            // The first time: a position, and then the whole list.
+            let page = house.ok(user, "topics.changes", json!({"limit": 1_000})).await;
+            phone.cursor = Some(text_of(&page["cursor"]));
+            let all = house.ok(user, "conversations.list", json!({"limit": 200})).await;
+            let all = all["conversations"].as_array().unwrap();
+            phone.list = all.iter().map(|shown| (text_of(&shown["conversation"]), shown.clone())).collect();
+            return true;
+        };
+        let page =
+            house.ok(user, "conversations.list", json!({"limit": limit, "changed_since": cursor})).await;
+        assert!(page.get("reset").is_none());
+        for shown in page["conversations"].as_array().unwrap() {
+            phone.list.insert(text_of(&shown["conversation"]), shown.clone());
+        }
+        for id in page["gone"].as_array().unwrap() {
+            phone.list.remove(id.as_str().unwrap());
+        }
+        phone.cursor = Some(text_of(&page["cursor"]));
+        page["more"] == true
+    }
+
     async fn list(&self, user: User) {
         let page = self.house().ok(user, "conversations.list", json!({"limit": 200})).await;
         let shown = page["conversations"].as_array().unwrap();
@@ -333,6 +403,13 @@ impl Run {
                 own.map(|c| (format!("conversation:{}", c.id), c.log.len() as u64)).collect();
             assert_eq!(self.clients[user].versions, truth, "what {user} knows");
             self.list(user).await;
+            while self.since(user, 2).await {}
+            let list = &self.phones[user].list;
+            let own = self.conversations.iter().filter(|c| c.members.contains_key(user));
+            assert_eq!(own.clone().count(), list.len(), "what {user}'s phone shows");
+            for conversation in own {
+                shows(&list[&conversation.id], conversation, user);
+            }
         }
     }
 }
@@ -350,8 +427,7 @@ fn shows(shown: &Value, conversation: &Conversation, user: User) {
     assert_eq!(shown.get("owner").and_then(Value::as_str), owner);
     assert_eq!(shown["member_count"], conversation.members.len());
     assert_eq!(shown["members"], json!(conversation.members.keys().collect::<Vec<_>>()));
-    let last = conversation.last_message().map_or(Value::Null, |entry| entry.text.as_str().into());
-    assert_eq!(shown["last"].get("text").cloned().unwrap_or_default(), last);
+    assert_eq!(shown["last"].get("text").cloned().unwrap_or_default(), json!(conversation.last_text()));
 }
 
 proptest! {
@@ -365,6 +441,7 @@ proptest! {
                 house: Some(House::with(config)),
                 conversations: Vec::new(),
                 clients: BTreeMap::new(),
+                phones: BTreeMap::new(),
                 sent: Vec::new(),
                 pairs: BTreeMap::new(),
                 now: 0,

@@ -1,5 +1,6 @@
 //! The one end-to-end binary: real processes, real sockets, what a user would see.
 
+mod amend;
 mod bad_input;
 mod delivery;
 mod disk;

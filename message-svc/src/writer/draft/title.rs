@@ -1,6 +1,6 @@
 //! What a conversation is called, and what a member sees beside it.
 
-use super::{Draft, admit};
+use super::{Draft, Words, admit};
 use crate::conversation::{Content, EntryKind, Kind};
 use crate::refusal::Refusal;
 use crate::writer::request::UpdateRequest;
@@ -26,7 +26,7 @@ impl Draft<'_> {
             if about.title.as_ref() != Some(&title) {
                 admit(&self.throttles.messages, &caller, "messages")?;
                 let content = Content { text: title.clone(), ..Content::default() };
-                self.log(&user, &conversation, EntryKind::Rename, content)?;
+                self.log(&user, &conversation, Words::new(EntryKind::Rename, content))?;
                 about.title = Some(title);
                 self.conversations.insert(conversation.clone(), about);
             }

@@ -11,6 +11,14 @@ pub struct Entry {
     pub from: User,
     pub kind: &'static str,
     pub text: String,
+    pub of: Option<u64>,
+    pub deleted: bool,
+}
+
+impl Entry {
+    pub fn shown(&self) -> &str {
+        if self.deleted { "" } else { &self.text }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -59,19 +67,60 @@ impl Conversation {
         self.log.iter().skip(read).filter(counts).count()
     }
 
-    pub fn last_message(&self) -> Option<&Entry> {
-        self.log.iter().rfind(|entry| entry.kind == "message")
-    }
-
     fn member(&mut self, user: User) -> Said<&mut Member> {
         self.members.get_mut(user).ok_or(ErrorCode::NotFound)
     }
 
     pub fn append(&mut self, from: User, kind: &'static str, text: &str, now: u64) -> Said<u64> {
         self.member(from)?;
-        self.log.push(Entry { from, kind, text: text.to_owned() });
+        let (text, of, deleted) = (text.to_owned(), None, false);
+        self.log.push(Entry { from, kind, text, of, deleted });
         self.changed = now;
         Ok(self.log.len() as u64)
+    }
+
+    /// A message that the user may change, by its version.
+    fn message(&mut self, user: User, of: u64) -> Said<&mut Entry> {
+        self.member(user)?;
+        let owner = (!self.pair).then_some(self.owner);
+        let at = usize::try_from(of).unwrap().checked_sub(1).ok_or(ErrorCode::NotFound)?;
+        let entry = self.log.get_mut(at).ok_or(ErrorCode::NotFound)?;
+        match entry.kind {
+            "message" if entry.from == user || Some(user) == owner => Ok(entry),
+            "message" => Err(ErrorCode::Forbidden),
+            _ => Err(ErrorCode::Invalid),
+        }
+    }
+
+    pub fn edit(&mut self, user: User, of: u64, text: &str, now: u64) -> Said<u64> {
+        if self.message(user, of)?.deleted {
+            return Err(ErrorCode::Conflict);
+        }
+        let version = self.append(user, "edit", text, now)?;
+        self.log.last_mut().unwrap().of = Some(of);
+        Ok(version)
+    }
+
+    pub fn delete(&mut self, user: User, of: u64, now: u64) -> Said<u64> {
+        if self.message(user, of)?.deleted {
+            let first = self.log.iter().position(|entry| entry.kind == "delete" && entry.of == Some(of));
+            return Ok(first.unwrap() as u64 + 1);
+        }
+        self.message(user, of)?.deleted = true;
+        for edit in self.log.iter_mut().filter(|entry| entry.kind == "edit" && entry.of == Some(of)) {
+            edit.deleted = true;
+        }
+        let version = self.append(user, "delete", "", now)?;
+        self.log.last_mut().unwrap().of = Some(of);
+        Ok(version)
+    }
+
+    /// What the last message says by now.
+    pub fn last_text(&self) -> Option<String> {
+        let at = self.log.iter().rposition(|entry| entry.kind == "message")?;
+        let of = Some(at as u64 + 1);
+        let edit = self.log.iter().rfind(|entry| entry.kind == "edit" && entry.of == of);
+        Some(edit.unwrap_or(&self.log[at]).shown().to_owned())
     }
 
     pub fn mark(&mut self, user: User, version: u64) -> Said<u64> {
