@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use doorbell_protocol::{GatewayId, Raise, TopicId, Version};
 use doorbell_rpc::{ChannelLife, Channels, Error, Subscription};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::directory::Taken;
 use crate::service::{CHUNK, ChannelService, Shared};
@@ -68,11 +68,10 @@ impl Shared {
 
     async fn store(&self, raises: &[(TopicId, Raise)]) -> Result<Vec<Version>, Error> {
         let call = self.versions.raise(raises.to_vec());
-        let reason = match timeout(self.config.store_deadline, call).await {
-            Ok(Ok(stored)) if stored.len() == raises.len() => return Ok(stored),
-            Ok(Ok(_)) => "the store of versions answered for another number of topics".to_owned(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "the store of versions did not answer within `channel.store_deadline`".to_owned(),
+        let reason = match self.store.within(self.config.store_deadline, call).await {
+            Ok(stored) if stored.len() == raises.len() => return Ok(stored),
+            Ok(_) => "the store of versions answered for another number of topics".to_owned(),
+            Err(error) => format!("the store of versions: {error}"),
         };
         self.metrics.store_failed();
         Err(Error::Unavailable { service: SERVICE, reason })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use doorbell_backplane::Versions;
-use doorbell_rpc::Gateways;
+use doorbell_rpc::{Gateways, Peer};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,8 @@ pub struct ChannelService {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) versions: Arc<dyn Versions>,
+    /// Who answers for `versions`.
+    pub(crate) store: Peer,
     pub(crate) gateways: Arc<dyn Gateways>,
     pub(crate) directory: Directory,
     pub(crate) known: KnownGateways,
@@ -57,7 +59,8 @@ impl ChannelService {
         let Neighbours { versions, gateways } = neighbours;
         let directory = Directory::new(config.shards);
         let known = KnownGateways::new(config.gateway_topics_max.get() as usize);
-        let shared = Shared { config, versions, gateways, directory, known, metrics };
+        let store = Peer::new("the store of versions");
+        let shared = Shared { config, versions, store, gateways, directory, known, metrics };
         Arc::new(Self { shared: Arc::new(shared) })
     }
 

@@ -5,7 +5,6 @@
 //! apart, so that a slow enter never costs a lease.
 
 mod lane;
-mod outage;
 mod renewal;
 mod waiting;
 
@@ -15,6 +14,7 @@ use std::time::Duration;
 
 use doorbell_backplane::{Partition, Partitions, Registry};
 use doorbell_protocol::{GatewayId, Generation, Stamp, UserId};
+use doorbell_rpc::Peer;
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,6 @@ use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::session::Session;
 use lane::{Lane, LaneTask};
-use outage::Outage;
 use renewal::Renewals;
 
 /// All partitions' lanes, and the one counter of enters.
@@ -32,7 +31,7 @@ pub(crate) struct Entries {
     registry: Arc<dyn Registry>,
     partitions: Partitions,
     lanes: Vec<Lane>,
-    outage: Outage,
+    peer: Peer,
     /// One for the process; it never goes back, so that of two entries of a user the later is the greater (GW-5).
     generation: AtomicU64,
 }
@@ -45,8 +44,8 @@ impl Entries {
         metrics: &Metrics,
     ) -> Self {
         let lanes = partitions.all().map(|_| Lane::new(metrics.clone())).collect();
-        let outage = Outage::default();
-        Self { gateway, registry, partitions, lanes, outage, generation: AtomicU64::new(0) }
+        let peer = Peer::new("the registry");
+        Self { gateway, registry, partitions, lanes, peer, generation: AtomicU64::new(0) }
     }
 
     /// Queues a session's enter: it is confirmed by an event to the session. The session is in the local index.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorbell_protocol::{Hint, TopicId, Version};
-use doorbell_rpc::Audiences;
+use doorbell_rpc::{Audiences, Peer};
 use tokio::sync::Semaphore;
 
 use crate::gateway::Gateway;
@@ -32,6 +32,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// What is to be asked of message-svc about audiences.
 pub(crate) struct Following {
     audiences: Arc<dyn Audiences>,
+    /// Who answers for `audiences`.
+    peer: Peer,
     rounds: Agenda<Round>,
     reviews: Agenda<Review>,
     /// For asks whether topics may be followed.
@@ -42,6 +44,7 @@ impl Following {
     pub(crate) fn new(audiences: Arc<dyn Audiences>, asks_in_flight_max: NonZeroUsize) -> Self {
         Self {
             audiences,
+            peer: Peer::new("the service that knows the audiences"),
             rounds: Agenda::default(),
             reviews: Agenda::default(),
             places: Semaphore::new(asks_in_flight_max.get()),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorbell_protocol::{GatewayId, TopicId};
-use doorbell_rpc::{Backoff, ChannelLife, Channels};
+use doorbell_rpc::{Backoff, ChannelLife, Channels, Peer};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -44,13 +44,19 @@ struct Noted {
 /// What is to be said.
 pub(crate) struct Interest {
     channels: Arc<dyn Channels>,
+    peer: Peer,
     noted: Mutex<Noted>,
     bell: Notify,
 }
 
 impl Interest {
     pub(crate) fn new(channels: Arc<dyn Channels>) -> Self {
-        Self { channels, noted: Mutex::default(), bell: Notify::new() }
+        Self {
+            channels,
+            peer: Peer::new("the channel service"),
+            noted: Mutex::default(),
+            bell: Notify::new(),
+        }
     }
 
     /// A topic has its first follower here, or none any more.
@@ -159,23 +165,20 @@ impl InterestTask {
         }
         let words = topics.iter().map(|topic| self.gateway.topics().word(topic)).collect();
         let gateway: &GatewayId = self.gateway.id();
-        let timeout = self.gateway.setting().rules.config.channel_timeout;
+        let deadline = self.gateway.setting().rules.config.channel_timeout;
         let call = self.interest().channels.subscribe(gateway, words);
-        let answer = tokio::time::timeout(timeout, call).await;
+        let answer = self.interest().peer.within(deadline, call).await;
         let metrics = &self.gateway.setting().metrics.topics;
         match answer {
-            Ok(Ok(life)) => {
+            Ok(life) => {
                 metrics.interest_said(Answer::Done, topics.len());
                 self.backoff.succeeded();
                 self.spared_until = None;
                 self.meet(life);
                 true
             }
-            failed => {
+            Err(_) => {
                 metrics.interest_said(Answer::Failed, topics.len());
-                if let Ok(Err(error)) = failed {
-                    tracing::debug!(%error, "interest: channel-svc refused");
-                }
                 self.spared_until = Some(Instant::now() + self.backoff.failed());
                 false
             }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use doorbell_backplane::versions::{ChangeCounter, Look};
 use doorbell_backplane::{Partition, PartitionIdentity, Versions};
 use doorbell_protocol::{Hint, SessionId, TopicId, Version};
-use doorbell_rpc::Backoff;
+use doorbell_rpc::{Backoff, NoAnswer, Peer};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -33,13 +33,19 @@ const BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// What is to be read. Each topic is in it once, so it is bounded by what is followed.
 pub(crate) struct StoreReader {
     versions: Arc<dyn Versions>,
+    peer: Peer,
     unread: Mutex<HashSet<TopicId>>,
     bell: Notify,
 }
 
 impl StoreReader {
     pub(crate) fn new(versions: Arc<dyn Versions>) -> Self {
-        Self { versions, unread: Mutex::default(), bell: Notify::new() }
+        Self {
+            versions,
+            peer: Peer::new("the store of versions"),
+            unread: Mutex::default(),
+            bell: Notify::new(),
+        }
     }
 
     /// A topic has its first follower here: whatever was known of it before does not count.
@@ -71,7 +77,7 @@ struct Mark {
 }
 
 /// The store did not answer: what was to be done is still to be done.
-struct NoAnswer;
+type Failed = NoAnswer<doorbell_backplane::Error>;
 
 /// The task that reads and looks.
 pub(crate) struct LookTask {
@@ -126,13 +132,13 @@ impl LookTask {
                     self.resync(partition).await;
                 }
             }
-            Err(NoAnswer) => {
+            Err(_) => {
                 self.retry_at = Some(Instant::now() + self.backoff.failed());
             }
         }
     }
 
-    async fn read_unread(&mut self) -> Result<(), NoAnswer> {
+    async fn read_unread(&mut self) -> Result<(), Failed> {
         loop {
             let batch = self.gateway.store_reader().take(READ_MAX);
             if batch.is_empty() {
@@ -147,7 +153,7 @@ impl LookTask {
     }
 
     /// Where a partition has no mark yet, it is set before the read: what changes after it, the looks will show.
-    async fn read(&mut self, batch: &[TopicId]) -> Result<(), NoAnswer> {
+    async fn read(&mut self, batch: &[TopicId]) -> Result<(), Failed> {
         let partitions = self.gateway.topics().partitions();
         let of_batch: HashSet<_> = batch.iter().map(|topic| partitions.of_topic(topic)).collect();
         let unmarked = of_batch.into_iter().filter(|partition| self.marks[partition.index()].is_none());
@@ -243,7 +249,7 @@ impl LookTask {
         (0..SHARDS_PER_PARTITION).flat_map(|shard| self.gateway.topics().followed(partition, shard)).collect()
     }
 
-    async fn ask(&self, since: Vec<(Partition, Option<ChangeCounter>)>) -> Result<Vec<Look>, NoAnswer> {
+    async fn ask(&self, since: Vec<(Partition, Option<ChangeCounter>)>) -> Result<Vec<Look>, Failed> {
         within(&self.gateway, self.versions().look(since, CHANGES_MAX)).await
     }
 
@@ -255,21 +261,12 @@ impl LookTask {
 async fn within<T>(
     gateway: &Gateway,
     call: impl Future<Output = Result<T, doorbell_backplane::Error>>,
-) -> Result<T, NoAnswer> {
-    let metrics = &gateway.setting().metrics.topics;
-    match tokio::time::timeout(gateway.setting().rules.config.channel_timeout, call).await {
-        Ok(Ok(answer)) => {
-            metrics.store_answered(Answer::Done);
-            Ok(answer)
-        }
-        failed => {
-            metrics.store_answered(Answer::Failed);
-            if let Ok(Err(error)) = failed {
-                tracing::debug!(%error, "the store of versions refused");
-            }
-            Err(NoAnswer)
-        }
-    }
+) -> Result<T, Failed> {
+    let deadline = gateway.setting().rules.config.channel_timeout;
+    let answer = gateway.store_reader().peer.within(deadline, call).await;
+    let counted = if answer.is_ok() { Answer::Done } else { Answer::Failed };
+    gateway.setting().metrics.topics.store_answered(counted);
+    answer
 }
 
 async fn until(at: Option<Instant>) {

@@ -2,16 +2,18 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use doorbell_backplane::{
     Claim, ClaimToken, Enter, HintQueue, Partition, Partitions, Registry, Settled, Settlement,
 };
 use doorbell_protocol::UserId;
+use doorbell_rpc::{NoAnswer, Peer};
 
-use crate::error::Trouble;
 use crate::metrics::Metrics;
+
+/// Why one call to the backplane has no answer.
+pub(crate) type Failed = NoAnswer<doorbell_backplane::Error>;
 
 /// The queue and the registry.
 pub(crate) struct Backplane {
@@ -19,21 +21,20 @@ pub(crate) struct Backplane {
     registry: Arc<dyn Registry>,
     deadline: Duration,
     metrics: Metrics,
-    /// Failures since the last success, for each kind of call.
-    claiming: Burst,
-    settling: Burst,
-    sweeping: Burst,
+    claiming: Operation,
+    settling: Operation,
+    sweeping: Operation,
 }
 
-/// One kind of call that may fail for a while.
-struct Burst {
-    operation: &'static str,
-    failures: AtomicU64,
+/// One kind of call: it may fail for a while where the others work.
+struct Operation {
+    label: &'static str,
+    peer: Peer,
 }
 
-impl Burst {
-    const fn of(operation: &'static str) -> Self {
-        Self { operation, failures: AtomicU64::new(0) }
+impl Operation {
+    const fn of(label: &'static str, name: &'static str) -> Self {
+        Self { label, peer: Peer::new(name) }
     }
 }
 
@@ -44,7 +45,9 @@ impl Backplane {
         deadline: Duration,
         metrics: Metrics,
     ) -> Self {
-        let (claiming, settling, sweeping) = (Burst::of("claim"), Burst::of("settle"), Burst::of("sweep"));
+        let claiming = Operation::of("claim", "the hint queue (claims)");
+        let settling = Operation::of("settle", "the hint queue (settlements)");
+        let sweeping = Operation::of("sweep", "the registry (sweeps)");
         Self { queue, registry, deadline, metrics, claiming, settling, sweeping }
     }
 
@@ -61,7 +64,7 @@ impl Backplane {
         partition: Partition,
         users_max: usize,
         lease: Duration,
-    ) -> Result<Vec<Claim>, Trouble> {
+    ) -> Result<Vec<Claim>, Failed> {
         self.call(&self.claiming, self.queue.claim(partition, users_max, lease)).await
     }
 
@@ -70,7 +73,7 @@ impl Backplane {
         partition: Partition,
         settlements: Vec<Settlement>,
         delay: Duration,
-    ) -> Result<Vec<Settled>, Trouble> {
+    ) -> Result<Vec<Settled>, Failed> {
         self.call(&self.settling, self.queue.settle(partition, settlements, delay)).await
     }
 
@@ -78,7 +81,7 @@ impl Backplane {
         &self,
         partition: Partition,
         claims: Vec<(UserId, ClaimToken)>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Failed> {
         self.call(&self.settling, self.queue.release(partition, claims, Duration::ZERO)).await
     }
 
@@ -86,38 +89,23 @@ impl Backplane {
         &self,
         partition: Partition,
         entries_max: usize,
-    ) -> Result<Vec<Enter>, Trouble> {
+    ) -> Result<Vec<Enter>, Failed> {
         self.call(&self.sweeping, self.registry.lapsed(partition, entries_max)).await
     }
 
-    pub(crate) async fn leave(&self, leaves: Vec<Enter>) -> Result<(), Trouble> {
+    pub(crate) async fn leave(&self, leaves: Vec<Enter>) -> Result<(), Failed> {
         self.call(&self.sweeping, self.registry.leave(leaves)).await
     }
 
     async fn call<T>(
         &self,
-        burst: &Burst,
+        operation: &Operation,
         call: impl Future<Output = Result<T, doorbell_backplane::Error>>,
-    ) -> Result<T, Trouble> {
-        let operation = burst.operation;
-        let result = match tokio::time::timeout(self.deadline, call).await {
-            Ok(result) => result.map_err(Trouble::from),
-            Err(_) => Err(Trouble::Late),
-        };
-        match &result {
-            // The load keeps the common path free of a write that all workers would share.
-            Ok(_) if burst.failures.load(Ordering::Relaxed) > 0 => {
-                let failures = burst.failures.swap(0, Ordering::Relaxed);
-                tracing::info!(operation, failures, "the backplane answers again");
-            }
-            Ok(_) => {}
-            Err(error) => {
-                self.metrics.backplane_failed(operation);
-                if burst.failures.fetch_add(1, Ordering::Relaxed) == 0 {
-                    tracing::warn!(operation, %error, "the backplane fails; trying again until it answers");
-                }
-            }
+    ) -> Result<T, Failed> {
+        let answer = operation.peer.within(self.deadline, call).await;
+        if answer.is_err() {
+            self.metrics.backplane_failed(operation.label);
         }
-        result
+        answer
     }
 }

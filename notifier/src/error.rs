@@ -24,12 +24,3 @@ fn names(keys: &[&'static str; 2]) -> String {
         [one, other] => format!("`{one}` and `{other}`"),
     }
 }
-
-/// Why one call to the backplane has no answer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Trouble {
-    #[error(transparent)]
-    Failed(#[from] doorbell_backplane::Error),
-    #[error("the backplane did not answer within its deadline")]
-    Late,
-}

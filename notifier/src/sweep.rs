@@ -6,7 +6,7 @@ use doorbell_backplane::Partition;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::Trouble;
+use crate::backplane::Failed;
 use crate::turn::Shared;
 
 /// Looks through all partitions once an interval. Several notifiers may sweep at once: removal is by stamp, so the
@@ -32,7 +32,7 @@ impl Sweep {
         }
     }
 
-    async fn sweep(&self, partition: Partition, stop: &CancellationToken) -> Result<(), Trouble> {
+    async fn sweep(&self, partition: Partition, stop: &CancellationToken) -> Result<(), Failed> {
         let entries_max = self.shared.config.sweep_entries_max.get() as usize;
         while !stop.is_cancelled() {
             let lapsed = self.shared.backplane.lapsed(partition, entries_max).await?;

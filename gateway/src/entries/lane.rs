@@ -10,7 +10,6 @@ use doorbell_backplane::{Enter, Entered, Entry, Lease, Partition, PartitionIdent
 use doorbell_protocol::{Epoch, Stamp, UserId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::waiting::Waiting;
@@ -136,32 +135,13 @@ impl Lane {
     }
 }
 
-/// A call of the registry within its time. What went wrong is logged here, where it stops: a burst once, its end once.
+/// A call of the registry within its time. What went wrong is logged where it stops.
 pub(super) async fn within<T>(
     gateway: &Gateway,
     call: impl Future<Output = Result<T, doorbell_backplane::Error>>,
 ) -> Option<T> {
-    let timeout = gateway.setting().rules.config.registry_timeout;
-    let outage = &gateway.entries().outage;
-    match tokio::time::timeout(timeout, call).await {
-        Ok(Ok(answer)) => {
-            if outage.worked(Instant::now()) {
-                tracing::info!("the registry answers again");
-            }
-            return Some(answer);
-        }
-        Ok(Err(error)) => {
-            if outage.failed(Instant::now()) {
-                tracing::warn!(%error, "the registry refused");
-            }
-        }
-        Err(_) => {
-            if outage.failed(Instant::now()) {
-                tracing::warn!(?timeout, "the registry does not answer");
-            }
-        }
-    }
-    None
+    let deadline = gateway.setting().rules.config.registry_timeout;
+    gateway.entries().peer.within(deadline, call).await.ok()
 }
 
 /// How a turn of a lane went.

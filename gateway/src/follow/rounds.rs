@@ -117,19 +117,15 @@ impl Gateway {
             // Whoever comes next asks for themselves.
             return following.rounds.done(&user);
         }
-        let timeout = self.setting().rules.config.audience_timeout;
-        let answer = tokio::time::timeout(timeout, following.audiences.large_topics(&user)).await;
-        match answer {
-            Ok(Ok(heads)) => {
+        let deadline = self.setting().rules.config.audience_timeout;
+        match following.peer.within(deadline, following.audiences.large_topics(&user)).await {
+            Ok(heads) => {
                 metrics.asked(Answer::Done);
                 self.follow_large_topics(&user, heads, round);
                 following.rounds.done(&user);
             }
-            failed => {
+            Err(_) => {
                 metrics.asked(Answer::Failed);
-                if let Ok(Err(error)) = failed {
-                    tracing::debug!(%error, "large topics: message-svc refused");
-                }
                 let by = Instant::now() + backoff(failures);
                 following.rounds.failed(&user, by, |wanted| wanted.merge(round));
             }

@@ -152,15 +152,10 @@ impl Gateway {
         let asked: HashMap<_, _> = topics.iter().map(|topic| (topic.clone(), ())).collect();
         let call = async {
             // Sessions that come back all at once subscribe all at once.
-            let _place = following.places.acquire().await.ok()?;
-            following
-                .audiences
-                .authorize(user, topics)
-                .await
-                .inspect_err(|error| tracing::debug!(%error, "authorize: message-svc refused"))
-                .ok()
+            let _place = following.places.acquire().await;
+            following.audiences.authorize(user, topics).await
         };
-        let answer = tokio::time::timeout(timeout, call).await.ok().flatten()?;
+        let answer = following.peer.within(timeout, call).await.ok()?;
         // Only what was asked for counts.
         let named = answer.into_iter().filter_map(|hint| {
             let (topic, ()) = asked.get_key_value(&hint.topic)?;
