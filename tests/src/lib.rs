@@ -5,13 +5,15 @@
 //! `tests/browser`, tests with other people's WebSocket libraries in `tests/clients`.
 //!
 //! Map: [`process`] start, signal and kill a `doorbell`; [`client`] one session that records what it hears; [`disk`] a
-//! small file system that can be filled; [`absent`] what a test does without something that it needs.
+//! small file system that can be filled; [`minter`] tokens with claims; [`absent`] what a test does without something that it needs.
 
 pub mod absent;
 pub mod client;
 pub mod disk;
+pub mod minter;
 pub mod process;
 
 pub use client::{Client, Ended};
 pub use disk::SmallDisk;
+pub use minter::Minter;
 pub use process::{Doorbell, Options, api_key};

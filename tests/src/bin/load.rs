@@ -1,4 +1,5 @@
-//! The load tool: how long from a send to its hint, and how many durable sends a second.
+//! The load tool: how long from a send to its hint, how many durable sends a second, and how late the followers of a
+//! hot topic are.
 //!
 //! It starts a `doorbell` of its own on a free port of the loopback with a fresh data directory, opens the sessions,
 //! runs for a bounded time, and prints a few lines of figures. It shares the machine with what it measures, so all
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use doorbell_tests::{Doorbell, Options, process};
+use doorbell_tests::{Doorbell, Options, api_key, process};
 
 #[path = "load/latency.rs"]
 mod latency;
@@ -20,6 +21,8 @@ mod report;
 mod session;
 #[path = "load/throughput.rs"]
 mod throughput;
+#[path = "load/topic.rs"]
+mod topic;
 
 /// Measures a Doorbell of its own on the loopback.
 #[derive(Parser)]
@@ -51,6 +54,18 @@ enum What {
         #[arg(long, default_value_t = 64)]
         in_flight: usize,
     },
+    /// Publishes to the followers of one topic, and how late each of them knows.
+    Topic {
+        /// Followers, one session each.
+        #[arg(long, default_value_t = 10_000)]
+        followers: usize,
+        /// Publishes a second.
+        #[arg(long, default_value_t = 200)]
+        rate: u32,
+        /// The latest that any follower may be, in milliseconds; beyond it the exit code is 1.
+        #[arg(long, default_value_t = 250)]
+        within_ms: u64,
+    },
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -60,21 +75,51 @@ async fn main() -> anyhow::Result<()> {
         Some(folder) => tempfile::tempdir_in(folder)?,
         None => tempfile::tempdir()?,
     };
+    let keys = scratch.path().join("api-keys.toml");
+    let key = api_key(&keys, "load", &["--hints"]).await?;
     let options = Options::default()
+        .with("DOORBELL_API_KEYS_FILE", &keys.display().to_string())
         .with("DOORBELL_MESSAGE__THROTTLE_MESSAGES", "1000000")
         .with("DOORBELL_MESSAGE__THROTTLE_PERIOD", "1s")
         .with("DOORBELL_LOG", "warn");
     let doorbell = Doorbell::start_in(&scratch.path().join("data"), options).await?;
-    let pairs = pairs::Pairs::open(&doorbell, cli.pairs).await?;
-    let measured = Duration::from_secs(cli.seconds);
-    let (server, tool) = (doorbell.cpu_seconds()?, process::own_cpu_seconds()?);
     // One thread, on purpose: nothing else runs here, so nothing is held up.
-    let sends = match cli.what {
-        What::Latency { rate } => latency::run(pairs, rate, measured)?,
-        What::Throughput { in_flight } => throughput::run(pairs, in_flight, measured)?,
-    };
-    let (server, tool) = (doorbell.cpu_seconds()? - server, process::own_cpu_seconds()? - tool);
-    println!("server: {}, {} MiB resident", report::each(server, sends), doorbell.resident_bytes()? >> 20);
-    println!("this tool: {}", report::each(tool, sends));
-    Ok(())
+    let meter = Meter { doorbell: &doorbell, measured: Duration::from_secs(cli.seconds) };
+    match cli.what {
+        What::Latency { rate } => {
+            let pairs = pairs::Pairs::open(&doorbell, cli.pairs).await?;
+            meter.run(|measured| latency::run(pairs, rate, measured))
+        }
+        What::Throughput { in_flight } => {
+            let pairs = pairs::Pairs::open(&doorbell, cli.pairs).await?;
+            meter.run(|measured| throughput::run(pairs, in_flight, measured))
+        }
+        What::Topic { followers, rate, within_ms } => {
+            let audience = topic::Audience::open(&doorbell, &key, followers)?;
+            meter.run(|measured| audience.run(rate, measured, Duration::from_millis(within_ms)))
+        }
+    }
+}
+
+/// Runs what is measured, and prints what it cost.
+struct Meter<'a> {
+    doorbell: &'a Doorbell,
+    measured: Duration,
+}
+
+impl Meter<'_> {
+    fn run(&self, load: impl FnOnce(Duration) -> anyhow::Result<u64>) -> anyhow::Result<()> {
+        let (server, tool) = (self.doorbell.cpu_seconds()?, process::own_cpu_seconds()?);
+        let sends = load(self.measured);
+        let (server, tool) = (self.doorbell.cpu_seconds()? - server, process::own_cpu_seconds()? - tool);
+        if let Ok(sends) = sends {
+            println!(
+                "server: {}, {} MiB resident",
+                report::each(server, sends),
+                self.doorbell.resident_bytes()? >> 20
+            );
+            println!("this tool: {}", report::each(tool, sends));
+        }
+        sends.map(drop)
+    }
 }

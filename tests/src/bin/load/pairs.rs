@@ -79,9 +79,10 @@ impl Pair {
             opening.send(&ClientFrame::Call { id, method, params })?;
             let sent = opening.reply(0)?;
             sent["conversation"].as_str().context("no conversation")?.clone_into(&mut conversation);
-            Ok(conversation.clone())
+            Ok(format!("conversation:{conversation}"))
         })?;
-        let receiver = Session::open(doorbell.address(), bob_token, |_| Ok(conversation.clone()))?;
+        let receiver =
+            Session::open(doorbell.address(), bob_token, |_| Ok(format!("conversation:{conversation}")))?;
         let frame = SendFrame::new(&conversation);
         Ok(Self { sender: Side::new(sender), receiver: Side::new(receiver), frame, sent: 1 })
     }

@@ -25,7 +25,7 @@ const PONG: u8 = 0x8a;
 pub enum Heard {
     /// A call succeeded.
     Reply(u64),
-    /// The conversation that the session listens for has reached a version.
+    /// The topic that the session listens for has reached a version.
     Hint(u64),
 }
 
@@ -33,12 +33,13 @@ pub enum Heard {
 pub struct Session {
     socket: mio::net::TcpStream,
     inbound: Inbound,
-    /// How a hint of its conversation alone begins, up to the version.
+    /// How a hint of its topic alone begins, up to the version.
     hint: String,
 }
 
 impl Session {
-    /// Says hello, then does `first` while the socket still waits, and goes on without waiting.
+    /// Says hello, then does `first` while the socket still waits, and goes on without waiting; `first` answers the
+    /// topic to listen for.
     pub fn open(
         address: &str,
         token: String,
@@ -48,9 +49,9 @@ impl Session {
         let hello = Hello { token: Some(Token(token)), ..Hello::default() };
         opening.send(&ClientFrame::Hello(hello))?;
         let ServerFrame::Welcome(_) = opening.receive()? else { bail!("the first frame was no welcome") };
-        let conversation = first(&mut opening)?;
+        let topic = first(&mut opening)?;
         opening.socket.set_nonblocking(true)?;
-        let hint = format!(r#"{{"type":"hint","topics":{{"conversation:{conversation}":"#);
+        let hint = format!(r#"{{"type":"hint","topics":{{"{topic}":"#);
         Ok(Self { socket: mio::net::TcpStream::from_std(opening.socket), inbound: opening.inbound, hint })
     }
 
@@ -91,7 +92,7 @@ impl Session {
 }
 
 fn heard(hint: &str, payload: &[u8], on: &mut impl FnMut(Heard) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    if let Some(version) = number_between(payload, hint.as_bytes(), b"}}") {
+    if let Some(version) = number_between(payload, hint.as_bytes(), b"}") {
         return on(Heard::Hint(version));
     }
     if let Some(id) = number_between(payload, br#"{"type":"reply","id":"#, br#","result":"#) {
