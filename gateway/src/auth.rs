@@ -1,14 +1,16 @@
 //! Who is calling: bearer tokens, checked before any state is made.
 //!
 //! Map: [`keys`] the installation's secrets, and tokens made with them; [`public`] keys of who else signs; [`trusted`]
-//! all that verify; [`signed`] the check; [`claims`] what a token grants; [`bearer`] where a request carries its token;
+//! all that verify; [`signed`] the check; [`flaw`] what it finds, counted in [`metrics`]; [`claims`] what a token grants; [`bearer`] where a request carries its token;
 //! [`api_keys`] what other back ends come with; [`config`].
 
 pub mod api_keys;
 pub mod bearer;
 pub mod claims;
 pub mod config;
+pub mod flaw;
 pub mod keys;
+mod metrics;
 pub mod public;
 pub mod signed;
 pub mod trusted;
@@ -16,13 +18,15 @@ pub mod trusted;
 use std::sync::Arc;
 
 use doorbell_protocol::frames::Token;
-use doorbell_protocol::{Timestamp, UserId};
+use doorbell_protocol::{ErrorBody, ErrorCode, Timestamp, UserId};
 use doorbell_rpc::Caller;
 
 pub use api_keys::{ApiKeys, InvalidApiKey};
 pub use claims::{Claims, TopicGrants};
 pub use config::{Config, InvalidConfig, KeySource};
+pub use flaw::Flaw;
 pub use keys::{InvalidKeys, KeySet};
+pub use metrics::TokenMetrics;
 pub use public::{InvalidPublicKeys, PublicKey, PublicKeys};
 pub use signed::SignedTokens;
 pub use trusted::TrustedKeys;
@@ -45,7 +49,7 @@ impl From<Verified> for Caller {
     }
 }
 
-/// Why a token does not hold. Clients see one answer for all; logs and metrics see which.
+/// Why a token does not hold. Clients see one answer for all that say no; [`Flaw`] is what the operator sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum AuthError {
     /// No token where one is needed.
@@ -57,6 +61,22 @@ pub enum AuthError {
     /// Its time is over.
     #[error("expired token")]
     Expired,
+    /// No key that is here can say: it may be of a key that its issuer has published and that is not read yet. The client
+    /// may come back unchanged.
+    #[error("no key for this token yet")]
+    Undecided,
+}
+
+impl AuthError {
+    /// How long a client waits before it comes back with the same token: a JWK Set that failed is read again that
+    /// often.
+    const UNDECIDED_RETRY_MS: u64 = 10_000;
+
+    /// What a client is told of [`AuthError::Undecided`].
+    pub(crate) fn undecided() -> ErrorBody {
+        let message = "no key for this token yet: come back with it later";
+        ErrorBody::retry_after(ErrorCode::Unavailable, message, Self::UNDECIDED_RETRY_MS)
+    }
 }
 
 /// Checks tokens; synchronous, no I/O.
@@ -64,6 +84,6 @@ pub trait Authenticator: Send + Sync {
     /// Checks one token at a moment.
     ///
     /// # Errors
-    /// [`AuthError`]; the caller answers the same for each.
+    /// [`AuthError`]; the caller answers the same for each that says no.
     fn verify(&self, token: &Token, now: Timestamp) -> Result<Verified, AuthError>;
 }

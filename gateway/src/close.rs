@@ -18,7 +18,7 @@ pub fn code(end: &End) -> Option<CloseCode> {
         End::Evicted => CloseCode::TooManySessions,
         End::TokenExpired => CloseCode::TokenExpired,
         End::Flooding => CloseCode::Flooding,
-        End::NotRegistered | End::Internal => CloseCode::Internal,
+        End::NotRegistered | End::Undecided | End::Internal => CloseCode::Internal,
         End::Drained => CloseCode::Draining,
     })
 }
@@ -38,6 +38,7 @@ pub fn reason(end: &End) -> Cow<'_, str> {
         End::TokenExpired => "the token expired: come back with a fresh one".into(),
         End::Flooding => "too many frames".into(),
         End::NotRegistered => "the session could not be registered: come back later".into(),
+        End::Undecided => "no key for this token yet: come back with it later".into(),
         End::Drained => "this gateway is leaving".into(),
         End::Internal => "internal error".into(),
     }

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Largest server frame, in bytes (docs/protocol.md, "Transport"): fixed, clients rely on it.
 pub const SERVER_FRAME_BYTES_MAX: usize = 256 * 1024;
 
+/// Least `message_bytes_max`: a token of the largest size, escaped, with the rest of a `hello`.
+const MESSAGE_BYTES_MIN: usize = 16 * 1024;
+
 /// Sessions: their limits and times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -169,7 +172,7 @@ impl Config {
     /// # Errors
     /// The first relation that does not hold, with both keys.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
-        let rules: [(bool, &str, &str, &str); 11] = [
+        let rules: [(bool, &str, &str, &str); 12] = [
             (self.silence_max >= self.heartbeat * 2, "silence_max", "at least twice", "heartbeat"),
             (self.heartbeat >= Duration::from_secs(1), "heartbeat", "at least", "1s"),
             (self.sweep_interval <= Duration::from_secs(1), "sweep_interval", "at most", "1s"),
@@ -185,6 +188,7 @@ impl Config {
                 "audience_timeout",
             ),
             (!self.channel_look_interval.is_zero(), "channel_look_interval", "more than", "0s"),
+            (self.message_bytes_max.get() >= MESSAGE_BYTES_MIN, "message_bytes_max", "at least", "16384"),
             (self.drain_spread_percent <= 90, "drain_spread_percent", "at most", "90"),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {

@@ -44,6 +44,9 @@ pub enum End {
     /// The registry did not answer within the welcome's time. Ours.
     #[error("the session could not be registered")]
     NotRegistered,
+    /// No key that is here can judge the token: the JWK Set that may have it is not read yet.
+    #[error("no key for the token yet")]
+    Undecided,
     /// The gateway leaves.
     #[error("the gateway is draining")]
     Drained,

@@ -107,18 +107,19 @@ impl CallDoor {
     fn caller(&self, headers: &HeaderMap) -> Result<Caller, ErrorBody> {
         let token = bearer(headers).and_then(|token| token.ok_or(AuthError::Missing));
         if let Some(key) = token.as_ref().ok().filter(|token| is_api_key(token)) {
-            return acting_user(&self.api_keys, key, headers).map(Caller::from);
+            return acting_user(&self.api_keys, key, headers);
         }
         if headers.contains_key(USER_HEADER) {
             let message = "Doorbell-User is for API keys: a user's token acts for its user alone";
             return Err(ErrorBody::new(ErrorCode::Forbidden, message));
         }
         let verified = token.and_then(|token| self.authenticator.verify(&token, (self.clock)()));
-        verified.map(Caller::from).map_err(|_| {
-            ErrorBody::new(
+        verified.map(Caller::from).map_err(|error| match error {
+            AuthError::Undecided => AuthError::undecided(),
+            AuthError::Missing | AuthError::Bad | AuthError::Expired => ErrorBody::new(
                 ErrorCode::Unauthorized,
                 "no token that holds: send Authorization: Bearer with a fresh one",
-            )
+            ),
         })
     }
 }

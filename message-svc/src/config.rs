@@ -126,6 +126,11 @@ impl Config {
             require(!value.is_zero(), [key, key], "must be longer than zero")?;
         }
         require(
+            self.members_max.get() >= 2,
+            ["members_max", "members_max"],
+            "must be at least 2, or no two people can talk",
+        )?;
+        require(
             self.commit_writes_max <= self.write_queue_max,
             ["commit_writes_max", "write_queue_max"],
             "one commit must not take more than can wait",

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ids::{TopicId, UserId};
 use crate::time::Timestamp;
@@ -27,8 +27,14 @@ pub struct Ring {
     /// The version that it has reached.
     pub version: Version,
     /// Whom to ring, nobody where it is empty; the topic's followers where it is absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "list", skip_serializing_if = "Option::is_none")]
     pub users: Option<Vec<UserId>>,
+}
+
+/// A list that may be left out, and is no `null`: what a program writes for a list that was never set, and that would
+/// ring all followers.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<UserId>>, D::Error> {
+    Vec::deserialize(deserializer).map(Some)
 }
 
 /// The answer to `POST /v1/hints`, in the order of the request.

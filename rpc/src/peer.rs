@@ -56,9 +56,9 @@ impl Peer {
             Err(_) => Err(NoAnswer::Late(deadline)),
         };
         match &answer {
-            Ok(_) if self.answered(Instant::now()) => tracing::info!("{} answers again", self.name),
+            Ok(_) if self.answered(Instant::now()) => tracing::info!(peer = self.name, "it answers again"),
             Err(error) if self.failed(Instant::now()) => {
-                tracing::warn!(%error, "{} does not answer; calls go on until it does", self.name);
+                tracing::warn!(peer = self.name, %error, "a peer does not answer; calls go on until it does");
             }
             _ => {}
         }

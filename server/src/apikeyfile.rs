@@ -1,5 +1,6 @@
 //! The file with the API keys of other back ends: names, digests and rights, never a key.
 
+use std::num::NonZeroU32;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -60,7 +61,8 @@ pub fn read(path: &Path) -> Result<Arc<ApiKeys>> {
 /// What to add to the file for a new key.
 pub fn table(name: &str, key: &Token, rights: Rights) -> String {
     let sha256 = doorbell_gateway::auth::api_keys::digest(key);
-    let written = Written { name: name.to_owned(), sha256, hints: rights.hints, act_as: rights.act_as };
+    let Rights { hints, act_as, throttle } = rights;
+    let written = Written { name: name.to_owned(), sha256, hints, act_as, throttle };
     toml::to_string(&File { api_key: vec![written] }).expect("text and truth values are all TOML")
 }
 
@@ -71,6 +73,8 @@ pub struct Rights {
     pub hints: bool,
     /// Call methods as these.
     pub act_as: Vec<doorbell_protocol::UserId>,
+    /// Messages as one of them in one period of the throttle.
+    pub throttle: Option<NonZeroU32>,
 }
 
 #[cfg(test)]
@@ -81,7 +85,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn rights() -> Rights {
-        Rights { hints: true, act_as: vec![doorbell_protocol::UserId::new("system").unwrap()] }
+        let act_as = vec![doorbell_protocol::UserId::new("system").unwrap()];
+        Rights { hints: true, act_as, throttle: NonZeroU32::new(600) }
     }
 
     #[test]
@@ -98,6 +103,7 @@ mod tests {
 
         assert_eq!(&**keys.find(&shop).unwrap().name(), "shop");
         assert!(keys.find(&desk).unwrap().may_hint() && keys.len() == 2);
+        assert_eq!(keys.find(&desk).unwrap().throttle(), NonZeroU32::new(600));
     }
 
     #[test]

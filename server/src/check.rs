@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{Access, FsWord, access, statfs, statvfs};
 
 use crate::config::{Config, Demo};
-use crate::{apikeyfile, descriptors, keyfile, trust};
+use crate::{apikeyfile, descriptors, jwks, keyfile, trust};
 
 /// Below this many open files it says so: each socket is one, and a gateway is made for many.
 const FILES_FEW: u64 = 65_536;
@@ -48,7 +48,9 @@ fn keys(config: &Config, found: &mut Found) {
     if let Err(error) = apikeyfile::read(&config.api_keys_file) {
         found.wrong.push(format!("`api_keys_file`: {error:#}"));
     }
-    if let Err(error) = trust::public_keys(config) {
+    let unusable = config.auth.public_key_files.iter().filter_map(|path| trust::public_key(path).err());
+    found.wrong.extend(unusable.map(|error| format!("{error:#}")));
+    if let Err(error) = jwks::check(config) {
         found.wrong.push(format!("{error:#}"));
     }
 }
@@ -137,6 +139,7 @@ fn files(limit: u64, found: &mut Found) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use doorbell_gateway::auth::KeySource;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
@@ -166,13 +169,24 @@ mod tests {
         std::fs::write(&key, "{}").unwrap();
         std::fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
         (config.key_file, config.data_dir) = (key.clone(), key.join("data"));
+        config.auth.public_key_files = vec!["/nowhere/a.pem".into(), key.clone()];
+        let nothing = scratch.path().join("jwks.json");
+        config.auth.jwks = KeySource::File(nothing);
 
         let (wrong, _) = about(&config, "");
 
-        for expected in ["`key_file`: ", "chmod 600", "no address of this host", "is no directory"] {
+        for expected in [
+            "`key_file`: ",
+            "chmod 600",
+            "no address of this host",
+            "is no directory",
+            "/nowhere/a.pem",
+            "no public key",
+            "jwks.json",
+        ] {
             assert!(wrong.iter().any(|line| line.contains(expected)), "no {expected} in {wrong:?}");
         }
-        assert_eq!(wrong.len(), 3, "{wrong:?}");
+        assert_eq!(wrong.len(), 6, "{wrong:?}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -172,7 +173,10 @@ pub struct ApiKeyArgs {
     #[arg(value_parser = key_name)]
     pub name: String,
     #[command(flatten)]
-    pub rights: RightsArgs,
+    rights: RightsArgs,
+    /// Messages that it may send as one user in one period of the throttle, in place of the configured number
+    #[arg(long, value_name = "MESSAGES", requires = "act_as")]
+    throttle: Option<NonZeroU32>,
 }
 
 /// What a new key may: at least one of them.
@@ -187,9 +191,11 @@ pub struct RightsArgs {
     act_as: Vec<UserId>,
 }
 
-impl From<RightsArgs> for Rights {
-    fn from(RightsArgs { hints, act_as }: RightsArgs) -> Self {
-        Self { hints, act_as }
+impl ApiKeyArgs {
+    /// What the key may.
+    pub fn rights(&self) -> Rights {
+        let RightsArgs { hints, act_as } = &self.rights;
+        Rights { hints: *hints, act_as: act_as.clone(), throttle: self.throttle }
     }
 }
 

@@ -173,7 +173,14 @@ impl Config {
 
     fn log_filter(&self) -> Result<(), String> {
         match self.log.parse::<tracing_subscriber::filter::Targets>() {
-            Ok(_) => Ok(()),
+            Ok(_) => match self.log.split(',').find(|part| !part.contains('=') && !is_level(part.trim())) {
+                // It would be taken as a module's name, and everything else would be silent.
+                Some(word) => Err(format!(
+                    "`log`: {:?} is no level (error, warn, info, debug, trace, off); for one module write module=level",
+                    word.trim()
+                )),
+                None => Ok(()),
+            },
             Err(error) => Err(format!("`log` is no level and no list of module=level: {error}")),
         }
     }
@@ -230,6 +237,10 @@ impl Config {
         }
         shown
     }
+}
+
+fn is_level(word: &str) -> bool {
+    word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok()
 }
 
 fn table(config: &Config) -> Table {

@@ -25,6 +25,28 @@ const UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(60);
 /// A source that failed is asked again after that, or after `jwks_refresh` where that is shorter.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Whether the source that the configuration names can be used: a file is read, a URL is not asked.
+///
+/// # Errors
+/// As [`Jwks::of`] and, for a file, [`Jwks::read_first`].
+pub fn check(config: &Config) -> Result<()> {
+    match source(config)? {
+        Some(Source::File(path)) => {
+            let set = source::read_file(&path).and_then(|set| Ok(PublicKeys::parse(&set)?));
+            set.map(drop).context("`auth.jwks`")
+        }
+        Some(Source::Url(..)) | None => Ok(()),
+    }
+}
+
+fn source(config: &Config) -> Result<Option<Source>> {
+    Ok(match &config.auth.jwks {
+        KeySource::Nowhere => None,
+        KeySource::File(path) => Some(Source::File(path.clone())),
+        KeySource::Url(url) => Some(Source::url(url.clone()).context("`auth.jwks`")?),
+    })
+}
+
 /// The task that reads.
 pub struct Jwks {
     source: Source,
@@ -52,11 +74,7 @@ impl Jwks {
     /// The system has no certificates to check an https source with.
     pub fn of(config: &Config, keys: &Keys, metrics: Metrics) -> Result<Option<Self>> {
         let auth = &config.auth;
-        let source = match &auth.jwks {
-            KeySource::Nowhere => return Ok(None),
-            KeySource::File(path) => Source::File(path.clone()),
-            KeySource::Url(url) => Source::url(url.clone()).context("`auth.jwks`")?,
-        };
+        let Some(source) = source(config)? else { return Ok(None) };
         Ok(Some(Self {
             source,
             trusted: Arc::clone(&keys.trusted),

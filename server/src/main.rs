@@ -101,8 +101,7 @@ fn token(args: TokenArgs) -> Result<ExitCode> {
 /// `2>> api-keys.toml` adds it.
 fn api_key(args: ApiKeyArgs) -> Result<ExitCode> {
     let key = api_keys::generate();
-    let ApiKeyArgs { name, rights } = args;
-    write!(std::io::stderr(), "\n{}", apikeyfile::table(&name, &key, rights.into()))?;
+    write!(std::io::stderr(), "\n{}", apikeyfile::table(&args.name, &key, args.rights()))?;
     writeln!(std::io::stdout(), "{}", key.0)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use doorbell_gateway::auth::config::kid_of;
-use doorbell_gateway::auth::{KeySet, PublicKey, TrustedKeys};
+use doorbell_gateway::auth::{KeySet, KeySource, PublicKey, TrustedKeys};
 
 use crate::config::Config;
 
@@ -24,8 +24,12 @@ impl Keys {
     /// A file cannot be read, or holds no key that is taken.
     pub fn read(config: &Config, own: KeySet) -> Result<Self> {
         let own = Arc::new(own);
-        let trusted = Arc::new(TrustedKeys::new(Arc::clone(&own), public_keys(config)?));
-        Ok(Self { own, trusted })
+        let trusted = TrustedKeys::new(Arc::clone(&own), public_keys(config)?);
+        let trusted = match config.auth.jwks {
+            KeySource::Nowhere => trusted,
+            KeySource::File(_) | KeySource::Url(_) => trusted.with_source(),
+        };
+        Ok(Self { own, trusted: Arc::new(trusted) })
     }
 }
 
@@ -37,7 +41,11 @@ pub fn public_keys(config: &Config) -> Result<Vec<PublicKey>> {
     config.auth.public_key_files.iter().map(|path| public_key(path)).collect()
 }
 
-fn public_key(path: &Path) -> Result<PublicKey> {
+/// Reads one of them.
+///
+/// # Errors
+/// As [`Keys::read`].
+pub fn public_key(path: &Path) -> Result<PublicKey> {
     let shown = path.display();
     let pem = std::fs::read_to_string(path)
         .with_context(|| format!("`auth.public_key_files`: cannot read {shown}"))?;

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, bail};
 use doorbell_backplane::{HintQueue, Memory, Metered, Registry, Versions};
 use doorbell_channel_svc::ChannelService;
-use doorbell_gateway::auth::{ApiKeys, Authenticator, SignedTokens};
+use doorbell_gateway::auth::{ApiKeys, Authenticator, SignedTokens, TokenMetrics};
 use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::handshake::origin::Origins;
 use doorbell_gateway::http::hints::{self, HintsDoor};
@@ -119,8 +119,10 @@ impl Door {
             channels: Arc::clone(&channels) as Arc<dyn Channels>,
         };
         let messages = self.open_store(config, &wall, told).await?;
-        let authenticator: Arc<dyn Authenticator> =
-            Arc::new(SignedTokens::trusting(Arc::clone(&trust.keys.trusted), &config.auth));
+        let tokens = TokenMetrics::register(&self.metrics)?;
+        let authenticator: Arc<dyn Authenticator> = Arc::new(
+            SignedTokens::trusting(Arc::clone(&trust.keys.trusted), &config.auth).counted_by(tokens),
+        );
         let gateway = Gateway::new(GatewayParts {
             id: GatewayId::new(format!("gw-{:016x}", rand::random::<u64>())).expect("letters and digits"),
             config: config.gateway.clone(),

@@ -4,6 +4,7 @@
 //! nothing away. The prefix tells a key from a token, and lets scanners find one that was published by accident.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -36,6 +37,9 @@ pub struct Written {
     /// It may call methods as these users.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub act_as: Vec<UserId>,
+    /// Messages that it may send as one of them in one period of the throttle, in place of the configured number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<NonZeroU32>,
 }
 
 /// A key that holds, and what it may.
@@ -45,6 +49,7 @@ pub struct ApiKey {
     digest: [u8; 32],
     hints: bool,
     act_as: Vec<UserId>,
+    throttle: Option<NonZeroU32>,
 }
 
 /// Why a list of keys is refused. It never repeats a digest.
@@ -137,8 +142,14 @@ impl ApiKey {
         self.act_as.contains(user)
     }
 
+    /// Messages in one period of the throttle, as one user; `None` for the configured number.
+    #[must_use]
+    pub const fn throttle(&self) -> Option<NonZeroU32> {
+        self.throttle
+    }
+
     fn read(written: Written) -> Result<Self, &'static str> {
-        let Written { name, sha256, hints, act_as } = written;
+        let Written { name, sha256, hints, act_as, throttle } = written;
         if !is_name(&name) {
             return Err("`name` must be 1 to 64 letters, digits, '_' and '-'");
         }
@@ -149,7 +160,10 @@ impl ApiKey {
         if !hints && act_as.is_empty() {
             return Err("it may nothing: it must have `hints = true`, or users in `act_as`");
         }
-        Ok(Self { name: name.into(), digest, hints, act_as })
+        if throttle.is_some() && act_as.is_empty() {
+            return Err("`throttle` is for messages sent as a user: it must have users in `act_as`");
+        }
+        Ok(Self { name: name.into(), digest, hints, act_as, throttle })
     }
 }
 
@@ -188,7 +202,7 @@ mod tests {
     use super::*;
 
     fn written(name: &str, key: &Token) -> Written {
-        Written { name: name.into(), sha256: digest(key), hints: true, act_as: Vec::new() }
+        Written { name: name.into(), sha256: digest(key), hints: true, act_as: Vec::new(), throttle: None }
     }
 
     #[test]
@@ -226,6 +240,7 @@ mod tests {
             (Written { sha256: "00".into(), ..good.clone() }, "`sha256`"),
             (Written { sha256: other.0.clone(), ..good.clone() }, "`sha256`"),
             (Written { hints: false, ..good.clone() }, "may nothing"),
+            (Written { throttle: NonZeroU32::new(9), ..good.clone() }, "`throttle`"),
             (Written { name: "shop".into(), ..good.clone() }, "`name` must differ"),
             (Written { sha256: digest(&shop), ..good.clone() }, "`sha256` must differ"),
         ] {

@@ -9,6 +9,8 @@ use serde::de::{Deserializer, Error};
 
 /// Topics that one token may name. A token is at most 8 KiB, so that few are longer; the sessions keep them.
 const GRANTS_MAX: usize = 64;
+/// Kinds that message-svc alone says who may follow: nobody gets into somebody else's conversation by a token.
+const RESERVED: [&str; 2] = ["conversation:", "inbox:"];
 /// What a prefix ends with in a token.
 const WILDCARD: char = '*';
 
@@ -56,6 +58,9 @@ impl TopicGrants {
 
 impl Grant {
     fn parse(text: &str) -> Option<Self> {
+        if RESERVED.iter().any(|kind| text.starts_with(kind)) {
+            return None;
+        }
         let Some(prefix) = text.strip_suffix(WILDCARD) else {
             return TopicId::new(text).ok().map(Self::Exact);
         };
@@ -109,6 +114,9 @@ mod tests {
         for bad in
             [r#"["*"]"#, r#"["news*"]"#, r#"["News:*"]"#, r#"[":*"]"#, r#"[""]"#, r#"["news"]"#, "7", "[7]"]
         {
+            assert_eq!(read(&format!(r#"{{"topics":{bad}}}"#)), None, "{bad}");
+        }
+        for bad in [r#"["conversation:*"]"#, r#"["inbox:ada"]"#, r#"["news:a","conversation:x"]"#] {
             assert_eq!(read(&format!(r#"{{"topics":{bad}}}"#)), None, "{bad}");
         }
         for bad in [many, long] {

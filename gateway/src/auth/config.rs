@@ -124,6 +124,14 @@ impl Config {
         if self.jwks_timeout.is_zero() {
             return broken("jwks_timeout", "must be more than 0s");
         }
+        for (key, name) in [("token_issuer", &self.token_issuer), ("token_audience", &self.token_audience)] {
+            if name.as_ref().is_some_and(String::is_empty) {
+                return broken(
+                    key,
+                    "must not be empty, or every token is refused; leave it out to check none",
+                );
+            }
+        }
         let mut kids: Vec<&str> = Vec::new();
         for path in &self.public_key_files {
             let Some(kid) = kid_of(path) else {
@@ -164,6 +172,10 @@ mod tests {
             rule(&Config { jwks_refresh: Duration::from_millis(9), ..default() }).contains("`jwks_refresh`")
         );
         assert!(rule(&Config { jwks_timeout: Duration::ZERO, ..default() }).contains("`jwks_timeout`"));
+        assert!(rule(&Config { token_issuer: Some(String::new()), ..default() }).contains("`token_issuer`"));
+        assert!(
+            rule(&Config { token_audience: Some(String::new()), ..default() }).contains("`token_audience`")
+        );
         let twice = vec!["a/2026.pem".into(), "b/2026.pub".into()];
         assert!(rule(&Config { public_key_files: twice, ..default() }).contains("\"2026\""));
         let none = vec!["..".into()];

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::{Algorithm, DecodingKey, Header};
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
+use super::flaw::Flaw;
 use super::keys::KeySet;
 use super::public::{PublicKey, PublicKeys};
 
@@ -16,21 +17,30 @@ use super::public::{PublicKey, PublicKeys};
 pub struct TrustedKeys {
     own: Arc<KeySet>,
     fixed: Vec<PublicKey>,
-    fetched: RwLock<Arc<PublicKeys>>,
+    /// `None` before the first reading.
+    fetched: RwLock<Option<Arc<PublicKeys>>>,
+    has_source: bool,
     unknown_kid: Notify,
 }
 
 impl TrustedKeys {
-    /// Trusts the installation's own keys and these; a set that is fetched comes later.
+    /// Trusts the installation's own keys and these.
     #[must_use]
     pub fn new(own: Arc<KeySet>, fixed: Vec<PublicKey>) -> Self {
-        Self { own, fixed, fetched: RwLock::default(), unknown_kid: Notify::new() }
+        Self { own, fixed, fetched: RwLock::default(), has_source: false, unknown_kid: Notify::new() }
+    }
+
+    /// The keys of a set that somebody reads count as well. A token of a key that is not here is undecided from now on:
+    /// its issuer may have published the key after the last reading, and a client that is told "no" never comes back.
+    #[must_use]
+    pub fn with_source(self) -> Self {
+        Self { has_source: true, ..self }
     }
 
     /// Takes a newly read set in place of the last one. Tokens of keys that are gone no longer hold; sessions that they
     /// opened go on to their end.
     pub fn replace_fetched(&self, keys: PublicKeys) {
-        *self.fetched.write() = Arc::new(keys);
+        *self.fetched.write() = Some(Arc::new(keys));
     }
 
     /// Waits until a token named a key that is not here.
@@ -40,28 +50,37 @@ impl TrustedKeys {
         self.unknown_kid.notified().await;
     }
 
-    /// The first good answer of the keys that may have signed a token. `candidates_max` bounds the work for one that
-    /// names none.
-    pub(super) fn find_map<T>(
+    /// The first good answer of the keys that may have signed a token with this header: those with its algorithm, and
+    /// its `kid` where it names one. `candidates_max` bounds the work for one that names none.
+    ///
+    /// # Errors
+    /// The last key's word, or that there is no key.
+    pub(super) fn judge<T>(
         &self,
-        kid: Option<&str>,
+        header: &Header,
         candidates_max: usize,
-        mut check: impl FnMut(Algorithm, &DecodingKey) -> Option<T>,
-    ) -> Option<T> {
-        let fetched = Arc::clone(&self.fetched.read());
+        mut check: impl FnMut(Algorithm, &DecodingKey) -> Result<T, Flaw>,
+    ) -> Result<T, Flaw> {
+        let kid = header.kid.as_deref();
+        let fetched = self.fetched.read().clone();
         let own = self.own.candidates(kid).map(|key| (Algorithm::HS256, &key.verifying));
-        let public = self.fixed.iter().chain(&fetched.keys);
+        let public = self.fixed.iter().chain(fetched.iter().flat_map(|set| &set.keys));
         let public = public.filter(|key| kid.is_none() || key.kid.as_deref() == kid);
-        let mut tried = 0;
-        let candidates = own.chain(public.map(|key| (key.algorithm, &key.verifying))).take(candidates_max);
-        let found = candidates.into_iter().find_map(|(algorithm, key)| {
-            tried += 1;
-            check(algorithm, key)
-        });
-        if tried == 0 && kid.is_some() {
-            self.unknown_kid.notify_one();
+        let all = own.chain(public.map(|key| (key.algorithm, &key.verifying)));
+        let mut flaw = None;
+        for (algorithm, key) in all.filter(|(algorithm, _)| *algorithm == header.alg).take(candidates_max) {
+            match check(algorithm, key) {
+                Ok(found) => return Ok(found),
+                Err(found) => flaw = Some(found),
+            }
         }
-        found
+        // Without a `kid` the set that is not read yet may have the key that the others are not.
+        let may_be_missing = flaw.is_none() || (kid.is_none() && fetched.is_none());
+        if self.has_source && may_be_missing {
+            self.unknown_kid.notify_one();
+            return Err(Flaw::UndecidedKey);
+        }
+        Err(flaw.unwrap_or(Flaw::UnknownKey))
     }
 }
 

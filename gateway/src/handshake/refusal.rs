@@ -81,11 +81,15 @@ impl Refusal {
             }
             Self::NotAnUpgrade | Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::Origin => StatusCode::FORBIDDEN,
+            Self::Token(AuthError::Undecided) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
         }
     }
 
     fn error(self) -> ErrorBody {
+        if self == Self::Token(AuthError::Undecided) {
+            return AuthError::undecided();
+        }
         let (code, message) = match self {
             Self::Method => (ErrorCode::Invalid, "a WebSocket begins with GET"),
             Self::HttpVersion => (ErrorCode::Invalid, "a WebSocket needs HTTP/1.1"),
@@ -129,8 +133,9 @@ impl Refusal {
                 headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
                 headers.insert(VERSION, HeaderValue::from_static("13"));
             }
-            Self::Token(_) => challenge(headers),
-            Self::HttpVersion
+            Self::Token(error) if error != AuthError::Undecided => challenge(headers),
+            Self::Token(_)
+            | Self::HttpVersion
             | Self::Body
             | Self::Host
             | Self::Repeated

@@ -2,6 +2,7 @@
 
 use doorbell_protocol::frames::Token;
 use doorbell_protocol::{ErrorBody, ErrorCode, UserId};
+use doorbell_rpc::Caller;
 use http::HeaderMap;
 use http::header::HeaderName;
 use percent_encoding::percent_decode;
@@ -12,12 +13,12 @@ use crate::auth::ApiKeys;
 /// where it is no visible ASCII, and `%` itself.
 pub const USER_HEADER: HeaderName = HeaderName::from_static(doorbell_protocol::backends::USER_HEADER);
 
-/// The user as whom an API key acts.
+/// The user as whom an API key acts, with the key's throttle.
 ///
 /// # Errors
 /// `unauthorized` for a key that does not hold; `invalid` for no user, or more than one; `forbidden` for one that the key
 /// may not act as.
-pub fn acting_user(keys: &ApiKeys, token: &Token, headers: &HeaderMap) -> Result<UserId, ErrorBody> {
+pub fn acting_user(keys: &ApiKeys, token: &Token, headers: &HeaderMap) -> Result<Caller, ErrorBody> {
     let Some(key) = keys.find(token) else {
         return Err(ErrorBody::new(ErrorCode::Unauthorized, "this API key does not hold"));
     };
@@ -36,7 +37,7 @@ pub fn acting_user(keys: &ApiKeys, token: &Token, headers: &HeaderMap) -> Result
         let message = "this API key may not act as that user: its `act_as` names those it may";
         return Err(ErrorBody::new(ErrorCode::Forbidden, message));
     }
-    Ok(user)
+    Ok(Caller { user, throttle: key.throttle() })
 }
 
 #[cfg(test)]
@@ -47,10 +48,11 @@ mod tests {
     fn acting(users: &[&str]) -> Result<String, ErrorCode> {
         let (key, keys) = (generate(), ApiKeys::default());
         let act_as = ["system", "Zoë", "50%"].map(|user| UserId::new(user).unwrap()).to_vec();
-        let written = Written { name: "desk".into(), sha256: digest(&key), hints: false, act_as };
+        let written =
+            Written { name: "desk".into(), sha256: digest(&key), hints: false, act_as, throttle: None };
         keys.replace(vec![written]).unwrap();
         let headers = users.iter().map(|user| (USER_HEADER, user.parse().unwrap())).collect();
-        acting_user(&keys, &key, &headers).map(|user| user.to_string()).map_err(|error| error.code)
+        acting_user(&keys, &key, &headers).map(|caller| caller.user.to_string()).map_err(|error| error.code)
     }
 
     #[test]

@@ -127,7 +127,14 @@ async fn a_user_named_in_the_header_is_for_api_keys_alone() {
     let keys = ApiKeys::default();
     let act_as = vec![UserId::new("system").unwrap()];
     let sha256 = api_keys::digest(&key);
-    keys.replace(vec![api_keys::Written { name: "desk".into(), sha256, hints: true, act_as }]).unwrap();
+    keys.replace(vec![api_keys::Written {
+        name: "desk".into(),
+        sha256,
+        hints: true,
+        act_as,
+        throttle: None,
+    }])
+    .unwrap();
     door.api_keys = Arc::new(keys);
     let named = |token: &str, user: &str| {
         let mut request = post("/v1/call/messages.send", token, "{}");

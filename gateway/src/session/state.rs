@@ -295,8 +295,10 @@ impl State {
         let hello = self.parked.as_mut().and_then(|parked| parked.hello.take());
         let verified = match outcome {
             Ok(verified) => verified,
+            Err(AuthError::Undecided) if hello.is_some() => return self.close(End::Undecided, now, out),
             Err(error) if hello.is_some() => return self.close(End::Unauthorized(error), now, out),
             // The old token still holds: a failed refresh is no reason to lose the socket before its end.
+            Err(AuthError::Undecided) => return out.push(undecided_token()),
             Err(_) => return out.push(refuse_token("it does not hold")),
         };
         if self.user.as_ref().is_some_and(|user| *user != verified.user) {
@@ -443,6 +445,10 @@ fn id_of(frame: &ClientFrame) -> Option<CallId> {
 fn refuse_token(why: &str) -> Action {
     let message = format!("token: {why}; the session goes on until its present token ends");
     Action::Refuse(None, ErrorBody::new(ErrorCode::Unauthorized, message))
+}
+
+fn undecided_token() -> Action {
+    Action::Refuse(None, AuthError::undecided())
 }
 
 fn unsupported(what: &str) -> ErrorBody {

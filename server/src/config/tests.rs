@@ -117,6 +117,8 @@ fn a_bad_value_is_refused_where_it_was_set() {
         ),
         (refusal(None, &[], &[("roles", "gateway,notifer")]), "--roles: unknown role \"notifer\""),
         (refusal(None, &[], &[("log", "loud=very")]), "--log"),
+        (refusal(None, &[], &[("log", "verbose")]), "\"verbose\" is no level"),
+        (refusal(None, &[], &[("log", "info, inf")]), "\"inf\" is no level"),
         (refusal(None, &[("DOORBELL_DEMO", "o\u{fffd}")], &[]), "DOORBELL_DEMO: the value is not UTF-8"),
         (refusal(None, &[], &[("data_dir", "")]), "`data_dir` is empty"),
     ];

@@ -66,7 +66,11 @@ impl Source {
     }
 }
 
-fn read_file(path: &std::path::Path) -> Result<Vec<u8>> {
+/// Reads a file whole.
+///
+/// # Errors
+/// It cannot be read, or is larger than a set may be.
+pub fn read_file(path: &std::path::Path) -> Result<Vec<u8>> {
     use std::io::Read as _;
     let shown = path.display();
     let mut bytes = Vec::new();

@@ -24,7 +24,7 @@ fn reader(source: Source, timeout: Duration) -> Jwks {
     let own = Arc::new(KeySet::generate());
     Jwks {
         source,
-        trusted: Arc::new(TrustedKeys::new(own, Vec::new())),
+        trusted: Arc::new(TrustedKeys::new(own, Vec::new()).with_source()),
         refresh: Duration::from_secs(300),
         timeout,
         wall: clock::wall(),

@@ -64,7 +64,7 @@ async fn keys_rotate_through_the_set_without_a_restart_and_our_own_tokens_hold_t
     let made = run(&mut crate::rig::doorbell(&["token", "bob", "--key-file", key.to_str().unwrap()])).await;
     let own = text(&made.stdout).trim().to_owned();
 
-    assert_eq!((status(&server, &old.token()).await, status(&server, &new.token()).await), (200, 401));
+    assert_eq!((status(&server, &old.token()).await, status(&server, &new.token()).await), (200, 503));
     assert_eq!(status(&server, &own).await, 200);
 
     Issuer::publish(&set, &[&old, &new]);
@@ -72,7 +72,7 @@ async fn keys_rotate_through_the_set_without_a_restart_and_our_own_tokens_hold_t
     assert_eq!(status(&server, &old.token()).await, 200);
 
     Issuer::publish(&set, &[&new]);
-    becomes(&server, &old, 401).await;
+    becomes(&server, &old, 503).await;
 
     std::fs::write(&set, "no set").unwrap();
     let failed = "doorbell_server_jwks_readings_total{outcome=\"failed\"}";
@@ -90,6 +90,25 @@ async fn becomes(server: &Server, issuer: &Issuer, wanted: u16) {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), looked).await.expect("the set is never read");
+}
+
+#[tokio::test]
+async fn while_a_set_was_never_read_its_users_are_told_to_come_back_and_ours_are_served() {
+    let (scratch, data) = scratch();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/keys", free.local_addr().unwrap());
+    drop(free);
+    let config = scratch.path().join("doorbell.toml");
+    std::fs::write(&config, format!("[auth]\njwks = '{url}'")).unwrap();
+    let server = Server::start(&data, &["--config", config.to_str().unwrap()]).await;
+    let foreign = format!("Authorization: Bearer {}", Issuer::new("elsewhere").token());
+    let answer = server.request("POST", "/v1/call/topics.changes", &[&foreign], "{}").await;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert!(answer.body.contains("unavailable") && answer.body.contains("retry_after_ms"), "{}", answer.body);
+    assert_eq!(status(&server, "x.y.z").await, 401);
+    let key = data.join("key");
+    let made = run(&mut crate::rig::doorbell(&["token", "bob", "--key-file", key.to_str().unwrap()])).await;
+    assert_eq!(status(&server, text(&made.stdout).trim()).await, 200);
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ fn headers_that_ask_for_anything_else_are_refused() {
         (with(header(), "kid", json!(7)), &NEW),
         (with(header(), "crit", json!(["b64"])), &NEW),
         (with(header(), "crit", json!([])), &NEW),
-        (with(header(), "typ", json!("at+jwt")), &NEW),
+        (with(header(), "typ", json!("dpop+jwt")), &NEW),
         (with(header(), "cty", json!("JWT")), &NEW),
         (header(), &FOREIGN),
         (without(header(), "kid"), &FOREIGN),

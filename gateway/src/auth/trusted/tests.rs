@@ -108,6 +108,11 @@ fn by_jwks() -> Arc<TrustedKeys> {
     Arc::new(trusted)
 }
 
+/// Somebody reads a set for it, and has not yet.
+fn reading() -> Arc<TrustedKeys> {
+    Arc::new(TrustedKeys::new(Arc::new(KeySet::generate()), Vec::new()).with_source())
+}
+
 #[test]
 fn each_algorithm_holds_by_pem_and_by_jwks_with_and_without_a_kid() {
     for trusted in [by_pem(), by_jwks()] {
@@ -225,7 +230,11 @@ fn times_names_and_types_are_checked_for_every_algorithm() {
         ] {
             assert_eq!(answer(bad.clone()), Err(error), "{name} {bad}");
         }
-        for typ in ["at+jwt", "dpop+jwt", "JWE"] {
+        for typ in ["JWT", "at+jwt", "application/at+jwt", "AT+JWT"] {
+            let token = issuer.token(json!({"alg": name, "kid": name, "typ": typ}), &claims(json!({})));
+            assert_eq!(verify(&trusted, &token, &config), Ok("ada".into()), "{typ}");
+        }
+        for typ in ["dpop+jwt", "JWE", ""] {
             let token = issuer.token(json!({"alg": name, "kid": name, "typ": typ}), &claims(json!({})));
             assert_eq!(verify(&trusted, &token, &config), Err(AuthError::Bad), "{typ}");
         }
@@ -250,12 +259,13 @@ fn a_token_beyond_its_limit_and_two_in_one_are_refused() {
 
 #[test]
 fn a_fetched_set_is_replaced_whole_and_an_unknown_kid_is_told_once() {
-    let trusted = by_jwks();
+    let trusted = reading();
+    trusted.replace_fetched(set(&[EC.jwk("ES256")]));
     let fresh = Issuer::new(Algorithm::ES256);
     let token = fresh.token(json!({"alg": "ES256", "kid": "next"}), &good());
     assert_eq!(trusted.unknown_kid().now_or_never(), None);
     for _ in 0..3 {
-        assert_eq!(takes(&trusted, &token), Err(AuthError::Bad));
+        assert_eq!(takes(&trusted, &token), Err(AuthError::Undecided));
     }
     assert_eq!(trusted.unknown_kid().now_or_never(), Some(()));
     assert_eq!(trusted.unknown_kid().now_or_never(), None, "three tokens are one wake");
@@ -264,7 +274,72 @@ fn a_fetched_set_is_replaced_whole_and_an_unknown_kid_is_told_once() {
     assert_eq!(takes(&trusted, &old), Ok("ada".into()));
     trusted.replace_fetched(set(&[fresh.jwk("next")]));
     assert_eq!(takes(&trusted, &token), Ok("ada".into()));
-    assert_eq!(takes(&trusted, &old), Err(AuthError::Bad));
+    assert_eq!(takes(&trusted, &old), Err(AuthError::Undecided), "a reading may be behind");
+}
+
+#[test]
+fn a_token_is_refused_only_by_who_can_know_and_undecided_before_that() {
+    let trusted = reading();
+    let (named, bare) = (json!({"alg": "ES256", "kid": "ES256"}), json!({"alg": "ES256"}));
+    for header in [&named, &bare] {
+        assert_eq!(
+            takes(&trusted, &EC.token(header.clone(), &good())),
+            Err(AuthError::Undecided),
+            "{header}"
+        );
+        let over = json!({"sub": "ada", "exp": NOW - 1});
+        assert_eq!(takes(&trusted, &EC.token(header.clone(), &over)), Err(AuthError::Expired), "{header}");
+    }
+    assert_eq!(takes(&trusted, "no token"), Err(AuthError::Bad));
+
+    trusted.replace_fetched(set(&[EC.jwk("ES256")]));
+    let stranger = Issuer::new(Algorithm::ES256);
+    for header in [named, bare] {
+        assert_eq!(takes(&trusted, &EC.token(header.clone(), &good())), Ok("ada".into()), "{header}");
+        assert_eq!(
+            takes(&trusted, &stranger.token(header.clone(), &good())),
+            Err(AuthError::Bad),
+            "{header}"
+        );
+    }
+}
+
+#[test]
+fn the_operator_learns_which_check_failed() {
+    let registry = prometheus::Registry::new();
+    let config = Config {
+        token_issuer: Some("https://id.example".into()),
+        token_audience: Some("doorbell".into()),
+        ..Config::default()
+    };
+    let metrics = crate::auth::TokenMetrics::register(&registry).unwrap();
+    let tokens = SignedTokens::trusting(by_jwks(), &config).counted_by(metrics);
+    let whole = json!({"sub": "ada", "exp": NOW + 60, "iss": "https://id.example", "aud": "doorbell"});
+    let with = |name: &str, value: Value| {
+        let mut claims = whole.clone();
+        claims[name] = value;
+        EC.token(json!({"alg": "ES256", "kid": "ES256"}), &claims)
+    };
+    let stranger = Issuer::new(Algorithm::ES256);
+    for (token, cause) in [
+        ("x.y.z".to_owned(), "malformed"),
+        (EC.token(json!({"alg": "ES256", "kid": "other"}), &whole), "unknown_key"),
+        (stranger.token(json!({"alg": "ES256", "kid": "ES256"}), &whole), "signature"),
+        (with("iss", json!("https://id.example/")), "issuer"),
+        (with("aud", json!("other")), "audience"),
+        (with("sub", json!("")), "claims"),
+        (with("nbf", json!(NOW + 9)), "early"),
+        (with("exp", json!(NOW)), "expired"),
+    ] {
+        let count = || {
+            let families = registry.gather();
+            let mut all = families[0].get_metric().iter();
+            all.find(|metric| metric.get_label()[0].value() == cause).unwrap().get_counter().get_value()
+        };
+        let before = count();
+        tokens.verify(&Token(token.as_str().into()), Timestamp::from_millis(NOW * 1000)).unwrap_err();
+        assert_eq!(count() - before, 1.0, "{cause}");
+    }
 }
 
 #[test]
@@ -272,11 +347,11 @@ fn a_token_without_a_kid_costs_few_checks() {
     let fixed = (0..20).map(|number| EC.pem(&format!("k{number}"))).collect();
     let trusted = TrustedKeys::new(Arc::new(KeySet::generate()), fixed);
     let mut tried = 0;
-    let none = trusted.find_map(None, 8, |_, _| {
+    let none = trusted.judge(&Header::new(Algorithm::ES256), 8, |_, _| {
         tried += 1;
-        None::<()>
+        Err::<(), _>(Flaw::Signature)
     });
-    assert_eq!((none, tried), (None, 8));
+    assert_eq!((none, tried), (Err(Flaw::Signature), 8));
 }
 
 #[test]

@@ -48,9 +48,21 @@ fn rig(told: Told) -> Rig {
         ..Config::default()
     };
     let (key, desk, keys) = (generate(), generate(), Arc::new(ApiKeys::default()));
-    let shop = Written { name: "shop".into(), sha256: digest(&key), hints: true, act_as: Vec::new() };
+    let shop = Written {
+        name: "shop".into(),
+        sha256: digest(&key),
+        hints: true,
+        act_as: Vec::new(),
+        throttle: None,
+    };
     let system = doorbell_protocol::UserId::new("system").unwrap();
-    let clerk = Written { name: "desk".into(), sha256: digest(&desk), hints: false, act_as: vec![system] };
+    let clerk = Written {
+        name: "desk".into(),
+        sha256: digest(&desk),
+        hints: false,
+        act_as: vec![system],
+        throttle: None,
+    };
     keys.replace(vec![shop, clerk]).unwrap();
     let told = Arc::new(told);
     let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
@@ -115,6 +127,11 @@ async fn bad_input_is_refused_whole_with_its_place() {
             one(json!({"topic": "a:b", "version": 1_u64 << 53})),
             400,
             "`hints[1].version`: a version is at most",
+        ),
+        (
+            one(json!({"topic": "a:b", "version": 1, "users": null})),
+            400,
+            "`hints[1].users`: must be an array",
         ),
         (
             one(json!({"topic": "a:b", "version": 1, "users": "ada"})),
