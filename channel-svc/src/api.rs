@@ -24,7 +24,8 @@ impl Channels for ChannelService {
     }
 
     /// The subscriptions first, the versions that they bring after: what others publish meanwhile is told to this
-    /// gateway as well.
+    /// gateway as well. What was published between the gateway's own read of a topic and its word is in the store alone,
+    /// so the topics that begin are read once more.
     async fn subscribe(
         &self,
         gateway: &GatewayId,
@@ -33,11 +34,12 @@ impl Channels for ChannelService {
         let shared = self.shared();
         let now = Instant::now();
         let line = shared.known.hear(gateway, now);
-        let mut newer = Vec::new();
+        let (mut newer, mut begun) = (Vec::new(), Vec::new());
         for words in subscriptions.chunks(CHUNK) {
             for word in words {
                 match shared.directory.take(&line, word, now) {
                     Taken::Newer => newer.push((word.topic.clone(), Raise::To(word.version))),
+                    Taken::Began => begun.push(word.topic.clone()),
                     Taken::Refused => shared.metrics.refused(),
                     Taken::Current | Taken::Ended | Taken::Stale => {}
                 }
@@ -46,6 +48,9 @@ impl Channels for ChannelService {
         }
         for batch in newer.chunks(shared.batch()) {
             shared.store_and_tell(batch).await?;
+        }
+        for batch in begun.chunks(shared.batch()) {
+            shared.tell_stored(batch).await;
         }
         Ok(line.life())
     }
@@ -64,6 +69,18 @@ impl Shared {
             self.metrics.told(self.directory.tell(topic, *version));
         }
         Ok(stored)
+    }
+
+    /// Tells what is stored of these topics, where somebody does not have it. Without an answer the gateways' look finds
+    /// it.
+    async fn tell_stored(&self, topics: &[TopicId]) {
+        let read = self.versions.read(topics.to_vec());
+        let Ok(stored) = self.store.within(self.config.store_deadline, read).await else {
+            return self.metrics.store_failed();
+        };
+        for (topic, version) in topics.iter().zip(stored) {
+            self.metrics.told(self.directory.tell(topic, version));
+        }
     }
 
     async fn store(&self, raises: &[(TopicId, Raise)]) -> Result<Vec<Version>, Error> {

@@ -26,8 +26,10 @@ pub(crate) struct Directory {
 /// What became of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// The subscription is held.
+    /// The subscription is held, as it was.
     Current,
+    /// It has begun: what was published before, while nobody here knew of it, was told to nobody.
+    Began,
     /// It is held, and its version is greater than any that is known: it is to be published.
     Newer,
     /// It has ended.

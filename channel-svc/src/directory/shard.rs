@@ -129,7 +129,8 @@ impl Topic {
             return Taken::Ended;
         }
         let held = &mut self.held[at];
-        if held.followers == 0 {
+        let begins = held.followers == 0;
+        if begins {
             if !line.begin(&word.topic) {
                 self.held.remove(at);
                 return Taken::Refused;
@@ -144,7 +145,11 @@ impl Topic {
             // It was published while the word was on its way: the gateway need not wait for its look.
             held.tell(&word.topic, self.version);
         }
-        if word.version > self.version { Taken::Newer } else { Taken::Current }
+        match () {
+            () if word.version > self.version => Taken::Newer,
+            () if begins => Taken::Began,
+            () => Taken::Current,
+        }
     }
 
     fn end(&mut self, at: usize, ended: Ended, now: Instant) {

@@ -136,7 +136,11 @@ impl Plain {
         }
         self.held.insert(key, PlainHeld { told: told.max(known), ..word });
         self.versions.insert(key.0, known);
-        if word.told > known { Taken::Newer } else { Taken::Current }
+        match running {
+            _ if word.told > known => Taken::Newer,
+            Some(_) => Taken::Current,
+            None => Taken::Began,
+        }
     }
 
     fn tell(&mut self, topic: usize, version: u64) -> Told {

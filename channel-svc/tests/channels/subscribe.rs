@@ -23,6 +23,19 @@ async fn followers_are_counted_over_all_gateways() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_published_before_the_first_word_is_told_with_it() {
+    let mut rig = Rig::new();
+    rig.publish("a", 3).await;
+    rig.publish("b", 4).await;
+
+    rig.say("g1", vec![word("a", 1, 1, 2), word("b", 2, 1, 4), word("c", 3, 1, 0)]).await;
+
+    assert_eq!(rig.next_call().await, call("g1", &[("a", 3)]), "it has the other already");
+    rig.say("g1", vec![word("a", 4, 2, 3)]).await;
+    rig.assert_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_late_word_undoes_no_newer_one() {
     let mut rig = Rig::new();
     rig.say("g1", vec![word("a", 3, 5, 0), word("b", 4, 0, 0)]).await;

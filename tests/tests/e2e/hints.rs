@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use doorbell_tests::{Doorbell, Options, api_key};
+use doorbell_protocol::{ErrorCode, TopicId};
+use doorbell_tests::{Client, Doorbell, Minter, Options, api_key};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -82,6 +83,35 @@ async fn a_hint_without_users_is_for_the_followers_of_its_topic() -> anyhow::Res
     assert_eq!(publish(3).await?, (200, nobody), "an older version is no news");
     let raised = keyed.doorbell.metric("doorbell_channel_topics").await?;
     assert!(raised.abs() < f64::EPSILON, "nobody follows: {raised}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hint_without_users_rings_whom_their_token_lets_follow_and_nobody_else() -> anyhow::Result<()> {
+    let keyed = Keyed::start().await?;
+    let key = keyed.key("shop", &["--hints"]).await?;
+    let minter = Minter::of(&keyed.doorbell)?;
+    let mut followers = Vec::new();
+    for (user, grant) in [("ada", "news:all"), ("bob", "news:*")] {
+        let token = minter.token(user, &json!({"topics": [grant]}))?;
+        let mut client = Client::connect(keyed.doorbell.address(), &token).await?;
+        let followed = client.subscribe(&["news:all"]).await?.expect("its token grants it");
+        assert_eq!(followed["topics"], json!({"news:all": 0}));
+        followers.push(client);
+    }
+    let token = minter.token("eve", &json!({"topics": ["news:other"]}))?;
+    let mut eve = Client::connect(keyed.doorbell.address(), &token).await?;
+    assert_eq!(eve.subscribe(&["news:all"]).await?.expect_err("no grant").code, ErrorCode::NotFound);
+
+    let body = json!({"hints": [{"topic": "news:all", "version": 7}]});
+    assert_eq!(keyed.post("/v1/hints", &key, &[], &body).await?.0, 200);
+
+    for client in &mut followers {
+        client.hinted("news:all", 7).await?;
+    }
+    // An answer comes behind every hint that was written before it.
+    eve.call("topics.changes", json!({})).await?;
+    assert!(!eve.versions().contains_key(&TopicId::new("news:all")?), "a hint outside the audience");
     Ok(())
 }
 

@@ -115,6 +115,53 @@ async fn who_is_online_is_rung_for_every_change_while_a_group_crosses_the_thresh
     Ok(())
 }
 
+/// Sends a row of messages without waiting in between; answers the version of the last.
+async fn send_a_row(writer: &mut Client, conversation: &str, row: usize) -> anyhow::Result<u64> {
+    let mut last = 0;
+    for number in 0..10 {
+        let sent = say(writer, conversation, &format!("row {row} message {number}")).await?;
+        last = sent["version"].as_u64().context("no version")?;
+    }
+    Ok(last)
+}
+
+#[tokio::test]
+async fn nobody_misses_a_change_while_members_and_sessions_come_and_go_and_others_send() -> anyhow::Result<()>
+{
+    // The threshold among those who are online, so that each round crosses it in both directions.
+    let options = unthrottled().with("DOORBELL_MESSAGE__SMALL_AUDIENCE_MAX", "45");
+    let doorbell = Doorbell::start_with(options).await?;
+    let mut group = Group::of_all_online(&doorbell).await?;
+    let (mut writer, topic) = (group.online.remove(0), group.topic());
+    let restless = doorbell.token("member-1").await?;
+    let crowd = names(ONLINE..ONLINE + 9);
+    let steps = crowd.chunks(3).flat_map(|some| [("members.add", some), ("members.remove", some)]);
+    let grow_and_shrink = crowd.chunks(3).map(|some| ("members.add", some));
+    let grow_and_shrink = grow_and_shrink.chain(crowd.chunks(3).map(|some| ("members.remove", some)));
+
+    for (row, (method, some)) in grow_and_shrink.chain(steps).enumerate() {
+        let conversation = group.conversation.clone();
+        let returning = async {
+            let mut returned = Client::connect(doorbell.address(), &restless).await?;
+            returned.changes(None).await?;
+            Ok(returned)
+        };
+        let (last, (), returned) = tokio::try_join!(
+            send_a_row(&mut writer, &conversation, row),
+            group.change(method, some),
+            returning
+        )?;
+        group.sent = last;
+        group.all_hinted().await.with_context(|| format!("row {row}, {method}"))?;
+        let mut returned = returned;
+        // What it does not have from the answer, it is hinted.
+        if returned.changes(None).await?.0.get(&topic) != Some(&last) {
+            returned.hinted(&topic, last).await?;
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn who_comes_back_or_comes_in_follows_a_large_group_and_who_leaves_does_not() -> anyhow::Result<()> {
     let doorbell = Doorbell::start_with(unthrottled()).await?;
