@@ -14,8 +14,8 @@ use crate::topics::Stay;
 
 /// What a runner does next.
 pub(super) enum Turn {
-    /// Begin this one.
-    Begin(Stay),
+    /// Begin this one; its followers have waited since then.
+    Begin(Stay, Instant),
     /// Offer one more row of this one.
     Row(Box<Run>),
 }
@@ -24,6 +24,7 @@ pub(super) enum Turn {
 struct Later {
     due: Reverse<Instant>,
     stay: Stay,
+    since: Instant,
 }
 
 impl PartialEq for Later {
@@ -60,13 +61,14 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// A topic's fan-out is due then.
-    pub(super) fn push(&self, stay: Stay, due: Instant, now: Instant) {
+    /// A topic's fan-out is due then; its followers wait since `since`.
+    pub(super) fn push(&self, stay: Stay, due: Instant, since: Instant) {
+        let now = Instant::now();
         let mut state = self.state.lock();
         if due <= now {
-            state.ready.push_back(Turn::Begin(stay));
+            state.ready.push_back(Turn::Begin(stay, since));
         } else {
-            state.later.push(Later { due: Reverse(due), stay });
+            state.later.push(Later { due: Reverse(due), stay, since });
         }
         drop(state);
         self.bell.notify_one();
@@ -87,7 +89,7 @@ impl Queue {
                 let now = Instant::now();
                 while state.later.peek().is_some_and(|later| later.due.0 <= now) {
                     let later = state.later.pop().expect("it was there under this lock");
-                    state.ready.push_back(Turn::Begin(later.stay));
+                    state.ready.push_back(Turn::Begin(later.stay, later.since));
                 }
                 if let Some(turn) = state.ready.pop_front() {
                     // One bell may stand for several pushes: whoever sleeps looks, too.

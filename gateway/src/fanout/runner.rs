@@ -31,6 +31,10 @@ pub(super) struct Run {
     begun: Begun,
     next_row: usize,
     notices: Notices,
+    /// Since when the first of its followers waits.
+    since: Instant,
+    /// What is raised from now on goes with the next one.
+    began: Instant,
 }
 
 /// The hint of one fan-out, with its bytes for each class of sessions once one needs them.
@@ -84,8 +88,8 @@ impl Gateway {
         let mut sessions = Vec::with_capacity(2 * CHUNK);
         loop {
             match self.fan_outs().queue.next().await {
-                Turn::Begin(stay) => {
-                    if let Some(run) = self.begin_fan_out(stay) {
+                Turn::Begin(stay, since) => {
+                    if let Some(run) = self.begin_fan_out(stay, since) {
                         self.fan_out_row(run, &mut sessions).await;
                     }
                 }
@@ -95,8 +99,9 @@ impl Gateway {
         }
     }
 
-    fn begin_fan_out(&self, stay: Stay) -> Option<Box<Run>> {
-        let begun = self.topics().begin(&stay, Instant::now())?;
+    fn begin_fan_out(&self, stay: Stay, since: Instant) -> Option<Box<Run>> {
+        let began = Instant::now();
+        let begun = self.topics().begin(&stay, began)?;
         self.setting().metrics.topics.fan_out_began();
         let config = &self.setting().rules.config;
         let rate = PullRate {
@@ -104,7 +109,7 @@ impl Gateway {
             followers_min: config.topic_pulls_spread_from,
         };
         let notices = Notices::new(stay.topic.clone(), &begun, &rate);
-        Some(Box::new(Run { stay, begun, next_row: 0, notices }))
+        Some(Box::new(Run { stay, begun, next_row: 0, notices, since, began }))
     }
 
     async fn fan_out_row(&self, mut run: Box<Run>, sessions: &mut Vec<Arc<Session>>) {
@@ -123,8 +128,9 @@ impl Gateway {
             self.fan_outs().queue.put_back(run);
         } else {
             let now = Instant::now();
+            self.setting().metrics.topics.fan_out_ended(now - run.since);
             if let Some(due) = self.topics().end(&run.stay, now) {
-                self.fan_outs().queue.push(run.stay, due, now);
+                self.fan_outs().queue.push(run.stay, due, run.began);
             }
         }
     }

@@ -1,11 +1,13 @@
 //! What the gateway counts of followed topics.
 
+use std::time::Duration;
+
 use prometheus::{
-    IntCounter, IntCounterVec, IntGauge, Opts, Registry, register_int_counter_with_registry,
+    Histogram, IntCounter, IntCounterVec, IntGauge, Opts, Registry, register_int_counter_with_registry,
     register_int_gauge_with_registry,
 };
 
-use super::{Answer, by_label};
+use super::{Answer, by_label, seconds};
 use crate::topics::Raised;
 
 /// What became of one topic that a session asked to follow, or follows and was asked about again.
@@ -37,6 +39,7 @@ pub(crate) struct TopicMetrics {
     topics: IntGauge,
     followers: IntGauge,
     fan_outs: IntCounter,
+    fan_out_ages: Histogram,
     conflated: IntCounter,
     asks: IntCounterVec,
     asks_waiting: IntGauge,
@@ -60,6 +63,11 @@ impl TopicMetrics {
             topics: gauge("doorbell_gateway_followed_topics", "topics that sessions here follow")?,
             followers: gauge("doorbell_gateway_followers", "followers of all topics, counted in sessions")?,
             fan_outs: counter("doorbell_gateway_fan_outs_total", "fan-outs of a topic to its followers")?,
+            fan_out_ages: seconds(
+                "doorbell_gateway_fan_out_age_seconds",
+                "from a version's coming to the gateway until the last follower was offered it or a later one",
+                registry,
+            )?,
             conflated: counter(
                 "doorbell_gateway_versions_conflated_total",
                 "versions that went out with a later one",
@@ -128,6 +136,11 @@ impl TopicMetrics {
 
     pub(crate) fn fan_out_began(&self) {
         self.fan_outs.inc();
+    }
+
+    /// The last of a topic's followers was told, so long after the first version of this fan-out was raised here.
+    pub(crate) fn fan_out_ended(&self, age: Duration) {
+        self.fan_out_ages.observe(age.as_secs_f64());
     }
 
     pub(crate) fn asked(&self, answer: Answer) {
