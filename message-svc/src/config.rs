@@ -38,6 +38,8 @@ pub struct Config {
     pub commit_writes_max: NonZeroUsize,
     /// Reads that run at the same time at most; further ones wait.
     pub reads_max: NonZeroU32,
+    /// Reads that wait at most; beyond that, a call that reads is answered `unavailable` at once.
+    pub reads_waiting_max: usize,
     /// Commits that one step of the announcement takes at most.
     pub announce_commits_max: NonZeroUsize,
     /// The longest wait between two attempts to announce while the backplane is unavailable.
@@ -61,6 +63,15 @@ pub struct Config {
     /// How long one commit may take before the service counts as unsound: a disk, or the store's background, hangs.
     #[serde(with = "humantime_serde")]
     pub commit_stall_after: Duration,
+    /// Memory for pages of `messages.list` that may be asked for again, as they were answered. A page of more than
+    /// 256 KiB does not exist; below 1 MiB, large ones are not kept. 0 keeps none: then only pulls at the same moment
+    /// share one.
+    pub page_cache_bytes: u64,
+    /// Pages that are kept at most. 0 keeps none.
+    pub page_cache_pages_max: u64,
+    /// Memory for who is a member of the conversations that were pulled from last; one of 10,000 members takes up to
+    /// 1.6 MiB. 0 keeps none: then each pull looks its caller up in the store.
+    pub member_cache_bytes: u64,
     /// Memory for blocks read from disk.
     pub cache_bytes: u64,
     /// Memory for what is not yet in tables, for each kind of record.
@@ -92,6 +103,8 @@ impl Default for Config {
             write_queue_max: count(4_096),
             commit_writes_max: count(512),
             reads_max: const { NonZeroU32::new(8).expect("the default is not zero") },
+            // At 50 µs a read and 8 at a time, the last in line waits some 25 ms; from a cold disk, a second.
+            reads_waiting_max: 4_096,
             announce_commits_max: count(256),
             announce_retry_max: Duration::from_secs(2),
             announce_note_interval: Duration::from_millis(200),
@@ -101,6 +114,9 @@ impl Default for Config {
             disk_reserve_bytes: 64 << 20,
             recover_interval: Duration::from_secs(1),
             commit_stall_after: Duration::from_secs(30),
+            page_cache_bytes: 32 << 20,
+            page_cache_pages_max: 65_536,
+            member_cache_bytes: 32 << 20,
             cache_bytes: 64 << 20,
             memtable_bytes: 16 << 20,
             journal_bytes_max: 128 << 20,

@@ -10,7 +10,7 @@
 //! from the store, looks up the members, gives the hints to the queue, and moves its cursor.
 //!
 //! A read: it takes the newest view of the shards that it needs, on a thread that may block, checks membership, and
-//! answers a page that fits a frame.
+//! answers a page that fits a frame. A pull of a log checks membership in memory, and shares its page with equal ones.
 //!
 //! Invariants:
 //! - **MS-1** Nothing is readable, hinted, counted or given as the answer to a repeated key before it is durable.
@@ -33,6 +33,8 @@
 //!   marked to ask again, together with the head as read at or after the change.
 //! - **MS-13** From the commit of a delete on, the content of the message and of its edits is in no row and in no answer.
 //!   An entry changes in no other way that readers of the log see.
+//! - **MS-14** A pull shows the log as of a head that is not older than the pull, to members as of that head. What is kept
+//!   for pulls lies under a key that names all that it follows from, the last delete included: nothing is taken back.
 //!
 //! Decisions that `protocol.md` leaves open: a conversation with oneself alone is a group without other members, made
 //! by `conversations.create`; `to` must be somebody else. A mark beyond the head means the head. `messages.list`
@@ -44,7 +46,8 @@
 //! member. A title that is so already makes no entry. Deleting what is deleted is answered as the first time.
 //!
 //! Map: [`service`] open, call, run; `api` names, parameters, results; `refusal` errors to clients; `writer` queue,
-//! decisions, commits; `store` the contract and the embedded back-end; `read` pages; `announce` commits to hints;
+//! decisions, commits; `store` the contract and the embedded back-end; `read` pages; `pulls` equal pulls
+//! share a page; `announce` commits to hints;
 //! `reach` whom they go to, and by which way;
 //! `marks` what a read mark counts; `throttle` messages a user; `inflight` a user's own writes come before own reads;
 //! `reader` threads for reads; `conversation` plain data; `shard` who lives where; [`config`], [`error`], [`metrics`].
@@ -57,6 +60,7 @@ pub mod error;
 mod inflight;
 mod marks;
 pub mod metrics;
+mod pulls;
 mod reach;
 mod read;
 mod reader;

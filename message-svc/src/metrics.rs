@@ -1,5 +1,7 @@
 //! What the message service counts.
 
+mod reads;
+
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -7,6 +9,8 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 use tokio::time::Instant;
+
+pub use self::reads::{Cached, Pulled, ReadFor, Reads};
 
 /// Seconds: from a commit on a fast disk to beyond a client's patience.
 const SECONDS: &[f64] =
@@ -47,24 +51,9 @@ impl CommitOutcome {
     }
 }
 
-/// For whom the store is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadFor {
-    /// A call: a pull, or another method that reads.
-    Call,
-    /// The announcer.
-    Announce,
-}
-
-impl ReadFor {
-    const ALL: [Self; 2] = [Self::Call, Self::Announce];
-
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Call => "call",
-            Self::Announce => "announce",
-        }
-    }
+/// A number as a gauge takes it.
+fn signed(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
 }
 
 /// Registers a family.
@@ -83,7 +72,8 @@ pub struct Metrics {
     call_seconds: HistogramVec,
     appends: IntCounter,
     repeats: IntCounter,
-    store_reads: [IntCounter; 2],
+    /// What reads count.
+    pub(crate) reads: Reads,
     throttle_users: IntGauge,
     commits: IntCounterVec,
     commit_writes: Histogram,
@@ -113,11 +103,6 @@ impl Metrics {
         };
         let call_opts =
             HistogramOpts::new("doorbell_message_call_seconds", "Time to answer one call, by method");
-        let store_reads = counters(
-            "doorbell_message_store_reads_total",
-            "Reads of the store, by whom they were for",
-            &["reader"],
-        )?;
         let metrics = Self {
             calls: counters(
                 "doorbell_message_calls_total",
@@ -133,7 +118,7 @@ impl Metrics {
                 "doorbell_message_repeats_total",
                 "Writes answered from their key, with nothing written",
             )?,
-            store_reads: ReadFor::ALL.map(|reader| store_reads.with_label_values(&[reader.label()])),
+            reads: Reads::register(registry)?,
             throttle_users: gauge("doorbell_message_throttle_users", "Users whom the throttle knows")?,
             commits: counters("doorbell_message_commits_total", "Commits, by outcome", &["outcome"])?,
             commit_writes: histogram("doorbell_message_commit_writes", "Writes in one commit", WRITES)?,
@@ -191,11 +176,6 @@ impl Metrics {
         OpenCall { metrics: self, method, began: Instant::now(), answered: false }
     }
 
-    /// The store is read once.
-    pub fn store_read(&self, reader: ReadFor) {
-        self.store_reads[reader as usize].inc();
-    }
-
     /// Entries became durable.
     pub fn appended(&self, entries: u64) {
         self.appends.inc_by(entries);
@@ -208,7 +188,7 @@ impl Metrics {
 
     /// The throttle knows so many users.
     pub fn throttle_users(&self, users: usize) {
-        self.throttle_users.set(i64::try_from(users).unwrap_or(i64::MAX));
+        self.throttle_users.set(signed(users));
     }
 
     /// A commit of so many writes ended.
@@ -222,7 +202,7 @@ impl Metrics {
 
     /// So many writes wait for a shard's writer.
     pub fn write_queue(&self, shard: &str, depth: usize) {
-        self.queue_depth.with_label_values(&[shard]).set(i64::try_from(depth).unwrap_or(i64::MAX));
+        self.queue_depth.with_label_values(&[shard]).set(signed(depth));
     }
 
     /// A write found its queue full.
@@ -232,7 +212,7 @@ impl Metrics {
 
     /// So many commits of a shard wait for their announcement.
     pub fn announce_lag(&self, shard: &str, commits: u64) {
-        self.announce_lag.with_label_values(&[shard]).set(i64::try_from(commits).unwrap_or(i64::MAX));
+        self.announce_lag.with_label_values(&[shard]).set(signed(commits));
     }
 
     /// The queue took hints.
@@ -306,12 +286,5 @@ mod tests {
         let counted = ["ok", DROPPED, "internal"]
             .map(|end| metrics.calls.with_label_values(&["messages.send", end]).get());
         assert_eq!(counted, [1, 1, 0]);
-    }
-
-    #[test]
-    fn readers_index_their_own_label() {
-        for (index, reader) in ReadFor::ALL.into_iter().enumerate() {
-            assert_eq!(reader as usize, index, "{reader:?}");
-        }
     }
 }

@@ -1,12 +1,16 @@
-//! Runs reads of the store on threads that may block, a bounded number at a time.
+//! Runs reads of the store on threads that may block, a bounded number at a time, and a bounded number in line.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::conversation::Position;
 use crate::metrics::ReadFor;
 use crate::refusal::Refusal;
+use crate::shard::Shard;
 use crate::store::Store;
+use crate::store::counted::Counted;
 use crate::{Config, Metrics};
 
 /// Reads the store. Cheap to clone.
@@ -15,10 +19,33 @@ use crate::{Config, Metrics};
 /// of them leave the threads that drive sockets.
 #[derive(Clone)]
 pub struct Reader {
+    /// As it is, for the others that read it.
+    bare: Arc<dyn Store>,
+    /// The same, counted.
     store: Arc<dyn Store>,
     permits: Arc<Semaphore>,
+    line: Arc<Line>,
     metrics: Arc<Metrics>,
     read_for: ReadFor,
+}
+
+/// Who waits for a permit.
+struct Line {
+    waiting: AtomicUsize,
+    waiting_max: usize,
+}
+
+/// A place in the line, until it is dropped.
+struct Place<'a> {
+    line: &'a Line,
+    metrics: &'a Metrics,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let before = self.line.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.reads.waiting(before - 1);
+    }
 }
 
 impl Reader {
@@ -27,13 +54,35 @@ impl Reader {
     pub fn new(store: Arc<dyn Store>, config: &Config, metrics: Arc<Metrics>) -> Self {
         let reads_max = usize::try_from(config.reads_max.get()).unwrap_or(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(reads_max.min(Semaphore::MAX_PERMITS)));
-        Self { store, permits, metrics, read_for: ReadFor::Call }
+        let line = Arc::new(Line { waiting: AtomicUsize::new(0), waiting_max: config.reads_waiting_max });
+        metrics.reads.waiting_capacity(config.reads_waiting_max);
+        Self::of(store, permits, line, metrics, ReadFor::Call)
+    }
+
+    fn of(
+        bare: Arc<dyn Store>,
+        permits: Arc<Semaphore>,
+        line: Arc<Line>,
+        metrics: Arc<Metrics>,
+        read_for: ReadFor,
+    ) -> Self {
+        let store = Arc::new(Counted::new(Arc::clone(&bare), Arc::clone(&metrics), read_for));
+        Self { bare, store, permits, line, metrics, read_for }
     }
 
     /// The same, within the same bound, counted as the announcer's.
     #[must_use]
     pub fn for_announcing(&self) -> Self {
-        Self { read_for: ReadFor::Announce, ..self.clone() }
+        let Self { bare, permits, line, metrics, .. } = self.clone();
+        Self::of(bare, permits, line, metrics, ReadFor::Announce)
+    }
+
+    /// The newest commit of a shard that a read shows; taken from memory.
+    ///
+    /// # Errors
+    /// As [`Store::view`].
+    pub fn newest(&self, shard: Shard) -> Result<Position, Refusal> {
+        Ok(self.bare.view(shard)?.position())
     }
 
     /// Runs one read.
@@ -41,18 +90,101 @@ impl Reader {
     /// *Cancel safety*: a dropped read that has begun runs to its end, unheard.
     ///
     /// # Errors
-    /// What the read says; [`Refusal::Panicked`] where it panicked.
+    /// What the read says; [`Refusal::ReadsWait`] where too many wait already; [`Refusal::Panicked`] where it
+    /// panicked.
     pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn Store) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        self.metrics.store_read(self.read_for);
+        let permit = self.permit().await?;
         let store = Arc::clone(&self.store);
         let done = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             read(&*store)
         });
         done.await.unwrap_or(Err(Refusal::Panicked))
+    }
+
+    /// Waits for a permit, in a place of the line. Announcers, one a shard, are never sent away: what is committed has
+    /// to be announced, and repeating the attempt would only delay it.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let permits = || Arc::clone(&self.permits);
+        if let Ok(permit) = permits().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let before = self.line.waiting.fetch_add(1, Ordering::Relaxed);
+        let _place = Place { line: &self.line, metrics: &self.metrics };
+        if before >= self.line.waiting_max && self.read_for == ReadFor::Call {
+            self.metrics.reads.refused();
+            return Err(Refusal::ReadsWait);
+        }
+        self.metrics.reads.waiting(before + 1);
+        Ok(permits().acquire_owned().await.expect("nobody closes it"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::sync::mpsc;
+
+    use tokio::sync::oneshot;
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::store::disk::DiskStore;
+
+    fn reader(dir: &std::path::Path, reads_waiting_max: usize) -> (Reader, Arc<Metrics>) {
+        let reads_max = NonZeroU32::MIN;
+        let config =
+            Config { reads_max, reads_waiting_max, disk_reserve_bytes: 1 << 20, ..Config::default() };
+        let store = Arc::new(DiskStore::open(dir, config.clone()).unwrap());
+        let metrics = Arc::new(Metrics::register(&prometheus::Registry::new()).unwrap());
+        (Reader::new(store, &config, Arc::clone(&metrics)), metrics)
+    }
+
+    async fn settle() {
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn beyond_its_bound_the_line_sends_calls_away_and_keeps_the_announcer() {
+        let dir = tempfile::tempdir().unwrap();
+        let (reader, metrics) = reader(dir.path(), 2);
+        let (began, begun) = oneshot::channel();
+        let (let_go, held) = mpsc::channel::<()>();
+        let mut reads = JoinSet::new();
+        let first = reader.clone();
+        reads.spawn(async move {
+            let hold = move |_: &dyn Store| {
+                began.send(()).unwrap();
+                held.recv().unwrap();
+                Ok(())
+            };
+            first.read(hold).await
+        });
+        begun.await.unwrap();
+        let wait = |reader: Reader| async move { reader.read(|_| Ok(())).await };
+        reads.spawn(wait(reader.clone()));
+        let leaver = reads.spawn(wait(reader.clone()));
+        settle().await;
+
+        assert!(matches!(wait(reader.clone()).await, Err(Refusal::ReadsWait)));
+        reads.spawn(wait(reader.for_announcing()));
+        settle().await;
+        assert_eq!(metrics.reads.line(), (3, 1), "in line, and sent away");
+
+        leaver.abort();
+        settle().await;
+        assert!(matches!(wait(reader.clone()).await, Err(Refusal::ReadsWait)), "the announcer has the place");
+        let_go.send(()).unwrap();
+        while let Some(end) = reads.join_next().await {
+            // Only the one that left has no end of its own.
+            assert!(end.is_err() || matches!(end, Ok(Ok(()))), "{end:?}");
+        }
+        wait(reader).await.unwrap();
+        assert_eq!(metrics.reads.line(), (0, 2));
     }
 }

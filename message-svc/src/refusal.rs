@@ -46,6 +46,9 @@ pub enum Refusal {
     /// Too many writes wait already.
     #[error("too many writes are waiting")]
     Busy,
+    /// Too many reads wait already.
+    #[error("too many reads are waiting")]
+    ReadsWait,
     /// The service is being stopped.
     #[error("the service is stopping")]
     Stopping,
@@ -100,7 +103,9 @@ impl Refusal {
             Self::Throttled { what, retry_after } => {
                 later(ErrorCode::RateLimited, &format!("too many {what} in a short time"), retry_after)
             }
-            Self::Busy => later(ErrorCode::Unavailable, "too many requests are waiting", BUSY_RETRY),
+            Self::Busy | Self::ReadsWait => {
+                later(ErrorCode::Unavailable, "too many requests are waiting", BUSY_RETRY)
+            }
             Self::Stopping => later(ErrorCode::Unavailable, "the message service is restarting", STORE_RETRY),
             Self::Store(StoreError::DiskFull { .. }) => {
                 later(ErrorCode::Unavailable, "the server's disk is full: nothing was stored", STORE_RETRY)
@@ -123,7 +128,9 @@ impl Refusal {
         match self {
             Self::NoConversation | Self::KeyConflict | Self::Forbidden(_) => true,
             Self::NoMessage | Self::Unfit(_) | Self::Deleted => true,
-            Self::Request(_) | Self::Throttled { .. } | Self::Busy | Self::Stopping => false,
+            Self::Request(_) | Self::Throttled { .. } | Self::Busy | Self::ReadsWait | Self::Stopping => {
+                false
+            }
             Self::Store(_) | Self::Panicked => false,
         }
     }
@@ -152,6 +159,7 @@ mod tests {
             Refusal::Forbidden("not you"),
             Refusal::Throttled { what: "messages", retry_after: Duration::from_micros(1) },
             Refusal::Busy,
+            Refusal::ReadsWait,
             Refusal::Stopping,
             Refusal::Store(full()),
             Refusal::Store(StoreError::Unsound),

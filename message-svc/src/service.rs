@@ -22,10 +22,13 @@ use tracing::{error, info, warn};
 use crate::announce::Announcer;
 use crate::api::Named;
 use crate::inflight::Inflight;
+use crate::metrics::ReadFor;
+use crate::pulls::{Heads, Pulls};
 use crate::reach::Reaches;
 use crate::reader::Reader;
 use crate::refusal::Refusal;
 use crate::store::Store;
+use crate::store::counted::Counted;
 use crate::store::disk::DiskStore;
 use crate::throttle::Throttles;
 use crate::writer::request::Request;
@@ -51,6 +54,7 @@ pub struct MessageService {
     tools: Tools,
     neighbours: Neighbours,
     reader: Reader,
+    pulls: Pulls,
     inflight: Inflight,
     writers: Arc<[WriterHandle]>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -79,11 +83,15 @@ impl MessageService {
         let throttles = Arc::new(Throttles::new(&config));
         metrics.sound(true);
         let reader = Reader::new(Arc::clone(&store), &config, Arc::clone(&metrics));
-        let tools = Tools { store, clock, throttles, metrics, config: Arc::new(config) };
+        let heads: Arc<[Heads]> = store.shards().all().map(|_| Heads::default()).collect();
+        let pulls = Pulls::new(reader.clone(), Arc::clone(&heads), &config, Arc::clone(&metrics));
+        let store = Arc::new(Counted::new(store, Arc::clone(&metrics), ReadFor::Write));
+        let tools = Tools { store, clock, throttles, heads, metrics, config: Arc::new(config) };
         let writer_ended = CancellationToken::new();
         let mut service = Self {
             neighbours,
             reader,
+            pulls,
             inflight: Inflight::default(),
             writers: Arc::new([]),
             threads: Mutex::default(),

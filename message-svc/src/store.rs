@@ -13,6 +13,7 @@
 
 #[cfg(test)]
 mod conformance;
+pub mod counted;
 pub mod disk;
 mod journals;
 mod keys;
@@ -195,7 +196,7 @@ pub struct EntryRange<'a> {
 }
 
 /// Which end of a range is shown first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Order {
     /// Oldest first.
     Ascending,

@@ -4,8 +4,9 @@
 //! fsync, and then answers all of it. It never waits for more to come: what comes during a commit makes the next one,
 //! so that a commit carries one request when there is little to do, and as many as wait when there is much.
 //!
-//! Order: durable, then published (the store), then answered, then told to the announcer. An answer before the commit
-//! would break MS-1; telling the announcer before the view is published would have it read nothing.
+//! Order: durable, then published (the store), then told to pulls and to the announcer, then answered. An answer before
+//! the commit would break MS-1; telling anybody before the view is published would have them read nothing; an answer
+//! before pulls are told would let a pull that comes after it read another view once more.
 
 pub mod draft;
 pub mod handle;
@@ -31,6 +32,7 @@ use self::recent::Recent;
 use self::request::{Reply, Request};
 use crate::conversation::Position;
 use crate::metrics::CommitOutcome;
+use crate::pulls::Heads;
 use crate::refusal::Refusal;
 use crate::shard::Shard;
 use crate::store::{Note, Store, StoreError};
@@ -46,6 +48,8 @@ pub struct Tools {
     pub clock: Clock,
     /// Who may.
     pub throttles: Arc<Throttles>,
+    /// What they tell pulls, one a shard.
+    pub heads: Arc<[Heads]>,
     /// What they count.
     pub metrics: Arc<Metrics>,
     /// How.
@@ -176,6 +180,7 @@ impl Writer {
         match &outcome {
             Ok(()) => {
                 self.tools.metrics.appended(u64::try_from(batch.entries.len()).unwrap_or(u64::MAX));
+                self.tools.heads[self.shard.index()].committed(batch.position, &batch.heads);
                 self.recent.push(batch.position, batch.events);
                 self.progress.send_replace(batch.position);
                 if std::mem::take(&mut self.noting.disk_full) {
@@ -262,6 +267,7 @@ impl Writer {
         {
             self.memory.clear();
             self.generation = self.tools.store.generation();
+            self.tools.heads[self.shard.index()].restart(view.position());
             self.progress.send_replace(view.position());
         }
     }

@@ -1,13 +1,16 @@
 //! `messages.list`: a part of a log.
+//!
+//! What a caller asks for becomes a closed range as soon as the head is known: the same for everybody who asks at the
+//! same head, and immutable, but that a delete takes content out of it.
 
 use std::ops::ControlFlow;
 
-use doorbell_protocol::{ConversationId, UserId, Version};
+use doorbell_protocol::{ConversationId, Version};
 
 use super::size::{self, Budget};
 use crate::api::reply::{Message, Messages};
 use crate::refusal::Refusal;
-use crate::store::{EntryRange, Order, StoreError, View};
+use crate::store::{EntryRange, Order, View};
 
 /// Which part of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,31 +28,41 @@ pub enum Slice {
     Before(Version),
 }
 
-/// Reads a page of a log, for one of its members.
+/// A part of a log that no later entry belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Range {
+    first: Version,
+    last: Version,
+    order: Order,
+    /// Messages at most.
+    limit: usize,
+}
+
+impl Slice {
+    /// The range that it means at a head; `None` where nothing is in it.
+    #[must_use]
+    pub fn at(self, head: Version, limit: usize) -> Option<Range> {
+        let (first, last, order) = match self {
+            Self::Newest => (Version::ZERO.next(), head, Order::Descending),
+            Self::Before(before) => (Version::ZERO.next(), head.min(before_one(before)), Order::Descending),
+            Self::After { after, .. } if after >= head => return None,
+            Self::After { after, to } => (after.next(), to.map_or(head, |to| to.min(head)), Order::Ascending),
+        };
+        if first > last {
+            return None;
+        }
+        // Whoever allows for more than there is asks for the same.
+        let all = usize::try_from(last.get() - first.get()).unwrap_or(usize::MAX).saturating_add(1);
+        Some(Range { first, last, order, limit: limit.min(all) })
+    }
+}
+
+/// Reads a page from the range's end that its order begins with.
 ///
 /// # Errors
-/// [`Refusal::NoConversation`] where the caller is no member; membership is looked at before anything else.
-pub fn messages(
-    view: &dyn View,
-    user: &UserId,
-    conversation: &ConversationId,
-    slice: Slice,
-    limit: usize,
-) -> Result<Messages, Refusal> {
-    view.membership(user, conversation)?.ok_or(Refusal::NoConversation)?;
-    let head = view.head(conversation)?.ok_or(StoreError::Damaged { table: "heads" })?;
-    let first = Version::ZERO.next();
-    let (first, last, order) = match slice {
-        Slice::Newest => (first, head.version, Order::Descending),
-        Slice::Before(before) => (first, head.version.min(before_one(before)), Order::Descending),
-        Slice::After { after, .. } if after >= head.version => {
-            return Ok(Messages { messages: Vec::new(), more: false });
-        }
-        Slice::After { after, to } => {
-            let last = to.map_or(head.version, |to| to.min(head.version));
-            (after.next(), last, Order::Ascending)
-        }
-    };
+/// As the view's.
+pub fn page(view: &dyn View, conversation: &ConversationId, range: &Range) -> Result<Messages, Refusal> {
+    let Range { first, last, order, limit } = *range;
     let mut messages = Vec::new();
     let mut budget = Budget::default();
     view.entries(&EntryRange { conversation, first, last, order }, &mut |entry| {

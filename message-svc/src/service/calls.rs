@@ -10,8 +10,9 @@ use super::MessageService;
 use crate::api::params::{self, page_size};
 use crate::api::{Method, Named, reply};
 use crate::marks;
+use crate::pulls::Pull;
 use crate::read::listing::MembersPage;
-use crate::read::{changes, listing, pull, since};
+use crate::read::{changes, listing, since};
 use crate::refusal::Refusal;
 use crate::shard::Shard;
 use crate::writer::WriterHandle;
@@ -149,10 +150,8 @@ impl MessageService {
         let (slice, limit) = (asked.slice()?, page_size("limit", asked.limit, MESSAGES)?);
         let shard = self.tools.store.shards().of_conversation(&asked.conversation);
         self.own_writes_first(&user, [shard]).await?;
-        let read = self.reader.read(move |store| {
-            pull::messages(&*store.view(shard)?, &user, &asked.conversation, slice, limit)
-        });
-        Ok(encode(params, &read.await?))
+        let pull = Pull { conversation: asked.conversation, slice, limit, encoding: params.encoding() };
+        self.pulls.pull(shard, &user, pull).await
     }
 
     async fn get(&self, user: UserId, params: &Payload) -> Result<Payload, Refusal> {

@@ -43,6 +43,7 @@ impl WriterHandle {
     pub fn start(shard: Shard, tools: Tools, ended: DropGuard) -> Result<(Self, JoinHandle<()>), Error> {
         let view = tools.store.view(shard).map_err(|e| Error::NotStarted { reason: e.to_string() })?;
         let (position, announced) = (view.position(), view.announced());
+        tools.heads[shard.index()].restart(position);
         drop(view);
         let (sender, queue) = sync_channel(tools.config.write_queue_max.get());
         let (progress, seen) = watch::channel(position);

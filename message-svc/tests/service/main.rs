@@ -13,6 +13,7 @@ mod limits;
 mod members;
 mod messages;
 mod model;
+mod pulls;
 mod restart;
 mod since;
 mod support;

@@ -1,7 +1,8 @@
 //! Each alert comes under its fault.
 
 use anyhow::{Context, Result, ensure};
-use doorbell_tests::{Doorbell, Options, SmallDisk};
+use doorbell_tests::{Client, Doorbell, Options, SmallDisk};
+use serde_json::json;
 
 use crate::prometheus::Prometheus;
 use crate::{DEADLINE, Pair, crowd, rules, unlimited, until};
@@ -9,6 +10,8 @@ use crate::{DEADLINE, Pair, crowd, rules, unlimited, until};
 const NEWS_WAIT: &str = "DoorbellNewsWait";
 const SENDS_FAIL: &str = "DoorbellSendsFail";
 const SOCKETS_FALL: &str = "DoorbellSocketsFall";
+const PULL_STORM: &str = "DoorbellPullStorm";
+const READ_STORM: &str = "DoorbellReadStorm";
 
 /// More than the alert takes for few.
 const CROWD: usize = 80;
@@ -17,7 +20,7 @@ const CROWD: usize = 80;
 fn each_alert_has_its_fault_here() {
     let mut names: Vec<_> = rules::names().collect();
     names.sort_unstable();
-    assert_eq!(names, [NEWS_WAIT, SENDS_FAIL, SOCKETS_FALL]);
+    assert_eq!(names, [NEWS_WAIT, PULL_STORM, READ_STORM, SENDS_FAIL, SOCKETS_FALL]);
 }
 
 /// Waits until an alert fires, and nothing else does.
@@ -107,6 +110,46 @@ async fn a_killed_process_is_told() -> Result<()> {
     fires(&prometheus, SOCKETS_FALL).await
 }
 
+/// Some clients ask again and again for the same page, which costs the store nothing.
+#[tokio::test]
+async fn pulls_that_nobody_rang_for_are_told() -> Result<()> {
+    let doorbell = Doorbell::start_with(unlimited()).await?;
+    let Some(prometheus) = Prometheus::watch(doorbell.address()).await? else { return Ok(()) };
+    let mut one = Pair::meet(&doorbell).await?;
+    let mut other = Pair::meet(&doorbell).await?;
+
+    let again = async |pair: &mut Pair| loop {
+        pair.bob.pull(&pair.conversation, 0).await?;
+    };
+    tokio::select! {
+        stopped = again(&mut one) => stopped,
+        stopped = again(&mut other) => stopped,
+        fired = fires(&prometheus, PULL_STORM) => fired,
+    }
+}
+
+/// A client asks for its whole list again and again.
+#[tokio::test]
+async fn reads_that_nobody_shares_are_told() -> Result<()> {
+    let doorbell = Doorbell::start_with(unlimited()).await?;
+    let Some(prometheus) = Prometheus::watch(doorbell.address()).await? else { return Ok(()) };
+    let mut ada = Client::connect(doorbell.address(), &doorbell.token("ada").await?).await?;
+    for friend in 0..60 {
+        let hello = json!({"to": format!("friend-{friend}"), "key": format!("{friend}"), "text": "hello"});
+        ada.call("messages.send", hello).await?;
+    }
+
+    let again = async {
+        loop {
+            ada.call("conversations.list", json!({"limit": 200})).await?;
+        }
+    };
+    tokio::select! {
+        stopped = again => stopped,
+        fired = fires(&prometheus, READ_STORM) => fired,
+    }
+}
+
 #[tokio::test]
 async fn a_drain_is_no_alert() -> Result<()> {
     let options = Options::default().with("DOORBELL_SHUTDOWN__MOVE_BUDGET", "4s");
@@ -129,7 +172,7 @@ async fn a_drain_is_no_alert() -> Result<()> {
 }
 
 /// A `doorbell` with a crowd that Prometheus has seen.
-async fn crowded(options: Options) -> Result<Option<(Doorbell, Prometheus, Vec<doorbell_tests::Client>)>> {
+async fn crowded(options: Options) -> Result<Option<(Doorbell, Prometheus, Vec<Client>)>> {
     let options = options.with("DOORBELL_GATEWAY__SESSIONS_PER_USER_MAX", "1000");
     let doorbell = Doorbell::start_with(options).await?;
     let Some(prometheus) = Prometheus::watch(doorbell.address()).await? else { return Ok(None) };
