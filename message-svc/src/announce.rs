@@ -5,24 +5,26 @@
 //! when all hints of some commits are with the hint queue does the cursor move past them; a crash before that
 //! announces them again, which merges (MS-4).
 //!
-//! A conversation's change rings its members, or is published where they are many ([`crate::reach`]). A change of
+//! A conversation's change rings its members, or is published where they are many ([`crate::reach`], [`publisher`]). A change of
 //! somebody's list raises that user's inbox in the home shard first, durably, and then rings the user: repeated after a
 //! crash, the inbox moves once more, which costs a pull.
 
+mod persist;
 pub mod plan;
+mod publisher;
 
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use doorbell_backplane::{HintQueue, News, UserHint};
-use doorbell_protocol::{ConversationId, Hint, Raise, TopicId, UserId, Version};
+use doorbell_protocol::{ConversationId, Hint, TopicId, UserId, Version};
 use doorbell_rpc::Channels;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
+use self::persist::Persistence;
 use self::plan::{Plan, Refollow};
+use self::publisher::{Handover, Publisher};
 use crate::conversation::Position;
 use crate::reach::{self, Reaches};
 use crate::reader::Reader;
@@ -37,9 +39,6 @@ use crate::{Config, Metrics};
 const HINTS_MAX: usize = 4_096;
 /// Inboxes of one request to a writer at most: each is a row of its commit.
 const INBOXES_MAX: usize = 1_000;
-/// The first wait after a failure; it doubles up to `announce_retry_max`.
-const RETRY_MIN: Duration = Duration::from_millis(50);
-
 /// Announces one shard's commits.
 pub struct Announcer {
     /// Whose commits.
@@ -72,15 +71,28 @@ struct Read {
 impl Announcer {
     /// Announces until `stop`, and then until nothing is left; `abort` ends it at once.
     pub async fn run(mut self, stop: CancellationToken, abort: CancellationToken) {
+        let handover = Arc::new(Handover::default());
+        let publisher = Publisher {
+            handover: Arc::clone(&handover),
+            channels: Arc::clone(&self.channels),
+            persistence: self.persistence(),
+        };
+        let steps = async {
+            self.steps(&handover, stop).await;
+            handover.end();
+        };
+        abort.run_until_cancelled(async { tokio::join!(steps, publisher.run()) }).await;
+    }
+
+    async fn steps(&mut self, handover: &Handover, stop: CancellationToken) {
         let mut progress = self.own().progress();
+        let mut rung = self.own().announced();
         loop {
             let committed = *progress.borrow_and_update();
-            let announced = self.own().announced();
-            self.note_lag();
-            if announced < committed {
-                if abort.run_until_cancelled(self.step(announced)).await.is_none() {
-                    return;
-                }
+            self.persistence().note_lag();
+            if rung < committed {
+                rung = self.step(rung, handover).await;
+                handover.step_ended(rung);
                 continue;
             }
             // First what moved: a stop lets nothing lie that is committed already.
@@ -92,35 +104,40 @@ impl Announcer {
         }
     }
 
-    fn note_lag(&self) {
-        let committed = self.own().progress().borrow().0;
-        let lag = committed.saturating_sub(self.own().announced().0);
-        self.metrics.announce_lag(&self.shard.to_string(), lag);
+    fn persistence(&self) -> Persistence {
+        Persistence {
+            shard: self.shard,
+            writer: self.own().clone(),
+            metrics: Arc::clone(&self.metrics),
+            retry_max: self.config.announce_retry_max,
+        }
     }
 
     fn own(&self) -> &WriterHandle {
         &self.writers[self.shard.index()]
     }
 
-    /// Announces the commits after the cursor, and moves it past them.
+    /// Announces the commits after a position; answers how far they went.
     ///
     /// *Cancel safety*: the cursor has not moved; the same hints come again.
-    async fn step(&mut self, announced: Position) {
-        let read = match self.own().take_recent(announced) {
-            Some(commits) => {
-                Read { through: commits.last().map_or(announced, |last| last.position), commits }
-            }
-            None => self.read(announced).await,
+    async fn step(&mut self, rung: Position, handover: &Handover) -> Position {
+        let read = match self.own().take_recent(rung) {
+            Some(commits) => Read { through: commits.last().map_or(rung, |last| last.position), commits },
+            None => self.read(rung).await,
         };
         let plan = Plan::of(read.commits, self.config.small_audience_max);
         for changed in plan.reseated.iter().chain(&plan.created) {
             self.reaches.forget(changed);
         }
+        // Before anything is published: who has left should have stopped following by then.
+        for (conversation, refollow) in &plan.refollows {
+            self.mark_refollows(conversation, refollow).await;
+        }
         let conversations: Vec<ConversationId> = plan.conversations().into_iter().cloned().collect();
         let mut listed = plan.listed.clone();
         for some in conversations.chunks(reach::CONVERSATIONS_MAX) {
             self.learn(some).await;
-            self.publish(&plan, some).await;
+            handover.publish(self.raises(&plan, some));
             self.ring_members(&plan, some).await;
             for made in some.iter().filter(|id| plan.created.contains(*id)) {
                 if self.reaches.is_large(made) {
@@ -130,11 +147,8 @@ impl Announcer {
                 }
             }
         }
-        for (conversation, refollow) in &plan.refollows {
-            self.mark_refollows(conversation, refollow).await;
-        }
         self.ring_inboxes(&listed).await;
-        self.own().set_announced(read.through);
+        read.through
     }
 
     /// Reads the commits after the cursor from the store.
@@ -175,19 +189,12 @@ impl Announcer {
         }
     }
 
-    /// Publishes what large conversations have come to.
-    async fn publish(&self, plan: &Plan, conversations: &[ConversationId]) {
+    /// What large conversations have come to.
+    fn raises(&self, plan: &Plan, conversations: &[ConversationId]) -> Vec<(TopicId, Version)> {
         let raise = |conversation: &ConversationId| {
-            let version = *plan.appended.get(conversation)?;
-            Some((TopicId::conversation(conversation), Raise::To(version)))
+            Some((TopicId::conversation(conversation), *plan.appended.get(conversation)?))
         };
-        let large = conversations.iter().filter(|id| self.reaches.is_large(id));
-        let raises: Vec<(TopicId, Raise)> = large.filter_map(raise).collect();
-        if raises.is_empty() {
-            return;
-        }
-        self.persist("publish", || self.channels.publish(raises.clone())).await;
-        self.metrics.published(raises.len());
+        conversations.iter().filter(|id| self.reaches.is_large(id)).filter_map(raise).collect()
     }
 
     /// A conversation that was large from its start: its members begin to follow it. Answers them.
@@ -263,33 +270,11 @@ impl Announcer {
         self.metrics.hinted(report.queued, report.merged, report.offline.len());
     }
 
-    /// Tries until it succeeds: sends go on meanwhile, and what is not announced waits in the store.
-    async fn persist<T, E, F>(&self, what: &'static str, mut attempt: impl FnMut() -> F) -> T
+    async fn persist<T, E, F>(&self, what: &'static str, attempt: impl FnMut() -> F) -> T
     where
         E: std::fmt::Display,
         F: Future<Output = Result<T, E>>,
     {
-        let mut wait = RETRY_MIN;
-        let mut tries = 0_u64;
-        loop {
-            match attempt().await {
-                Ok(done) => {
-                    if tries > 0 {
-                        info!(shard = %self.shard, what, tries, "announcing goes on");
-                    }
-                    return done;
-                }
-                Err(error) if tries == 0 => {
-                    warn!(shard = %self.shard, what, %error, "announcing fails, and is tried until it succeeds");
-                }
-                Err(_) => {}
-            }
-            tries += 1;
-            self.metrics.announce_retried();
-            // What is committed meanwhile waits, too.
-            self.note_lag();
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(self.config.announce_retry_max);
-        }
+        self.persistence().persist(what, attempt).await
     }
 }

@@ -27,8 +27,9 @@
 //! - **MS-9** A failed write is never tried again on the same open store: it is opened again from what the disk holds.
 //! - **MS-10** `unread` counts the messages of others after the read mark, exactly. A mark only moves forward; sending
 //!   does not move it, because what was sent is no proof of what was read.
-//! - **MS-11** Every right follows from being a member now. Whoever was removed by a commit is neither shown nor told of
-//!   any later one; whoever was added by one is told of every later one.
+//! - **MS-11** Every right follows from being a member now. Whoever was removed by a commit is shown nothing later, and
+//!   is told of no later one once the gateway has heard of it: a small conversation's hints do not go there at all, a
+//!   large one's may until the mark is settled, some milliseconds after. Whoever was added by one is told of every later one.
 //! - **MS-12** A member who changes over between being rung and following (coming, going, a crossing of the threshold) is
 //!   marked to ask again, together with the head as read at or after the change.
 //! - **MS-13** From the commit of a delete on, the content of the message and of its edits is in no row and in no answer.
@@ -50,6 +51,7 @@
 //! share a page; `announce` commits to hints;
 //! `reach` whom they go to, and by which way;
 //! `marks` what a read mark counts; `throttle` messages a user; `inflight` a user's own writes come before own reads;
+//! `turns` a user's wide reads one after the other;
 //! `reader` threads for reads; `conversation` plain data; `shard` who lives where; [`config`], [`error`], [`metrics`].
 
 mod announce;
@@ -69,6 +71,7 @@ pub mod service;
 mod shard;
 mod store;
 mod throttle;
+mod turns;
 mod writer;
 
 pub use api::describe::{Description, MethodDescription, describe};

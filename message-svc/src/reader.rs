@@ -26,7 +26,6 @@ pub struct Reader {
     permits: Arc<Semaphore>,
     line: Arc<Line>,
     metrics: Arc<Metrics>,
-    read_for: ReadFor,
 }
 
 /// Who waits for a permit.
@@ -67,14 +66,14 @@ impl Reader {
         read_for: ReadFor,
     ) -> Self {
         let store = Arc::new(Counted::new(Arc::clone(&bare), Arc::clone(&metrics), read_for));
-        Self { bare, store, permits, line, metrics, read_for }
+        Self { bare, store, permits, line, metrics }
     }
 
-    /// The same, within the same bound, counted as the announcer's.
+    /// For one announcer, which reads one thing after the other, beside all calls: pulls in line hold up no hint.
     #[must_use]
     pub fn for_announcing(&self) -> Self {
-        let Self { bare, permits, line, metrics, .. } = self.clone();
-        Self::of(bare, permits, line, metrics, ReadFor::Announce)
+        let Self { bare, line, metrics, .. } = self.clone();
+        Self::of(bare, Arc::new(Semaphore::new(1)), line, metrics, ReadFor::Announce)
     }
 
     /// The newest commit of a shard that a read shows; taken from memory.
@@ -105,8 +104,7 @@ impl Reader {
         done.await.unwrap_or(Err(Refusal::Panicked))
     }
 
-    /// Waits for a permit, in a place of the line. Announcers, one a shard, are never sent away: what is committed has
-    /// to be announced, and repeating the attempt would only delay it.
+    /// Waits for a permit, in a place of the line.
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         let permits = || Arc::clone(&self.permits);
         if let Ok(permit) = permits().try_acquire_owned() {
@@ -114,7 +112,7 @@ impl Reader {
         }
         let before = self.line.waiting.fetch_add(1, Ordering::Relaxed);
         let _place = Place { line: &self.line, metrics: &self.metrics };
-        if before >= self.line.waiting_max && self.read_for == ReadFor::Call {
+        if before >= self.line.waiting_max {
             self.metrics.reads.refused();
             return Err(Refusal::ReadsWait);
         }
@@ -150,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn beyond_its_bound_the_line_sends_calls_away_and_keeps_the_announcer() {
+    async fn beyond_its_bound_the_line_sends_calls_away_and_an_announcer_is_not_in_it() {
         let dir = tempfile::tempdir().unwrap();
         let (reader, metrics) = reader(dir.path(), 2);
         let (began, begun) = oneshot::channel();
@@ -172,19 +170,18 @@ mod tests {
         settle().await;
 
         assert!(matches!(wait(reader.clone()).await, Err(Refusal::ReadsWait)));
-        reads.spawn(wait(reader.for_announcing()));
-        settle().await;
-        assert_eq!(metrics.reads.line(), (3, 1), "in line, and sent away");
+        assert_eq!(metrics.reads.line(), (2, 1), "in line, and sent away");
+        wait(reader.for_announcing()).await.expect("an announcer waits for no call");
 
         leaver.abort();
         settle().await;
-        assert!(matches!(wait(reader.clone()).await, Err(Refusal::ReadsWait)), "the announcer has the place");
+        assert_eq!(metrics.reads.line(), (1, 1), "who gave up has left the line");
         let_go.send(()).unwrap();
         while let Some(end) = reads.join_next().await {
             // Only the one that left has no end of its own.
             assert!(end.is_err() || matches!(end, Ok(Ok(()))), "{end:?}");
         }
         wait(reader).await.unwrap();
-        assert_eq!(metrics.reads.line(), (0, 2));
+        assert_eq!(metrics.reads.line(), (0, 1));
     }
 }

@@ -31,6 +31,7 @@ use crate::store::Store;
 use crate::store::counted::Counted;
 use crate::store::disk::DiskStore;
 use crate::throttle::Throttles;
+use crate::turns::Turns;
 use crate::writer::request::Request;
 use crate::writer::{Tools, WriterHandle};
 use crate::{Config, Error, Metrics};
@@ -56,6 +57,7 @@ pub struct MessageService {
     reader: Reader,
     pulls: Pulls,
     inflight: Inflight,
+    turns: Turns,
     writers: Arc<[WriterHandle]>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Cancelled when a writer ends, in whatever way.
@@ -93,6 +95,7 @@ impl MessageService {
             reader,
             pulls,
             inflight: Inflight::default(),
+            turns: Turns::default(),
             writers: Arc::new([]),
             threads: Mutex::default(),
             writer_ended,

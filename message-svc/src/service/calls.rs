@@ -36,9 +36,15 @@ impl MessageService {
             Named::Served(Method::Edit) => self.edit(caller, &params).await,
             Named::Served(Method::Delete) => self.delete(caller, &params).await,
             Named::Served(Method::Messages) => self.messages(user, &params).await,
-            Named::Served(Method::Changes) => self.changes(user, &params).await,
+            Named::Served(Method::Changes) => {
+                let _turn = self.turns.take(&user).await;
+                self.changes(user, &params).await
+            }
             Named::Served(Method::MarkRead) => self.mark_read(user, &params).await,
-            Named::Served(Method::List) => self.list(user, &params).await,
+            Named::Served(Method::List) => {
+                let _turn = self.turns.take(&user).await;
+                self.list(user, &params).await
+            }
             Named::Served(Method::Get) => self.get(user, &params).await,
             Named::Served(Method::Create) => self.create(user, &params).await,
             Named::Served(Method::Update) => self.update(caller, &params).await,

@@ -129,6 +129,21 @@ async fn a_channel_service_that_is_away_is_told_when_it_is_back() {
 }
 
 #[tokio::test]
+async fn a_channel_service_that_is_away_holds_up_no_hint_of_a_small_conversation() {
+    let house = house();
+    let large = house.group("ada", &["bob", "eve", "joe"]).await;
+    let small = house.group("ada", &["bob"]).await;
+    house.published.fail(usize::MAX);
+    let missed = house.send("ada", &large, "hello").await;
+    let version = house.send("ada", &small, "hello").await;
+
+    house.bells.rung("bob", &topic(&small), version).await;
+
+    house.published.fail(0);
+    house.published.reached(&topic(&large), missed).await;
+}
+
+#[tokio::test]
 async fn a_large_conversation_says_how_many_are_online_and_a_small_one_does_not() {
     let house = house();
     let large = house.group("ada", &["bob", "eve", "joe"]).await;

@@ -1,0 +1,108 @@
+//! Publishes what large conversations have come to, beside the announcer: a channel service that is away holds up no
+//! hint of a small conversation.
+//!
+//! The announcer hands over versions while it takes a step, and at the step's end how far it has come. The cursor moves
+//! there only when every version that was handed over before is published (MS-4).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorbell_protocol::{Raise, TopicId, Version};
+use doorbell_rpc::{Channels, Error};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::persist::Persistence;
+use crate::conversation::Position;
+
+/// For one attempt. The channel service waits for its store for less.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is handed over. One version a conversation, the greatest: it is bounded by the large conversations.
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    state: Mutex<State>,
+    bell: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    raises: BTreeMap<TopicId, Version>,
+    /// All that comes before it has been rung, and is among the raises or was taken from them.
+    through: Position,
+    /// No more comes.
+    ended: bool,
+}
+
+impl Handover {
+    /// A step comes to these versions.
+    pub fn publish(&self, raises: impl IntoIterator<Item = (TopicId, Version)>) {
+        let mut state = self.state.lock();
+        for (topic, version) in raises {
+            let greatest = state.raises.entry(topic).or_default();
+            *greatest = version.max(*greatest);
+        }
+        let any = !state.raises.is_empty();
+        drop(state);
+        if any {
+            self.bell.notify_one();
+        }
+    }
+
+    /// A step has ended: everything up to here is rung, or handed over.
+    pub fn step_ended(&self, through: Position) {
+        self.state.lock().through = through;
+        self.bell.notify_one();
+    }
+
+    /// No step follows.
+    pub fn end(&self) {
+        self.state.lock().ended = true;
+        self.bell.notify_one();
+    }
+}
+
+/// The other end.
+pub(super) struct Publisher {
+    pub handover: Arc<Handover>,
+    pub channels: Arc<dyn Channels>,
+    pub persistence: Persistence,
+}
+
+impl Publisher {
+    /// Publishes, and moves the cursor, until no more comes and all of it is published.
+    pub async fn run(self) {
+        loop {
+            let State { raises, through, ended } = {
+                let mut state = self.handover.state.lock();
+                let raises = std::mem::take(&mut state.raises);
+                State { raises, through: state.through, ended: state.ended }
+            };
+            let news = !raises.is_empty() || through > self.persistence.writer.announced();
+            if !raises.is_empty() {
+                self.publish(raises).await;
+            }
+            self.persistence.writer.set_announced(through);
+            match news {
+                true => self.persistence.note_lag(),
+                false if ended => return,
+                false => self.handover.bell.notified().await,
+            }
+        }
+    }
+
+    async fn publish(&self, raises: BTreeMap<TopicId, Version>) {
+        let raises: Vec<_> = raises.into_iter().map(|(topic, version)| (topic, Raise::To(version))).collect();
+        let attempt = || async {
+            let publish = self.channels.publish(raises.clone());
+            timeout(PUBLISH_TIMEOUT, publish).await.unwrap_or_else(|_| {
+                let reason = format!("no answer within {PUBLISH_TIMEOUT:?}");
+                Err(Error::Unavailable { service: "channel-svc", reason })
+            })
+        };
+        self.persistence.persist("publish", attempt).await;
+        self.persistence.metrics.published(raises.len());
+    }
+}
