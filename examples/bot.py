@@ -1,12 +1,14 @@
 """A bot that answers: always in a direct conversation, in a group where somebody writes @its-name. See README.md."""
-import argparse, json, os, pathlib, random, re, sys, time, urllib.error, urllib.request
+import argparse, json, os, pathlib, random, re, ssl, sys, time, urllib.error, urllib.request
 from contextlib import suppress
 import websockets.sync.client
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--url", default="ws://127.0.0.1:8080/v1/ws")
 parser.add_argument("--token-file", type=pathlib.Path, help="without it the token is taken from DOORBELL_TOKEN")
 parser.add_argument("--state", type=pathlib.Path, default="bot.json", help="remembers how far the bot has read")
+parser.add_argument("--ca-file", help="for wss:// to a server whose certificate the system does not know")
 args = parser.parse_args()
+tls = ssl.create_default_context(cafile=args.ca_file) if args.url.startswith("wss:") else None
 class NotFound(Exception): pass  # gone, or not the bot's any more: there is nothing to answer
 state = json.loads(args.state.read_text()) if args.state.exists() else {"cursor": None, "versions": {}}
 def token(): return args.token_file.read_text().strip() if args.token_file else os.environ["DOORBELL_TOKEN"]
@@ -15,7 +17,7 @@ def answer(message): return f"Hello {message['from']}, you said: {message['text'
 def call(method, **params):  # the socket rings, HTTP pulls: every method has both doors
     url = re.sub("^ws(.*)/v1/ws$", rf"http\1/v1/call/{method}", args.url)
     request = urllib.request.Request(url, json.dumps(params).encode(), {"Authorization": f"Bearer {token()}"})
-    try: return json.load(urllib.request.urlopen(request, timeout=20))
+    try: return json.load(urllib.request.urlopen(request, timeout=20, context=tls))
     except urllib.error.HTTPError as refusal: error = json.load(refusal)["error"]
     if error["code"] == "not_found": raise NotFound
     if error["code"] == "conflict": return None  # this key has answered before, in other words
@@ -47,7 +49,7 @@ def read(name, me):
 tries = 0
 while True:
     try:
-        with websockets.sync.client.connect(args.url, subprotocols=["doorbell.v1.json"]) as ws:
+        with websockets.sync.client.connect(args.url, ssl=tls, subprotocols=["doorbell.v1.json"]) as ws:
             ws.send(json.dumps({"type": "hello", "token": token(), "client": "bot.py/1"}))
             me, tries = json.loads(ws.recv(20))["user"], 0  # the welcome: from now on every change is hinted
             while True:

@@ -11,6 +11,7 @@ mod crowd;
 mod neighbours;
 
 use crowd::{Crowd, files_max, runtime};
+use tokio::runtime::Runtime;
 
 /// Enough to fill what is allocated once: buffers, tables, the runtime's own.
 const WARM_UP: usize = 500;
@@ -22,12 +23,18 @@ fn resident_bytes() -> usize {
 }
 
 fn main() {
-    let sessions = (files_max().saturating_sub(2 * WARM_UP + 200) / 2).min(9_000);
+    let sessions = (files_max().saturating_sub(4 * WARM_UP + 200) / 4).min(9_000);
     let runtime = runtime();
     let mut crowd = Crowd::new(&runtime);
-    crowd.join(&runtime, (0..WARM_UP).map(|number| format!("early-{number}")));
+    measure(&mut crowd, &runtime, "plain", sessions);
+    crowd.speak_tls();
+    measure(&mut crowd, &runtime, "TLS", sessions);
+}
+
+fn measure(crowd: &mut Crowd, runtime: &Runtime, how: &str, sessions: usize) {
+    crowd.join(runtime, (0..WARM_UP).map(|number| format!("early-{how}-{number}")));
     let before = resident_bytes();
-    crowd.join(&runtime, (0..sessions).map(|number| format!("user-{number}")));
+    crowd.join(runtime, (0..sessions).map(|number| format!("{how}-{number}")));
     let each = resident_bytes().saturating_sub(before) / sessions;
-    println!("{sessions} idle sessions: {each} bytes of user memory each");
+    println!("{sessions} idle sessions, {how}: {each} bytes of user memory each");
 }

@@ -1,4 +1,4 @@
-//! From an HTTP request to a socket: every check before the 101, then the plain TCP stream for a session.
+//! From an HTTP request to a socket: every check before the 101, then the bare socket for a session.
 //!
 //! Map: [`check`] the checks, pure; [`origin`] which pages; [`refusal`] what a refused client reads.
 
@@ -18,12 +18,12 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::{Authenticator, Verified};
 use crate::listener::Metrics;
+use crate::socket::Socket;
 use check::{Acceptance, Offered, Rules};
 use origin::Origins;
 use refusal::Refusal;
@@ -35,8 +35,8 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A socket whose handshake is done.
 #[derive(Debug)]
 pub struct Upgraded {
-    /// The plain stream.
-    pub socket: TcpStream,
+    /// The socket, TLS and all.
+    pub socket: Socket,
     /// What the client sent behind its request, to be read first. Empty with well-behaved clients.
     pub leftover: Bytes,
     /// How the session speaks.
@@ -118,9 +118,9 @@ fn switch(acceptance: &Acceptance) -> Response<Full<Bytes>> {
 
 /// The stream behind an upgrade, without hyper's buffer: even empty that keeps 8 KiB. `None` where the client went
 /// away, or did not take the 101 in time.
-async fn socket(upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
+async fn socket(upgrade: OnUpgrade) -> Option<(Socket, Bytes)> {
     let upgraded = timeout(UPGRADE_TIMEOUT, upgrade).await.ok()?.ok()?;
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    let parts = upgraded.downcast::<TokioIo<Socket>>().ok()?;
     let leftover =
         if parts.read_buf.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(&parts.read_buf) };
     Some((parts.io.into_inner(), leftover))

@@ -16,7 +16,7 @@
 //!   first.
 //! - **GW-3** An idle session owns no buffer, no channel and no timer.
 //! - **GW-4** What a session has not taken is bounded: one version a topic up to a cap, then `more`; and the answers to
-//!   the calls it may have in flight, during which nothing more is read.
+//!   the calls it may have in flight, during which nothing more is read. In TLS one record of it may lie encrypted.
 //! - **GW-5** A leave names the user's greatest stamp, an enter a greater one: a late leave removes nothing alive.
 //! - **GW-6** Enters go out under a live lease of their partition; a lapsed one is replaced, everybody is entered
 //!   again, and only then hinted `resync`.
@@ -40,7 +40,7 @@
 //! `entries` the registry's side; `fanout` one hint to many; `topics` topic to sessions; `follow` who follows what;
 //! `interest` what channel-svc is told; `look` the stored versions; `sweep` the coarse wheel; `pull` calls; [`drain`]
 //! leaving; `api` what notifiers call; [`close`] ends to codes; [`config`], [`error`], [`metrics`], [`uptime`];
-//! [`handshake`] request to socket; [`auth`] tokens; [`ws`] frames.
+//! [`handshake`] request to socket; [`socket`] plain or TLS; [`tls`] the certificate; [`auth`] tokens; [`ws`] frames.
 
 mod api;
 pub mod auth;
@@ -61,7 +61,9 @@ mod look;
 pub mod metrics;
 mod pull;
 mod session;
+pub mod socket;
 mod sweep;
+pub mod tls;
 mod topics;
 pub mod uptime;
 pub mod ws;

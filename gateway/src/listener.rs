@@ -2,13 +2,16 @@
 //! business.
 //!
 //! Map: [`config`] the limits; `admission` who may come in now; `pressure` what to do when `accept` fails;
-//! `connection` one connection's life; [`metrics`] what is counted.
+//! `connection` one connection's life; `secure` its TLS handshake; `farewell` last words to who is not served;
+//! [`metrics`] what is counted.
 
 mod admission;
 pub mod config;
 mod connection;
+mod farewell;
 pub mod metrics;
 mod pressure;
+mod secure;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,7 +32,11 @@ pub use metrics::Metrics;
 
 use admission::{Admission, Verdict};
 use connection::Connections;
+use farewell::Farewell;
 use pressure::{Pressure, Response as Reaction};
+
+use crate::socket::Transport;
+use crate::tls::Tls;
 
 /// Connections that the kernel holds until we accept them: a burst of clients that lost another gateway.
 const BACKLOG: u32 = 4096;
@@ -68,6 +75,7 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     config: Config,
+    tls: Option<Tls>,
     metrics: Metrics,
 }
 
@@ -87,9 +95,24 @@ impl Listener {
             Ok((socket, address))
         };
         match listen() {
-            Ok((socket, address)) => Ok(Self { socket, address, config, metrics }),
+            Ok((socket, address)) => Ok(Self { socket, address, config, tls: None, metrics }),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(Error::InUse { address }),
             Err(source) => Err(Error::Refused { address, source }),
+        }
+    }
+
+    /// Speaks TLS, and nothing else.
+    #[must_use]
+    pub fn secured_by(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// What it speaks.
+    #[must_use]
+    pub const fn transport(&self) -> Transport {
+        match self.tls {
+            Some(_) => Transport::Tls,
+            None => Transport::Plain,
         }
     }
 
@@ -102,11 +125,13 @@ impl Listener {
     /// Accepts until `stop`, then takes no more, lets the requests at hand end within `stop_timeout`, and cuts what
     /// is left. Upgraded sockets are their sessions' and live on.
     pub async fn run(self, stop: CancellationToken, routes: Arc<dyn Routes>) {
-        let Self { socket, config, metrics, .. } = self;
+        let transport = self.transport();
+        let Self { socket, config, tls, metrics, .. } = self;
         let mut accepting = Accepting {
+            transport,
             admission: Admission::new(&config, Instant::now()),
             pressure: Pressure::default(),
-            connections: Connections::new(&config, metrics.clone(), routes, stop.clone()),
+            connections: Connections::new(&config, tls, metrics.clone(), routes, stop.clone()),
             refusals: JoinSet::new(),
             metrics,
         };
@@ -130,6 +155,7 @@ impl Listener {
 
 /// The accept loop's state.
 struct Accepting {
+    transport: Transport,
     admission: Admission,
     pressure: Pressure,
     connections: Connections,
@@ -162,10 +188,11 @@ impl Accepting {
 
     fn refuse(&mut self, socket: TcpStream, why: Verdict) {
         self.metrics.connection_refused(why);
-        if self.refusals.len() < REFUSALS_MAX {
+        // With TLS the words would cost a handshake, of which there are too many: it is just closed.
+        if self.transport == Transport::Plain && self.refusals.len() < REFUSALS_MAX {
             self.refusals.spawn(async move {
                 // Best effort: a client that does not read it is cut all the same.
-                let _ = timeout(connection::REFUSAL_TIMEOUT, connection::refuse(socket)).await;
+                let _ = timeout(farewell::TIMEOUT, farewell::say(socket, Farewell::Busy)).await;
             });
         }
     }

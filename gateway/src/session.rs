@@ -14,9 +14,11 @@ pub(crate) mod rate;
 pub(crate) mod state;
 pub(crate) mod task;
 
+use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use doorbell_protocol::codec::decode_client;
@@ -28,7 +30,8 @@ use doorbell_rpc::{CallRequest, Messages};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Instant;
 
 use crate::auth::{Authenticator, Verified};
@@ -39,12 +42,22 @@ use crate::session::follows::Follows;
 use crate::session::outbox::{Flushed, Hints, Outbox, Source};
 use crate::session::phase::{HintGate, ReadGate};
 use crate::session::state::{At, Rules, State};
+use crate::socket::{Transport, Writer};
 use crate::sweep::AHEAD_SECONDS_MAX;
 use crate::uptime::{Moment, Uptime};
 use crate::ws;
 
 /// With so many bytes owed, the task writes before it parses further.
 const UNSENT_BYTES_PAUSE: usize = 16 * 1024;
+
+/// What was read from the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Incoming {
+    /// The client's frames.
+    Frames,
+    /// What nobody can read any more, as our side has ended.
+    Sealed,
+}
 
 /// What every session of a gateway goes by.
 pub(crate) struct Setting {
@@ -101,6 +114,7 @@ pub(crate) struct Next {
 pub(crate) struct Session {
     id: SessionId,
     encoding: Encoding,
+    transport: Transport,
     identity: OnceLock<Identity>,
     /// The last sign of life, as [`Moment`]'s microseconds.
     heard: AtomicU64,
@@ -114,7 +128,7 @@ pub(crate) struct Session {
 struct Core {
     state: State,
     /// `None` once our side of TCP has ended.
-    writer: Option<OwnedWriteHalf>,
+    writer: Option<Writer>,
     outbox: Option<Box<Outbox>>,
     /// `None` while it follows nothing.
     follows: Option<Box<Follows>>,
@@ -129,12 +143,7 @@ struct Core {
 }
 
 impl Session {
-    pub(crate) fn new(
-        writer: OwnedWriteHalf,
-        encoding: Encoding,
-        verified: Option<Verified>,
-        now: Moment,
-    ) -> Self {
+    pub(crate) fn new(writer: Writer, encoding: Encoding, verified: Option<Verified>, now: Moment) -> Self {
         Self::with(Some(writer), encoding, State::new(verified, now), now)
     }
 
@@ -147,10 +156,15 @@ impl Session {
         Arc::new(session)
     }
 
-    fn with(writer: Option<OwnedWriteHalf>, encoding: Encoding, state: State, now: Moment) -> Self {
+    fn with(writer: Option<Writer>, encoding: Encoding, state: State, now: Moment) -> Self {
+        let transport = match writer {
+            Some(Writer::Tls(_)) => Transport::Tls,
+            Some(Writer::Plain(_)) | None => Transport::Plain,
+        };
         Self {
             id: SessionId::from_bits(rand::random()),
             encoding,
+            transport,
             identity: OnceLock::new(),
             heard: AtomicU64::new(now.as_micros()),
             due: AtomicU64::new(0),
@@ -318,7 +332,7 @@ impl Session {
     /// Whether the socket broke.
     fn flush(&self, core: &mut Core, setting: &Setting) -> bool {
         if let Some(outbox) = &mut core.outbox {
-            let Some(writer) = &core.writer else {
+            let Some(writer) = &mut core.writer else {
                 core.outbox = None;
                 return false;
             };
@@ -349,6 +363,53 @@ impl Session {
             core.state.on_writes_ended();
         }
         false
+    }
+
+    /// Reads what the client wrote, from its task's half of the socket; nothing read is the client's end.
+    ///
+    /// *Cancel safety*: nothing that was read is lost.
+    pub(crate) fn poll_read(
+        &self,
+        socket: &mut OwnedReadHalf,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Incoming>> {
+        if self.transport == Transport::Tls {
+            return self.poll_read_tls(socket, cx, buffer);
+        }
+        ready!(Pin::new(socket).poll_read(cx, buffer))?;
+        Poll::Ready(Ok(Incoming::Frames))
+    }
+
+    fn poll_read_tls(
+        &self,
+        socket: &mut OwnedReadHalf,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Incoming>> {
+        loop {
+            let read = match &mut self.core.lock().writer {
+                Some(Writer::Tls(tls)) => tls.try_read(socket, buffer),
+                // Our side has ended, and what decrypts with it: what still comes is only counted.
+                Some(Writer::Plain(_)) | None => {
+                    ready!(Pin::new(&mut *socket).poll_read(cx, buffer))?;
+                    return Poll::Ready(Ok(Incoming::Sealed));
+                }
+            };
+            match read {
+                Ok(()) => return Poll::Ready(Ok(Incoming::Frames)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Err(error) => {
+                    tracing::debug!(session = %self.id, %error, "TLS ended");
+                    return Poll::Ready(Err(error));
+                }
+            }
+            ready!(socket.as_ref().poll_read_ready(cx))?;
+        }
     }
 
     /// Comes by with the sweep: answers what is to be done. Then it needs a new appointment.
@@ -391,7 +452,7 @@ impl Core {
     /// Tries one whole frame with nothing before it. `false`: not a byte was taken. What is left of a frame begun
     /// goes to the outbox.
     fn write_at_once(&mut self, frame: &[u8]) -> bool {
-        let written = self.writer.as_ref().and_then(|writer| writer.try_write(frame).ok()).unwrap_or(0);
+        let written = self.writer.as_mut().and_then(|writer| writer.try_write(frame).ok()).unwrap_or(0);
         if written == 0 {
             return false;
         }

@@ -108,6 +108,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::socket::Socket;
     use crate::uptime::Moment;
 
     async fn sessions(count: usize) -> Vec<Arc<Session>> {
@@ -115,7 +116,7 @@ mod tests {
         let mut sessions = Vec::new();
         for _ in 0..count {
             let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let (_, writer) = socket.into_split();
+            let (_, writer) = Socket::from(socket).split();
             sessions.push(Arc::new(Session::new(writer, Encoding::Json, None, Moment::default())));
         }
         sessions

@@ -4,10 +4,12 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
+use doorbell_gateway::tls::Standing;
+use doorbell_protocol::Timestamp;
 use rustix::fs::{Access, FsWord, access, statfs, statvfs};
 
 use crate::config::{Config, Demo};
-use crate::{apikeyfile, descriptors, jwks, keyfile, trust};
+use crate::{apikeyfile, certificate, clock, descriptors, jwks, keyfile, trust};
 
 /// Below this many open files it says so: each socket is one, and a gateway is made for many.
 const FILES_FEW: u64 = 65_536;
@@ -19,7 +21,7 @@ const RESERVE_DIVISOR: u64 = 8;
 /// What was found, one line each.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// It would not start.
+    /// It would not start, or nobody could come.
     pub wrong: Vec<String>,
     /// It would start.
     pub warnings: Vec<String>,
@@ -29,6 +31,7 @@ pub struct Found {
 pub fn look<'a>(config: &Config, ignored: impl Iterator<Item = &'a str>) -> Found {
     let mut found = Found::default();
     keys(config, &mut found);
+    tls(config, (clock::wall())(), &mut found);
     address(config, &mut found);
     data(config, &mut found);
     files(descriptors::limit(), &mut found);
@@ -52,6 +55,23 @@ fn keys(config: &Config, found: &mut Found) {
     found.wrong.extend(unusable.map(|error| format!("{error:#}")));
     if let Err(error) = jwks::check(config) {
         found.wrong.push(format!("{error:#}"));
+    }
+}
+
+/// A certificate that no client would take keeps nothing from starting, and everybody from coming.
+fn tls(config: &Config, now: Timestamp, found: &mut Found) {
+    if !config.tls.is_on() {
+        return;
+    }
+    let certificate = match certificate::read(&config.tls) {
+        Ok(certificate) => certificate,
+        Err(error) => return found.wrong.push(format!("{error:#}")),
+    };
+    let Some(complaint) = certificate::complaint(&certificate, now) else { return };
+    let finding = format!("`tls.certificate_file` is {}: {complaint}", config.tls.certificate_file.display());
+    match certificate.standing(now) {
+        Standing::Early | Standing::Expired => found.wrong.push(finding),
+        Standing::Good | Standing::Soon => found.warnings.push(finding),
     }
 }
 
@@ -85,9 +105,13 @@ fn open_to_others(config: &Config, found: &mut Found) {
         let what = "`demo` is on and `listen` is not loopback: everybody who reaches it can be any user";
         found.warnings.push(what.to_owned());
     }
-    found.warnings.push(
-        "`listen` is not loopback, and tokens and messages travel in plain text: put a proxy with TLS in front".to_owned(),
-    );
+    if !config.tls.is_on() {
+        found.warnings.push(
+            "`listen` is not loopback, and tokens and messages travel in plain text: set `tls.certificate_file`, or put a \
+             proxy with TLS in front"
+                .to_owned(),
+        );
+    }
     if config.listener.origins.is_empty() {
         found.warnings.push(
             "`listener.origins` is empty and `listen` is not loopback: pages reached by a name cannot open sockets; \

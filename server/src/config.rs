@@ -8,6 +8,7 @@ mod layers;
 mod listen;
 mod roles;
 mod shutdown;
+mod tls;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ pub use layers::{Layers, Setting};
 pub use listen::Listen;
 pub use roles::Roles;
 pub use shutdown::Shutdown;
+pub use tls::Tls;
 
 /// The configuration of a `doorbell` process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +49,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// How the process ends.
     pub shutdown: Shutdown,
+    /// TLS on `listen`: `https` and `wss` in place of `http` and `ws`.
+    pub tls: Tls,
     /// The door: connections before they are sessions, and HTTP requests.
     pub listener: doorbell_gateway::listener::Config,
     /// Tokens: what is demanded of them beside a good signature.
@@ -104,6 +108,7 @@ impl Default for Config {
             log: "info".to_owned(),
             log_format: LogFormat::default(),
             shutdown: Shutdown::default(),
+            tls: Tls::default(),
             listener: doorbell_gateway::listener::Config::default(),
             auth: doorbell_gateway::auth::Config::default(),
             gateway: doorbell_gateway::Config::default(),
@@ -138,6 +143,7 @@ impl Config {
         check("", self.log_filter());
         check("", self.shared_times());
         check("shutdown", self.shutdown.validate());
+        check("tls", self.tls.validate());
         check("listener", self.listener.validate().map_err(|error| error.to_string()));
         check("auth", self.auth.validate().map_err(|error| error.to_string()));
         check("gateway", self.gateway.validate().map_err(|error| error.to_string()));

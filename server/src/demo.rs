@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use doorbell_gateway::auth::KeySet;
 use doorbell_gateway::http::{BodyLimits, error_response, json_response, read_body, status_of};
+use doorbell_gateway::socket::Transport;
 use doorbell_protocol::{Clock, ErrorBody, ErrorCode, UserId};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -51,13 +52,13 @@ impl Admission {
 
     /// Whether this request may have a token. A page of another site is refused always: a browser sends its origin.
     /// On this machine the name in `Host` counts too, because a foreign name can be made to point here.
-    fn admits(self, headers: &HeaderMap, peer: SocketAddr) -> bool {
+    fn admits(self, headers: &HeaderMap, peer: SocketAddr, transport: Transport) -> bool {
         let text =
             |name| headers.get(name).map(|value: &http::HeaderValue| value.to_str().unwrap_or_default());
         let Some(host) = text(HOST) else { return false };
-        let own = |scheme: &str| format!("{scheme}://{host}");
-        let is_same_origin =
-            text(ORIGIN).is_none_or(|origin| origin == own("http") || origin == own("https"));
+        let is_same_origin = text(ORIGIN).is_none_or(|origin| {
+            origin.split_once("://").is_some_and(|(scheme, from)| transport.serves(scheme) && from == host)
+        });
         let is_here = match self {
             Self::Nobody => false,
             Self::Anybody => true,
@@ -75,6 +76,8 @@ impl Admission {
 pub struct DemoDoor {
     /// To whom.
     pub admission: Admission,
+    /// How pages of this server come.
+    pub transport: Transport,
     /// What signs them.
     pub keys: Arc<KeySet>,
     /// What a token must say beside its user.
@@ -109,7 +112,7 @@ impl DemoDoor {
     where
         B: Body<Data = Bytes> + Send,
     {
-        if !self.admission.admits(request.headers(), peer) {
+        if !self.admission.admits(request.headers(), peer, self.transport) {
             tracing::info!(%peer, "a demo token was refused");
             let error = ErrorBody::new(
                 ErrorCode::Forbidden,
@@ -158,7 +161,7 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
         }
-        admission.admits(&headers, peer.parse().unwrap())
+        admission.admits(&headers, peer.parse().unwrap(), Transport::Plain)
     }
 
     #[test]
@@ -192,6 +195,20 @@ mod tests {
         assert!(admits(Admission::Anybody, "192.0.2.7:5", "chat.example", Some("https://chat.example")));
         assert!(!admits(Admission::Anybody, "192.0.2.7:5", "chat.example", Some("https://evil.example")));
         assert!(!admits(Admission::Nobody, "127.0.0.1:5", "localhost:8080", None));
+    }
+
+    #[test]
+    fn with_tls_a_page_in_plain_gets_none() {
+        for (origin, admitted) in [("https://localhost:8080", true), ("http://localhost:8080", false)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("localhost:8080"));
+            headers.insert(ORIGIN, HeaderValue::from_static(origin));
+            assert_eq!(
+                HERE.admits(&headers, "127.0.0.1:5".parse().unwrap(), Transport::Tls),
+                admitted,
+                "{origin}"
+            );
+        }
     }
 
     #[test]

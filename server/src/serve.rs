@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
 
+use crate::certificate::CertificateFiles;
 use crate::config::Config;
 use crate::datadir::DataDir;
 use crate::demo::Admission;
@@ -24,7 +24,7 @@ use crate::supervisor::Supervisor;
 use crate::telemetry::Logs;
 use crate::trust::Keys;
 use crate::wiring::{Door, Parts, Trust};
-use crate::{apikeyfile, descriptors, jwks, keyfile};
+use crate::{apikeyfile, certificate, descriptors, jwks, keyfile};
 
 /// How long blocking threads may take after the last phase: a store that writes out.
 const THREADS_BUDGET: Duration = Duration::from_secs(1);
@@ -75,9 +75,15 @@ async fn live(config: &Config, logs: &Logs) -> Result<End> {
     let mut reload = Reload::listen(metrics.clone())?;
     let (again, path) = (Arc::clone(&api_keys), config.api_keys_file.clone());
     reload.add("the API keys", move || apikeyfile::load(&path, &again));
+    let certificate = CertificateFiles::of(&config.tls, certificate::Metrics::register(&registry)?)?;
+    if let Some(files) = &certificate {
+        let again = Arc::clone(files);
+        reload.add("the certificate", move || again.read_again());
+        supervisor.spawn("looking at the certificate", finishing(Arc::clone(files).watch(stop.clone())));
+    }
     let lag = Lag::default();
     let heartbeat = Heartbeat::new(lag.clone(), logs.dropped().clone(), metrics);
-    let (door, listener) = Door::new(config, registry, lag).await?;
+    let (door, listener) = Door::new(config, certificate.map(|files| files.tls()), registry, lag).await?;
     supervisor.spawn("the heartbeat", finishing(heartbeat.run(stop.clone())));
     supervisor.spawn("reading files again", finishing(reload.run(stop.clone())));
     let site = Arc::clone(&door.site);
@@ -95,7 +101,7 @@ async fn live(config: &Config, logs: &Logs) -> Result<End> {
         supervisor.spawn("the reader of the JWK Set", finishing(jwks.run(stop.clone())));
     }
     let ending = start(parts, config, &door, &stop, &mut supervisor);
-    announce(config, door.address);
+    announce(config, &door);
     let failure = tokio::select! {
         asked = signals.next() => {
             tracing::info!(%asked, "asked to end; a second signal ends at once");
@@ -152,21 +158,24 @@ fn start(
 }
 
 /// Says where it is: one line for programs on standard output, and where a person goes in the log.
-fn announce(config: &Config, address: SocketAddr) {
+fn announce(config: &Config, door: &Door) {
+    let (address, scheme) = (door.address, door.transport.scheme());
     let mut stdout = std::io::stdout().lock();
     // Nobody may be reading it; the process serves all the same.
-    let _ = writeln!(stdout, "doorbell ready on http://{address}").and_then(|()| stdout.flush());
+    let _ = writeln!(stdout, "doorbell ready on {scheme}://{address}").and_then(|()| stdout.flush());
     let port = address.port();
     let page = if address.ip().is_unspecified() { format!("localhost:{port}") } else { address.to_string() };
     match Admission::new(config, address) {
-        Admission::ThisMachine { .. } => tracing::info!("open http://{page} in a browser"),
+        Admission::ThisMachine { .. } => tracing::info!("open {scheme}://{page} in a browser"),
         Admission::Nobody => {
-            tracing::info!("serving on http://{address}; `doorbell token USER` makes a token");
+            tracing::info!("serving on {scheme}://{address}; `doorbell token USER` makes a token");
         }
-        Admission::Anybody if address.ip().is_loopback() => tracing::info!("open http://{page} in a browser"),
+        Admission::Anybody if address.ip().is_loopback() => {
+            tracing::info!("open {scheme}://{page} in a browser")
+        }
         Admission::Anybody => tracing::warn!(
-            "`demo` is on and http://{address} is not loopback: EVERYBODY who reaches it can be any user, without a \
-             password; open http://{page} in a browser"
+            "`demo` is on and {scheme}://{address} is not loopback: EVERYBODY who reaches it can be any user, without a \
+             password; open {scheme}://{page} in a browser"
         ),
     }
 }

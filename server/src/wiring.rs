@@ -13,6 +13,8 @@ use doorbell_gateway::handshake::origin::Origins;
 use doorbell_gateway::http::hints::{self, HintsDoor};
 use doorbell_gateway::http::{BodyLimits, CallDoor};
 use doorbell_gateway::listener::Listener;
+use doorbell_gateway::socket::Transport;
+use doorbell_gateway::tls::Tls;
 use doorbell_gateway::{Gateway, GatewayParts};
 use doorbell_message_svc::MessageService;
 use doorbell_notifier::{Ingress, Neighbours, Notifier};
@@ -33,6 +35,8 @@ use crate::trust::Keys;
 pub struct Door {
     /// Where it is.
     pub address: SocketAddr,
+    /// What is spoken there.
+    pub transport: Transport,
     /// What connections reach.
     pub site: Arc<Site>,
     /// Whether new clients should come.
@@ -81,17 +85,25 @@ impl Door {
     ///
     /// # Errors
     /// The name is unknown, or the address cannot be had.
-    pub async fn new(config: &Config, metrics: prometheus::Registry, lag: Lag) -> Result<(Self, Listener)> {
+    pub async fn new(
+        config: &Config,
+        tls: Option<Tls>,
+        metrics: prometheus::Registry,
+        lag: Lag,
+    ) -> Result<(Self, Listener)> {
         let handshakes = doorbell_gateway::listener::Metrics::register(&metrics)?;
-        let listener = bind(config, &handshakes).await?;
+        let mut listener = bind(config, &handshakes).await?;
+        if let Some(tls) = tls {
+            listener = listener.secured_by(tls);
+        }
         let store: Arc<OnceLock<Arc<MessageService>>> = Arc::default();
         let asked = Arc::clone(&store);
         // A store that is not open yet is no reason of its own: the process is starting.
         let readiness = Readiness::new(lag, move || asked.get().is_none_or(|messages| messages.is_sound()));
         let admin = Admin { readiness: readiness.clone(), registry: metrics.clone() };
-        let address = listener.local_addr();
+        let (address, transport) = (listener.local_addr(), listener.transport());
         let site = Arc::new(Site::new(admin));
-        Ok((Self { address, site, readiness, handshakes, metrics, store }, listener))
+        Ok((Self { address, transport, site, readiness, handshakes, metrics, store }, listener))
     }
 
     /// Where everything of this process is counted.
@@ -199,7 +211,7 @@ impl Door {
     fn open(&self, config: &Config, parts: &Parts, doors: Doors) {
         let Doors { authenticator, trust: Trust { keys, api_keys }, wall, queue, hints } = doors;
         let handshake = Handshake {
-            origins: Origins::new(config.listener.origins.clone()),
+            origins: Origins::new(config.listener.origins.clone(), self.transport),
             authenticator: Arc::clone(&authenticator),
             clock: Arc::clone(&wall),
             upgrades: parts.upgrades.clone(),
@@ -218,6 +230,7 @@ impl Door {
         };
         let demo = DemoDoor {
             admission: Admission::new(config, self.address),
+            transport: self.transport,
             keys: keys.own,
             auth: config.auth.clone(),
             clock: wall,

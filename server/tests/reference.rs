@@ -17,6 +17,7 @@ use toml::{Table, Value};
 const SECTIONS: &[(&str, &str, &str)] = &[
     ("", include_str!("../src/config.rs"), "Config"),
     ("shutdown", include_str!("../src/config/shutdown.rs"), "Shutdown"),
+    ("tls", include_str!("../src/config/tls.rs"), "Tls"),
     ("listener", include_str!("../../gateway/src/listener/config.rs"), "Config"),
     ("auth", include_str!("../../gateway/src/auth/config.rs"), "Config"),
     ("gateway", include_str!("../../gateway/src/config.rs"), "Config"),

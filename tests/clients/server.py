@@ -10,7 +10,7 @@ import threading
 import urllib.error
 import urllib.request
 
-READY = re.compile(r"^doorbell ready on (http://\S+)$")
+READY = re.compile(r"^doorbell ready on (https?://\S+)$")
 START_S = 30
 END_S = 30
 # These clients stay to the end of a drain, and a test need not wait long for it.
@@ -25,7 +25,9 @@ def binary():
 
 
 class Server:
-    def __init__(self):
+    def __init__(self, settings=None, tls=None):
+        """`tls` is the context of a client that trusts its certificate, where `settings` name one."""
+        self.settings, self.tls = SETTINGS | (settings or {}), tls
         self.data_dir = tempfile.mkdtemp(prefix="doorbell-test-")
         self.port = 0
         self.tokens = {}
@@ -36,7 +38,7 @@ class Server:
         command = [binary(), "serve", "--listen", f"127.0.0.1:{self.port}", "--data-dir", self.data_dir]
         self.log = []
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | SETTINGS
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | self.settings
         )
         threading.Thread(target=self._drain, args=(self.process.stderr,), daemon=True).start()
         too_late = threading.Timer(START_S, self.process.kill)
@@ -69,7 +71,7 @@ class Server:
         headers = {"Authorization": f"Bearer {self.token(user)}", "Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}/v1/call/{method}", json.dumps(params).encode(), headers)
         try:
-            with urllib.request.urlopen(request, timeout=20) as response:
+            with urllib.request.urlopen(request, timeout=20, context=self.tls) as response:
                 return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             with error:

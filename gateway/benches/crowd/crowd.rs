@@ -1,5 +1,7 @@
 //! A gateway with many sessions, for the benches: the clients are plain sockets of this process.
 
+mod secure;
+
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream as Plain};
 use std::num::NonZeroUsize;
@@ -10,6 +12,7 @@ use bytes::Bytes;
 use doorbell_backplane::Partitions;
 use doorbell_backplane::memory::Memory;
 use doorbell_gateway::auth::{AuthError, Authenticator, Verified};
+use doorbell_gateway::socket::Socket;
 use doorbell_gateway::{Config, Gateway, GatewayParts, Metrics, Upgraded};
 use doorbell_protocol::frames::Token;
 use doorbell_protocol::{Clock, Encoding, ErrorBody, ErrorCode, GatewayId, Payload, Timestamp, UserId};
@@ -20,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::neighbours::{Ears, Members};
+use secure::Secure;
 
 /// Where the wall clock stands.
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
@@ -50,6 +54,8 @@ pub struct Crowd {
     /// Who is in which large audience: read when a session starts.
     #[allow(dead_code, reason = "not every bench has large audiences")]
     pub members: Arc<Members>,
+    /// Where clients speak TLS.
+    secure: Option<Secure>,
     stop: CancellationToken,
 }
 
@@ -89,7 +95,13 @@ impl Crowd {
         let stop = CancellationToken::new();
         let _entered = runtime.enter();
         TaskTracker::new().spawn(Arc::clone(&gateway).run(stop.clone()));
-        Self { gateway, clients: Vec::new(), members, stop }
+        Self { gateway, clients: Vec::new(), members, secure: None, stop }
+    }
+
+    /// From now on clients speak TLS.
+    #[allow(dead_code, reason = "not every bench speaks TLS")]
+    pub fn speak_tls(&mut self) {
+        self.secure = Some(Secure::new());
     }
 
     /// Adds sessions, one after the other: an idle gateway between two.
@@ -109,17 +121,33 @@ impl Crowd {
         let listener = TcpListener::bind(SocketAddr::from((host, 0))).await.expect("loopback");
         let mut client = Plain::connect(listener.local_addr().expect("bound")).expect("loopback");
         let (socket, peer) = listener.accept().await.expect("loopback");
+        // This thread may wait for a frame: the gateway runs on the worker.
+        let mut welcome = [0; 1024];
+        let read;
+        match &self.secure {
+            None => {
+                self.start(socket.into(), user, peer);
+                read = client.read(&mut welcome).expect("a welcome");
+            }
+            Some(secure) => {
+                let (socket, mut secured) = secure.secure(socket, client).await;
+                self.start(socket, user, peer);
+                read = secured.read(&mut welcome);
+                client = secured.into_socket();
+            }
+        }
+        assert!(welcome[..read].windows(9).any(|window| window == b"\"welcome\""));
+        client
+    }
+
+    /// Its hello came with the upgrade.
+    fn start(&self, socket: Socket, user: &str, peer: SocketAddr) {
         let verified = Anybody.verify(&Token(user.to_owned()), NOW).ok();
         let hello = br#"{"type":"hello"}"#;
         let mut leftover = vec![0x81, 0x80 | u8::try_from(hello.len()).expect("short"), 0, 0, 0, 0];
         leftover.extend_from_slice(hello);
         let leftover = Bytes::from(leftover);
         self.gateway.start(Upgraded { socket, leftover, encoding: Encoding::Json, verified, peer });
-        // This thread may wait: the gateway runs on the worker.
-        let mut welcome = [0; 1024];
-        let read = client.read(&mut welcome).expect("a welcome");
-        assert!(welcome[..read].windows(9).any(|window| window == b"\"welcome\""));
-        client
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which pages may open a socket: the browser says where a page comes from, and we compare exactly.
 //!
 //! Allowed are the configured origins, and by default the page's own: the same host and port as the request's
-//! `Host`. That default counts only where the host is an IP address or `localhost`. Any other name proves nothing:
+//! `Host`, and its scheme the listener's. That default counts only where the host is an IP address or `localhost`. Any other name proves nothing:
 //! an attacker's page can point its own name at this server's address (DNS rebinding), and then its origin and its
 //! `Host` agree. So a public name is configured, once.
 
@@ -9,6 +9,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use http::uri::Authority;
 use serde::{Deserialize, Serialize};
+
+use crate::socket::Transport;
 
 /// Where a page comes from, in one spelling: scheme and host in lower case, the port where it is not the scheme's
 /// own.
@@ -104,25 +106,28 @@ impl Host {
 }
 
 /// The origins that may open a socket.
-#[derive(Clone, Debug, Default)]
-pub struct Origins(Vec<Origin>);
+#[derive(Clone, Debug)]
+pub struct Origins {
+    allowed: Vec<Origin>,
+    transport: Transport,
+}
 
 impl Origins {
-    /// Allows these, beside the page's own.
+    /// Allows these, beside the pages that a listener with this transport serves itself.
     #[must_use]
-    pub const fn new(allowed: Vec<Origin>) -> Self {
-        Self(allowed)
+    pub const fn new(allowed: Vec<Origin>, transport: Transport) -> Self {
+        Self { allowed, transport }
     }
 
     /// Whether a page of this origin may open a socket through this host.
     #[must_use]
     pub fn allow(&self, origin: &str, host: &Host) -> bool {
         let Ok(origin) = Origin::parse(origin) else { return false };
-        let is_own = matches!(origin.scheme.as_str(), "http" | "https")
+        let is_own = self.transport.serves(&origin.scheme)
             && origin.host == host.name
             && origin.port == host.port.or(default_port(&origin.scheme))
             && host.is_plain();
-        is_own || self.0.contains(&origin)
+        is_own || self.allowed.contains(&origin)
     }
 }
 
@@ -131,9 +136,13 @@ mod tests {
     use super::*;
 
     fn allowed(origin: &str, host: &str) -> bool {
+        allowed_on(Transport::Plain, origin, host)
+    }
+
+    fn allowed_on(transport: Transport, origin: &str, host: &str) -> bool {
         let configured = ["https://chat.example", "http://lan.example:8080", "capacitor://localhost"];
         let configured = configured.map(|origin| Origin::parse(origin).unwrap());
-        Origins::new(configured.into()).allow(origin, &Host::parse(host).unwrap())
+        Origins::new(configured.into(), transport).allow(origin, &Host::parse(host).unwrap())
     }
 
     #[test]
@@ -151,6 +160,19 @@ mod tests {
         ] {
             assert!(allowed(origin, host), "{origin} at {host}");
         }
+    }
+
+    #[test]
+    fn with_tls_a_page_in_plain_is_not_this_servers() {
+        let on_tls = |origin, host| allowed_on(Transport::Tls, origin, host);
+        assert!(on_tls("https://127.0.0.1:8443", "127.0.0.1:8443"));
+        assert!(on_tls("https://192.0.2.7", "192.0.2.7"));
+        // The last one's ports agree: 80 for the page, and none, hence 443, for the socket.
+        for (origin, host) in [("http://127.0.0.1:8443", "127.0.0.1:8443"), ("http://192.0.2.7", "192.0.2.7")]
+        {
+            assert!(!on_tls(origin, host), "{origin} at {host}");
+        }
+        assert!(on_tls("http://lan.example:8080", "192.0.2.7"), "what is configured is allowed all the same");
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub struct Config {
     pub accepts_per_second: NonZeroU32,
     /// Connections that may come at once.
     pub accepts_burst: NonZeroU32,
+    /// From accepting a connection to the end of its TLS handshake, where TLS is spoken.
+    #[serde(with = "humantime_serde")]
+    pub tls_handshake_timeout: Duration,
     /// From the first byte that may come to the end of a request's head, in all; also how long a connection may
     /// wait for its next request.
     #[serde(with = "humantime_serde")]
@@ -43,6 +46,7 @@ impl Default for Config {
             connections_max: NonZeroUsize::new(4096).expect("not zero"),
             accepts_per_second: NonZeroU32::new(5000).expect("not zero"),
             accepts_burst: NonZeroU32::new(10_000).expect("not zero"),
+            tls_handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             connection_age_max: Duration::from_secs(60),
@@ -71,6 +75,7 @@ impl Config {
     /// The first relation that does not hold, with both keys.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         let rules = [
+            (!self.tls_handshake_timeout.is_zero(), "tls_handshake_timeout", "more than", "0s"),
             (!self.head_timeout.is_zero(), "head_timeout", "more than", "0s"),
             (!self.body_timeout.is_zero(), "body_timeout", "more than", "0s"),
             (self.connection_age_max >= self.head_timeout, "connection_age_max", "at least", "head_timeout"),

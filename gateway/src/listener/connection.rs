@@ -1,4 +1,4 @@
-//! One connection's life: HTTP/1.1 within bounds of time and size, or a short refusal.
+//! One connection's life: the TLS handshake where there is one, then HTTP/1.1 within bounds of time and size.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -9,26 +9,33 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::secure::{Complaints, Failure, Outcome, secure};
 use super::{Config, Metrics, Routes, count_panic};
+use crate::socket::Socket;
+use crate::tls::Tls;
 
 /// A request's head, and hyper's buffer for it: room for a token of 8 KiB and a browser's own headers.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Headers of one request; browsers send some 15.
 const HEADERS_MAX: usize = 100;
-/// How long a refused client may take to read that it is refused.
-pub(super) const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// A refused client comes back after 1 to this many seconds, so that a crowd does not come back as one.
-const RETRY_AFTER_SECS_MAX: u32 = 5;
 
-/// The connections in HTTP.
+/// The connections in HTTP, or on their way there.
 pub(super) struct Connections {
-    tasks: JoinSet<()>,
+    tasks: JoinSet<Result<(), Failure>>,
+    lives: Arc<Lives>,
+    complaints: Complaints,
+    metrics: Metrics,
+}
+
+/// What every connection goes by.
+struct Lives {
+    tls: Option<Tls>,
+    handshake_timeout: Duration,
     http: http1::Builder,
     age_max: Duration,
     stop_timeout: Duration,
@@ -40,6 +47,7 @@ pub(super) struct Connections {
 impl Connections {
     pub(super) fn new(
         config: &Config,
+        tls: Option<Tls>,
         metrics: Metrics,
         routes: Arc<dyn Routes>,
         stop: CancellationToken,
@@ -51,15 +59,17 @@ impl Connections {
             .max_headers(HEADERS_MAX)
             .half_close(false);
         metrics.connections_allowed(config.connections_max.get());
-        Self {
-            tasks: JoinSet::new(),
+        let lives = Lives {
+            tls,
+            handshake_timeout: config.tls_handshake_timeout,
             http,
             age_max: config.connection_age_max,
             stop_timeout: config.stop_timeout,
             routes,
-            metrics,
+            metrics: metrics.clone(),
             stop,
-        }
+        };
+        Self { tasks: JoinSet::new(), lives: Arc::new(lives), complaints: Complaints::default(), metrics }
     }
 
     /// How many are open.
@@ -72,6 +82,10 @@ impl Connections {
         match self.tasks.join_next().await {
             Some(ended) => {
                 self.metrics.connection_ended();
+                if let Ok(Err(failure)) = &ended {
+                    self.metrics.tls_handshake(failure.outcome);
+                    self.complaints.note(failure, Instant::now());
+                }
                 count_panic(&self.metrics, ended);
             }
             None => std::future::pending().await,
@@ -83,26 +97,7 @@ impl Connections {
         // Frames are small and must not wait for each other. An error means that the client is gone already.
         let _ = socket.set_nodelay(true);
         self.metrics.connection_accepted();
-        let routes = Arc::clone(&self.routes);
-        let service = service_fn(move |request| {
-            let routes = Arc::clone(&routes);
-            async move { Ok::<_, Infallible>(routes.route(request, peer).await) }
-        });
-        let connection = self.http.serve_connection(TokioIo::new(socket), service).with_upgrades();
-        let (stop, age_max, stop_timeout) = (self.stop.clone(), self.age_max, self.stop_timeout);
-        self.tasks.spawn(async move {
-            let mut connection = pin!(connection);
-            tokio::select! {
-                ended = connection.as_mut() => return note(ended, peer),
-                () = stop.cancelled() => {}
-                () = sleep(age_max) => {}
-            }
-            // Closes it at once where it is idle, or after the answer at hand.
-            connection.as_mut().graceful_shutdown();
-            if let Ok(ended) = timeout(stop_timeout, connection).await {
-                note(ended, peer);
-            }
-        });
+        self.tasks.spawn(Arc::clone(&self.lives).live(socket, peer));
     }
 
     /// Waits for what is left, which has been told to stop, and cuts it at the deadline.
@@ -122,25 +117,47 @@ impl Connections {
     }
 }
 
+impl Lives {
+    /// One connection, from its first byte on.
+    ///
+    /// # Errors
+    /// There was no TLS handshake where there should have been one.
+    async fn live(self: Arc<Self>, socket: TcpStream, peer: SocketAddr) -> Result<(), Failure> {
+        let socket = match &self.tls {
+            None => Socket::Plain(socket),
+            Some(tls) => {
+                let handshake = secure(tls, socket, peer, self.handshake_timeout);
+                // A stop has nothing to wait for: no request is at hand.
+                let Some(secured) = self.stop.run_until_cancelled(handshake).await else { return Ok(()) };
+                let secured = secured?;
+                self.metrics.tls_handshake(Outcome::Done);
+                secured
+            }
+        };
+        self.speak_http(socket, peer).await;
+        Ok(())
+    }
+
+    /// Until it ends, is upgraded, is too old, or the listener stops.
+    async fn speak_http(&self, socket: Socket, peer: SocketAddr) {
+        let service =
+            service_fn(|request| async move { Ok::<_, Infallible>(self.routes.route(request, peer).await) });
+        let mut connection = pin!(self.http.serve_connection(TokioIo::new(socket), service).with_upgrades());
+        tokio::select! {
+            ended = connection.as_mut() => return note(ended, peer),
+            () = self.stop.cancelled() => {}
+            () = sleep(self.age_max) => {}
+        }
+        // Closes it at once where it is idle, or after the answer at hand.
+        connection.as_mut().graceful_shutdown();
+        if let Ok(ended) = timeout(self.stop_timeout, connection).await {
+            note(ended, peer);
+        }
+    }
+}
+
 fn note(ended: hyper::Result<()>, peer: SocketAddr) {
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "connection ended");
     }
-}
-
-/// Tells a client to come back later, and waits until it has read that.
-pub(super) async fn refuse(mut socket: TcpStream) -> std::io::Result<()> {
-    let body = r#"{"error":{"code":"unavailable","message":"too many connections at the moment"}}"#;
-    let seconds = rand::random_range(1..=RETRY_AFTER_SECS_MAX);
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-         Retry-After: {seconds}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    socket.write_all(answer.as_bytes()).await?;
-    socket.shutdown().await?;
-    // Closing over unread bytes would reset the connection, and the answer with it.
-    let mut unread = [0; 512];
-    while socket.read(&mut unread).await? > 0 {}
-    Ok(())
 }

@@ -6,6 +6,7 @@ use prometheus::{
 };
 
 use super::admission::Verdict;
+use super::secure::Outcome;
 use crate::handshake::refusal::Refusal;
 
 /// The door's metrics. Cheap to clone: the families are shared.
@@ -17,6 +18,7 @@ pub struct Metrics {
     pauses: IntCounter,
     panics: IntCounter,
     handshakes: IntCounterVec,
+    tls_handshakes: IntCounterVec,
 }
 
 impl Metrics {
@@ -53,6 +55,12 @@ impl Metrics {
                 "WebSocket upgrades: accepted, lost because the client left, or refused, by why",
                 &[&["accepted", "lost"], &refusals[..]].concat(),
             )?,
+            tls_handshakes: counters(
+                "doorbell_listener_tls_handshakes_total",
+                "TLS handshakes done; or not, as the client spoke plain text, the two did not agree, it was late, or it \
+                 left",
+                &Outcome::ALL.map(Outcome::label),
+            )?,
         })
     }
 
@@ -80,6 +88,10 @@ impl Metrics {
 
     pub(super) fn connection_panicked(&self) {
         self.panics.inc();
+    }
+
+    pub(super) fn tls_handshake(&self, outcome: Outcome) {
+        self.tls_handshakes.with_label_values(&[outcome.label()]).inc();
     }
 
     pub(super) fn accept_paused(&self) {

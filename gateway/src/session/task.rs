@@ -15,14 +15,14 @@ use bytes::Bytes;
 use doorbell_protocol::frames::Token;
 use doorbell_protocol::{CallId, Payload};
 use doorbell_rpc::CallRequest;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::field::{DisplayValue, display};
 
 use super::event::Event;
 use super::phase::ReadGate;
-use super::{Errand, Errands, Session, Setting, event_of};
+use super::{Errand, Errands, Incoming, Session, Setting, event_of};
 use crate::gateway::Gateway;
 use crate::pull::{Answer, Answered, Calls};
 use crate::ws::{self, ReadLimits, Reader};
@@ -124,13 +124,15 @@ impl SessionTask {
     fn read(&mut self, gate: ReadGate, cx: &mut Context<'_>) -> Turn {
         let mut scratch = SCRATCH.take().unwrap_or_else(|| vec![0; SCRATCH_BYTES].into_boxed_slice());
         let mut buffer = ReadBuf::new(&mut scratch);
-        let turn = match Pin::new(&mut self.socket).poll_read(cx, &mut buffer) {
+        let turn = match self.session.poll_read(&mut self.socket, cx, &mut buffer) {
             Poll::Pending => Turn::Wait,
-            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+            Poll::Ready(Ok(incoming)) if !buffer.filled().is_empty() => {
                 if gate == ReadGate::Drop {
                     self.count_dropped(buffer.filled().len(), cx);
                 }
-                self.feed(buffer.filled_mut(), cx);
+                if incoming == Incoming::Frames {
+                    self.feed(buffer.filled_mut(), cx);
+                }
                 Turn::Again
             }
             Poll::Ready(_) => {

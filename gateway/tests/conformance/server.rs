@@ -13,6 +13,7 @@ use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::handshake::origin::Origins;
 use doorbell_gateway::http::{CALL_PATH, CallDoor, error_response};
 use doorbell_gateway::listener::{self, Listener, Routes};
+use doorbell_gateway::socket::Transport;
 use doorbell_gateway::uptime::{Moment, Uptime};
 use doorbell_gateway::{Config, Gateway, GatewayParts, Metrics};
 use doorbell_protocol::{Clock, ErrorBody, ErrorCode, GatewayId, Payload, Timestamp, UserId};
@@ -100,7 +101,7 @@ impl Server {
             call_timeout: config.call_timeout,
         };
         let handshake = Handshake {
-            origins: Origins::new(listener_config.origins.clone()),
+            origins: Origins::new(listener_config.origins.clone(), Transport::Plain),
             authenticator: authenticator.clone(),
             clock: clock.clone(),
             upgrades: TaskTracker::new(),

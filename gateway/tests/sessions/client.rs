@@ -6,6 +6,7 @@ use doorbell_protocol::codec::{decode_server, encode_client};
 use doorbell_protocol::frames::{Goaway, Hello, HintFrame, Token, Welcome};
 use doorbell_protocol::{CallId, ClientFrame, DeviceId, Encoding, ErrorBody, Payload, ServerFrame};
 use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -17,17 +18,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How a socket ended: the close code, or none where TCP ended without one.
 pub type Closed = Option<u16>;
 
-pub struct Client {
-    socket: WebSocketStream<TcpStream>,
+pub struct Client<S = TcpStream> {
+    socket: WebSocketStream<S>,
     encoding: Encoding,
 }
 
-impl Client {
-    pub async fn new(socket: TcpStream, encoding: Encoding) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub async fn new(socket: S, encoding: Encoding) -> Self {
         Self { socket: WebSocketStream::from_raw_socket(socket, Role::Client, None).await, encoding }
     }
 
-    pub fn socket(&mut self) -> &mut WebSocketStream<TcpStream> {
+    pub fn socket(&mut self) -> &mut WebSocketStream<S> {
         &mut self.socket
     }
 

@@ -15,6 +15,8 @@ mod limits;
 mod neighbours;
 mod refollow;
 mod rig;
+mod secure;
 mod session;
 mod start_order;
 mod subscribe;
+mod tls;

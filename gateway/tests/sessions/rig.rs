@@ -83,7 +83,7 @@ impl Rig {
     }
 
     /// A socket of the gateway's, and the client's end. Small buffers, so that a client that does not read is noticed.
-    async fn pair() -> (TcpStream, TcpStream) {
+    pub async fn pair() -> (TcpStream, TcpStream) {
         let listening = TcpSocket::new_v4().unwrap();
         listening.set_send_buffer_size(16 * 1024).unwrap();
         listening.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -99,7 +99,7 @@ impl Rig {
         let (socket, client) = Self::pair().await;
         let peer = socket.peer_addr().unwrap();
         let leftover = Bytes::copy_from_slice(leftover);
-        self.gateway.start(Upgraded { socket, leftover, encoding, verified, peer });
+        self.gateway.start(Upgraded { socket: socket.into(), leftover, encoding, verified, peer });
         client
     }
 

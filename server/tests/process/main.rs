@@ -7,5 +7,7 @@ mod drain;
 mod http;
 mod metrics_page;
 mod rig;
+mod secure;
 mod starts;
+mod tls;
 mod tokens;

@@ -39,6 +39,7 @@ pub fn scratch() -> (TempDir, PathBuf) {
 /// A server that said that it is ready.
 pub struct Server {
     child: Child,
+    pub scheme: String,
     pub address: String,
 }
 
@@ -72,8 +73,9 @@ impl Server {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = timeout(PATIENCE, lines.next_line()).await.expect("not ready in time").unwrap().unwrap();
-        let address = line.strip_prefix("doorbell ready on http://").expect("the ready line").to_owned();
-        Self { child, address }
+        let place = line.strip_prefix("doorbell ready on ").expect("the ready line");
+        let (scheme, address) = place.split_once("://").expect("the ready line");
+        Self { child, scheme: scheme.to_owned(), address: address.to_owned() }
     }
 
     pub fn pid(&self) -> String {
@@ -107,8 +109,13 @@ impl Server {
         socket.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
         let mut answer = String::new();
         timeout(PATIENCE, socket.read_to_string(&mut answer)).await.expect("no answer").unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_owned(), body: body.to_owned() }
+        answer_of(&answer)
     }
+}
+
+/// Reads an answer.
+pub fn answer_of(text: &str) -> Answer {
+    let (head, body) = text.split_once("\r\n\r\n").expect("an HTTP answer");
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_owned(), body: body.to_owned() }
 }

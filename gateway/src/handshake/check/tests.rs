@@ -5,6 +5,7 @@ use http::Request;
 use super::*;
 use crate::auth::AuthError;
 use crate::handshake::origin::Origin;
+use crate::socket::Transport;
 
 /// Knows one token.
 struct OneToken;
@@ -36,7 +37,7 @@ fn parts(headers: &[(&str, &str)]) -> request::Parts {
 }
 
 fn checked(head: &request::Parts) -> Result<Acceptance, Refusal> {
-    let origins = Origins::new(vec![Origin::parse("https://chat.example").unwrap()]);
+    let origins = Origins::new(vec![Origin::parse("https://chat.example").unwrap()], Transport::Plain);
     check(head, Rules { origins: &origins, authenticator: &OneToken }, Timestamp::from_millis(5))
 }
 

@@ -1,0 +1,50 @@
+//! The last words to a connection that is not served, in plain HTTP.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// How long a client may take to read them.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
+/// A refused client comes back after 1 to this many seconds, so that a crowd does not come back as one.
+const RETRY_AFTER_SECS_MAX: u32 = 5;
+
+/// Why it is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// Too many are here or came at once: it may come back later.
+    Busy,
+    /// It spoke in plain where TLS is spoken.
+    NeedsTls,
+}
+
+/// Says them, and waits until the client has read them.
+///
+/// # Errors
+/// The client went away.
+pub(super) async fn say(mut socket: TcpStream, farewell: Farewell) -> io::Result<()> {
+    let (status, code, message) = match farewell {
+        Farewell::Busy => ("503 Service Unavailable", "unavailable", "too many connections at the moment"),
+        Farewell::NeedsTls => {
+            ("400 Bad Request", "invalid", "this port speaks TLS: use https:// or wss:// in the address")
+        }
+    };
+    let retry = match farewell {
+        Farewell::Busy => format!("Retry-After: {}\r\n", rand::random_range(1..=RETRY_AFTER_SECS_MAX)),
+        Farewell::NeedsTls => String::new(),
+    };
+    let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{retry}\
+         Connection: close\r\n\r\n{body}",
+        body.len()
+    );
+    socket.write_all(answer.as_bytes()).await?;
+    socket.shutdown().await?;
+    // Closing over unread bytes would reset the connection, and the answer with it.
+    let mut unread = [0; 512];
+    while socket.read(&mut unread).await? > 0 {}
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! What TLS adds to a session: a rustls connection that is driven over the session's non-blocking halves, without a task,
+//! a waker or a lock of its own.
+
+use std::io::{self, Read, Write};
+
+use rustls::ServerConnection;
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// What may lie encrypted for a socket that takes nothing, in bytes, but for some 30 bytes a record: the largest record.
+const HELD_BYTES_MAX: usize = 16 * 1024;
+
+/// Reads of the socket, of 4 KiB or a record, before others of the thread have theirs: records may be empty.
+const READS_MAX: usize = 16;
+
+/// Behind the session's lock.
+///
+/// What is encrypted cannot be taken back, and is not taken by the socket either until it is written. So the last byte of
+/// what lies encrypted is not said to be taken before all of it is written: whoever writes keeps that byte, hence knows
+/// that the socket is blocked, and comes back with it.
+#[derive(Debug)]
+pub(crate) struct TlsSocket {
+    connection: ServerConnection,
+    socket: OwnedWriteHalf,
+    /// The first byte of what is written next is encrypted already.
+    owes_byte: bool,
+}
+
+/// Whether all that lay encrypted is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pushed {
+    All,
+    Part,
+}
+
+impl TlsSocket {
+    pub(super) fn new(socket: OwnedWriteHalf, mut connection: ServerConnection) -> Self {
+        connection.set_buffer_limit(Some(HELD_BYTES_MAX));
+        Self { connection, socket, owes_byte: false }
+    }
+
+    /// As [`super::Writer::try_write`].
+    pub(super) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.push()? == Pushed::Part {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let mut taken = usize::from(std::mem::take(&mut self.owes_byte));
+        debug_assert!(taken <= bytes.len(), "who writes must go on where the last write ended");
+        // More is encrypted only when all before it is written: what is held is bounded, whoever writes (GW-4).
+        while taken < bytes.len() {
+            taken += self.connection.writer().write(&bytes[taken..])?;
+            if self.push()? == Pushed::Part {
+                self.owes_byte = true;
+                taken -= 1;
+                break;
+            }
+        }
+        if taken == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(taken) }
+    }
+
+    /// Reads what the client wrote; nothing and `Ok` is its end, and an error where that comes without `close_notify`.
+    /// `WouldBlock`: all that the socket had is read. `Interrupted`: there was nothing to give in much that was read.
+    pub(crate) fn try_read(&mut self, socket: &OwnedReadHalf, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
+        for _ in 0..READS_MAX {
+            // First what is decrypted already: the socket would not wake us for that.
+            match self.connection.reader().read(buffer.initialize_unfilled()) {
+                Ok(read) => {
+                    buffer.advance(read);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            self.connection.read_tls(&mut Incoming(socket))?;
+            let processed = self.connection.process_new_packets();
+            // What rustls itself has to say: an alert, or a key update's answer. Where the socket does not take it, it
+            // goes out with the next write.
+            let pushed = self.push();
+            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            pushed?;
+        }
+        Err(io::ErrorKind::Interrupted.into())
+    }
+
+    fn push(&mut self) -> io::Result<Pushed> {
+        while self.connection.wants_write() {
+            match self.connection.write_tls(&mut Outgoing(self.socket.as_ref())) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Pushed::Part),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Pushed::All)
+    }
+}
+
+impl Drop for TlsSocket {
+    /// Tells the client that nothing was cut off. A socket that does not even take that is not waited for: a session that
+    /// ends in order has said so in its own close frame.
+    fn drop(&mut self) {
+        self.connection.send_close_notify();
+        let _ = self.push();
+    }
+}
+
+/// The socket as rustls reads it.
+struct Incoming<'s>(&'s OwnedReadHalf);
+
+impl Read for Incoming<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buffer)
+    }
+}
+
+/// The socket as rustls writes it.
+struct Outgoing<'s>(&'s TcpStream);
+
+impl Write for Outgoing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
