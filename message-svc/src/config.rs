@@ -38,6 +38,12 @@ pub struct Config {
     pub commit_writes_max: NonZeroUsize,
     /// Reads that run at the same time at most; further ones wait.
     pub reads_max: NonZeroU32,
+    /// Signals on their way through here at the same time at most; one more is dropped.
+    pub signals_in_flight_max: NonZeroU32,
+    /// How long a signal may take here, the answers of gateways included; what is late is dropped. Below the gateway's
+    /// `signal_timeout`.
+    #[serde(with = "humantime_serde")]
+    pub signal_deadline: Duration,
     /// Commits that one step of the announcement takes at most.
     pub announce_commits_max: NonZeroUsize,
     /// The longest wait between two attempts to announce while the backplane is unavailable.
@@ -92,6 +98,8 @@ impl Default for Config {
             write_queue_max: count(4_096),
             commit_writes_max: count(512),
             reads_max: const { NonZeroU32::new(8).expect("the default is not zero") },
+            signals_in_flight_max: const { NonZeroU32::new(256).expect("the default is not zero") },
+            signal_deadline: Duration::from_millis(250),
             announce_commits_max: count(256),
             announce_retry_max: Duration::from_secs(2),
             announce_note_interval: Duration::from_millis(200),
@@ -118,6 +126,7 @@ impl Config {
         for (key, value) in [
             ("throttle_period", self.throttle_period),
             ("throttle_conversations_period", self.throttle_conversations_period),
+            ("signal_deadline", self.signal_deadline),
             ("announce_retry_max", self.announce_retry_max),
             ("announce_note_interval", self.announce_note_interval),
             ("recover_interval", self.recover_interval),

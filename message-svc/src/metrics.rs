@@ -1,5 +1,7 @@
 //! What the message service counts.
 
+mod signals;
+
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -7,6 +9,9 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 use tokio::time::Instant;
+
+use signals::SignalMetrics;
+pub use signals::{SignalCall, SignalOutcome};
 
 /// Seconds: from a commit on a fast disk to beyond a client's patience.
 const SECONDS: &[f64] =
@@ -54,15 +59,18 @@ pub enum ReadFor {
     Call,
     /// The announcer.
     Announce,
+    /// A signal.
+    Signal,
 }
 
 impl ReadFor {
-    const ALL: [Self; 2] = [Self::Call, Self::Announce];
+    const ALL: [Self; 3] = [Self::Call, Self::Announce, Self::Signal];
 
     const fn label(self) -> &'static str {
         match self {
             Self::Call => "call",
             Self::Announce => "announce",
+            Self::Signal => "signal",
         }
     }
 }
@@ -83,7 +91,8 @@ pub struct Metrics {
     call_seconds: HistogramVec,
     appends: IntCounter,
     repeats: IntCounter,
-    store_reads: [IntCounter; 2],
+    store_reads: [IntCounter; 3],
+    signals: SignalMetrics,
     throttle_users: IntGauge,
     commits: IntCounterVec,
     commit_writes: Histogram,
@@ -134,6 +143,7 @@ impl Metrics {
                 "Writes answered from their key, with nothing written",
             )?,
             store_reads: ReadFor::ALL.map(|reader| store_reads.with_label_values(&[reader.label()])),
+            signals: SignalMetrics::register(registry)?,
             throttle_users: gauge("doorbell_message_throttle_users", "Users whom the throttle knows")?,
             commits: counters("doorbell_message_commits_total", "Commits, by outcome", &["outcome"])?,
             commit_writes: histogram("doorbell_message_commit_writes", "Writes in one commit", WRITES)?,
@@ -194,6 +204,16 @@ impl Metrics {
     /// The store is read once.
     pub fn store_read(&self, reader: ReadFor) {
         self.store_reads[reader as usize].inc();
+    }
+
+    /// What became of one signal.
+    pub fn signal(&self, outcome: SignalOutcome) {
+        self.signals.ended(outcome);
+    }
+
+    /// How one gateway took one signal.
+    pub fn signal_call(&self, call: SignalCall) {
+        self.signals.called(call);
     }
 
     /// Entries became durable.

@@ -36,6 +36,12 @@ impl Reader {
         Self { read_for: ReadFor::Announce, ..self.clone() }
     }
 
+    /// The same, counted as signals' and within a bound of its own: signals never keep a call waiting, nor calls them.
+    #[must_use]
+    pub fn for_signals(&self, reads_max: usize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(reads_max)), read_for: ReadFor::Signal, ..self.clone() }
+    }
+
     /// Runs one read.
     ///
     /// *Cancel safety*: a dropped read that has begun runs to its end, unheard.

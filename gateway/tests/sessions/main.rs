@@ -16,5 +16,6 @@ mod neighbours;
 mod refollow;
 mod rig;
 mod session;
+mod signals;
 mod start_order;
 mod subscribe;

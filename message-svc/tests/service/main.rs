@@ -14,6 +14,7 @@ mod members;
 mod messages;
 mod model;
 mod restart;
+mod signals;
 mod since;
 mod support;
 mod update;
