@@ -1,10 +1,10 @@
-//! What notifiers and the channel service call: ring these users, tell the followers of these topics.
+//! What the other services call: ring these users, tell the followers of these topics, show these users a signal.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use doorbell_protocol::Hint;
-use doorbell_rpc::{DeliverRequest, Delivered, GatewayApi, Heard};
+use doorbell_rpc::{DeliverRequest, Delivered, GatewayApi, Heard, SignalRequest};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -64,6 +64,10 @@ impl GatewayApi for Gateway {
             Err(generation) => Heard::Unfollowed(generation),
         };
         Ok(hints.iter().map(hear).collect())
+    }
+
+    async fn signal(&self, request: SignalRequest) -> Result<(), doorbell_rpc::Error> {
+        self.show_signal(request).await
     }
 }
 

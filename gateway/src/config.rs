@@ -90,6 +90,16 @@ pub struct Config {
     /// Well below the notifier's `deliver_deadline`.
     #[serde(with = "humantime_serde")]
     pub refollow_wait: Duration,
+    /// How soon a user may signal again about the same topic; what comes earlier is answered with `rate_limited`. Zero
+    /// turns this off.
+    #[serde(with = "humantime_serde")]
+    pub signal_interval: Duration,
+    /// Signals on their way from sessions here at the same time at most, and as many again on their way to them; one
+    /// more is dropped.
+    pub signals_in_flight_max: NonZeroUsize,
+    /// How long a signal may be on its way; then it is dropped. Nobody needs to know who was typing half a second ago.
+    #[serde(with = "humantime_serde")]
+    pub signal_timeout: Duration,
     /// With more local sessions than that a topic is large.
     pub fanout_followers_large: usize,
     /// A large topic is told to its followers once in that time at most; what comes meanwhile is merged.
@@ -143,6 +153,9 @@ impl Default for Config {
             audience_timeout: secs(2),
             authorize_interval: secs(60),
             refollow_wait: Duration::from_millis(500),
+            signal_interval: secs(2),
+            signals_in_flight_max: NonZeroUsize::new(256).expect("not zero"),
+            signal_timeout: Duration::from_millis(500),
             fanout_followers_large: 1_000,
             fanout_interval: Duration::from_millis(100),
             topic_pulls_per_second: NonZeroU32::new(2_000).expect("not zero"),
@@ -172,7 +185,7 @@ impl Config {
     /// # Errors
     /// The first relation that does not hold, with both keys.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
-        let rules: [(bool, &str, &str, &str); 12] = [
+        let rules: [(bool, &str, &str, &str); 13] = [
             (self.silence_max >= self.heartbeat * 2, "silence_max", "at least twice", "heartbeat"),
             (self.heartbeat >= Duration::from_secs(1), "heartbeat", "at least", "1s"),
             (self.sweep_interval <= Duration::from_secs(1), "sweep_interval", "at most", "1s"),
@@ -187,6 +200,7 @@ impl Config {
                 "at least five times",
                 "audience_timeout",
             ),
+            (!self.signal_timeout.is_zero(), "signal_timeout", "more than", "0s"),
             (!self.channel_look_interval.is_zero(), "channel_look_interval", "more than", "0s"),
             (self.message_bytes_max.get() >= MESSAGE_BYTES_MIN, "message_bytes_max", "at least", "16384"),
             (self.drain_spread_percent <= 90, "drain_spread_percent", "at most", "90"),

@@ -9,9 +9,9 @@ pub(crate) mod runner;
 
 use std::sync::Arc;
 
-use doorbell_protocol::codec::encode_hint;
+use doorbell_protocol::codec::{encode_hint, encode_server};
 use doorbell_protocol::frames::HintFrame;
-use doorbell_protocol::{DirtyMap, Encoding, TopicId, Version};
+use doorbell_protocol::{DirtyMap, Encoding, ServerFrame, TopicId, Version};
 
 use crate::metrics::Offered;
 use crate::session::outbox::{Source, put_message};
@@ -20,12 +20,41 @@ use crate::session::{Session, Setting};
 /// Sessions offered between two yields: at some 5 µs a write, others wait a third of a millisecond at most.
 pub(crate) const CHUNK: usize = 64;
 
+/// One frame's bytes in each encoding, once somebody needs them.
+#[derive(Debug, Default)]
+pub(crate) struct EncodedOnce {
+    json: Vec<u8>,
+    msgpack: Vec<u8>,
+}
+
+impl EncodedOnce {
+    /// The whole WebSocket frame of any frame: always of the same one.
+    pub(crate) fn frame(&mut self, encoding: Encoding, frame: &ServerFrame) -> &[u8] {
+        self.bytes(encoding, |out| encode_server(encoding, frame, out))
+    }
+
+    fn bytes(&mut self, encoding: Encoding, encode: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+        let bytes = match encoding {
+            Encoding::Json => &mut self.json,
+            Encoding::MsgPack => &mut self.msgpack,
+        };
+        if bytes.is_empty() {
+            put_message(encoding, bytes, encode);
+        }
+        bytes
+    }
+
+    fn clear(&mut self) {
+        self.json.clear();
+        self.msgpack.clear();
+    }
+}
+
 /// A hint, with its bytes in each encoding once somebody needs them. Reused from user to user: its buffers stay.
 #[derive(Debug, Default)]
 pub(crate) struct Notice {
     hint: HintFrame,
-    json: Vec<u8>,
-    msgpack: Vec<u8>,
+    encoded: EncodedOnce,
 }
 
 impl Notice {
@@ -50,8 +79,7 @@ impl Notice {
 
     /// Takes the next hint in place of the last one.
     pub(crate) fn set(&mut self, dirty: &DirtyMap) {
-        self.json.clear();
-        self.msgpack.clear();
+        self.encoded.clear();
         self.hint.topics.clear();
         self.hint.topics.extend(dirty.topics().iter().map(|(topic, version)| (topic.clone(), *version)));
         self.hint.resync = dirty.resync();
@@ -68,14 +96,7 @@ impl Notice {
 
     /// The whole WebSocket frame.
     pub(crate) fn bytes(&mut self, encoding: Encoding) -> &[u8] {
-        let bytes = match encoding {
-            Encoding::Json => &mut self.json,
-            Encoding::MsgPack => &mut self.msgpack,
-        };
-        if bytes.is_empty() {
-            put_message(encoding, bytes, |out| encode_hint(encoding, &self.hint, out));
-        }
-        bytes
+        self.encoded.bytes(encoding, |out| encode_hint(encoding, &self.hint, out))
     }
 }
 

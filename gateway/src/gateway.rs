@@ -29,6 +29,7 @@ use crate::session::event::Event;
 use crate::session::state::Rules;
 use crate::session::task::SessionTask;
 use crate::session::{Errand, Errands, Session, Setting};
+use crate::signals::Signals;
 use crate::sweep::{self, Sweep};
 use crate::topics::{Pace, Topics};
 use crate::uptime::Uptime;
@@ -47,6 +48,8 @@ pub struct GatewayParts {
     pub messages: Arc<dyn Messages>,
     /// Who says which topics a user may follow.
     pub audiences: Arc<dyn Audiences>,
+    /// Who passes signals on.
+    pub signals: Arc<dyn doorbell_rpc::Signals>,
     /// Who is told which topics are followed here.
     pub channels: Arc<dyn Channels>,
     /// Where the versions of topics are stored.
@@ -71,6 +74,7 @@ pub struct Gateway {
     following: Following,
     interest: Interest,
     store_reader: StoreReader,
+    signals: Signals,
     sweep: Sweep,
     tasks: TaskTracker,
     draining: AtomicBool,
@@ -96,7 +100,8 @@ impl Gateway {
     #[must_use]
     pub fn with_uptime(parts: GatewayParts, uptime: Uptime) -> Arc<Self> {
         let GatewayParts { id, config, registry, partitions, messages, .. } = parts;
-        let GatewayParts { audiences, channels, versions, authenticator, clock, metrics, .. } = parts;
+        let GatewayParts { signals, audiences, channels, versions, authenticator, clock, metrics, .. } =
+            parts;
         let pace = Pace { followers_large: config.fanout_followers_large, interval: config.fanout_interval };
         Arc::new(Self {
             topics: Topics::new(versions.partitions(), pace),
@@ -104,6 +109,7 @@ impl Gateway {
             following: Following::new(audiences, config.asks_in_flight_max),
             interest: Interest::new(channels),
             store_reader: StoreReader::new(versions),
+            signals: Signals::new(signals, &config),
             eviction: Eviction::new(&config),
             local: LocalSessions::new(partitions),
             entries: Entries::new(id.clone(), registry, partitions, &metrics),
@@ -165,6 +171,7 @@ impl Gateway {
         while let Some(ended) = loops.join_next().await {
             ended.map_err(|source| Error::Loop { source })?;
         }
+        self.signals.finish().await;
         Ok(())
     }
 
@@ -195,6 +202,7 @@ impl Gateway {
     }
 
     async fn sweep_once(&self) {
+        self.signals.tidy();
         let second = self.setting.uptime.now().second();
         let mut looked_at: usize = 0;
         for shard in 0..self.sweep.shards() {
@@ -250,6 +258,7 @@ impl Gateway {
                 | Errand::Admit
                 | Errand::Call { .. }
                 | Errand::Subscribe { .. }
+                | Errand::Signal { .. }
                 | Errand::Unsubscribe { .. } => {
                     unreachable!("only a client's frame asks for that, and only the session's task reads one")
                 }
@@ -298,6 +307,10 @@ impl Gateway {
 
     pub(crate) const fn store_reader(&self) -> &StoreReader {
         &self.store_reader
+    }
+
+    pub(crate) const fn signals(&self) -> &Signals {
+        &self.signals
     }
 
     pub(crate) const fn sweep(&self) -> &Sweep {

@@ -35,10 +35,12 @@
 //!   replace what waits.
 //! - **GW-15** What a session follows by `subscribe` rests on a word of its token or of message-svc that is no older than
 //!   `authorize_interval`; without a fresh one it is suspended.
+//! - **GW-16** A signal is written to a socket that takes it at once and has nothing owed, or to no socket: it waits
+//!   nowhere. What a socket took in part is finished like any frame begun.
 //!
 //! Map: [`gateway`] the parts and the loops; `session` one socket: rules, outbox, task; `local` user to sessions;
 //! `entries` the registry's side; `fanout` one hint to many; `topics` topic to sessions; `follow` who follows what;
-//! `interest` what channel-svc is told; `look` the stored versions; `sweep` the coarse wheel; `pull` calls; [`drain`]
+//! `interest` what channel-svc is told; `signals` what passes by; `look` the stored versions; `sweep` the coarse wheel; `pull` calls; [`drain`]
 //! leaving; `api` what notifiers call; [`close`] ends to codes; [`config`], [`error`], [`metrics`], [`uptime`];
 //! [`handshake`] request to socket; [`socket`] plain or TLS; [`tls`] the certificate; [`auth`] tokens; [`ws`] frames.
 
@@ -61,6 +63,7 @@ mod look;
 pub mod metrics;
 mod pull;
 mod session;
+mod signals;
 pub mod socket;
 mod sweep;
 pub mod tls;

@@ -1,5 +1,6 @@
 //! What the gateway counts. Metric names stand nowhere else, and no label holds a user, topic or session.
 
+mod signals;
 mod topics;
 
 use std::time::Duration;
@@ -13,7 +14,9 @@ use prometheus::{
 
 use crate::close;
 use crate::error::End;
+use signals::SignalMetrics;
 
+pub(crate) use signals::{Sent, Shown};
 pub(crate) use topics::{Judged, TopicMetrics};
 
 /// The sessions' metrics. Cheap to clone: the families are shared.
@@ -38,6 +41,7 @@ pub struct Metrics {
     renewals: IntCounterVec,
     lapses: IntCounter,
     welcome_time: Histogram,
+    signals: SignalMetrics,
     pub(crate) topics: TopicMetrics,
 }
 
@@ -198,6 +202,7 @@ impl Metrics {
             )?,
             lapses: counter("doorbell_gateway_lease_lapses_total", "partitions registered again")?,
             welcome_time: seconds("doorbell_gateway_welcome_seconds", "from hello to welcome")?,
+            signals: SignalMetrics::register(registry)?,
             topics: TopicMetrics::register(registry)?,
         })
     }
@@ -259,6 +264,14 @@ impl Metrics {
             Offered::Gone => &self.hints.gone,
         };
         outcome.inc();
+    }
+
+    pub(crate) fn signal_sent(&self, sent: Sent) {
+        self.signals.sent(sent);
+    }
+
+    pub(crate) fn signal_shown(&self, shown: Shown) {
+        self.signals.shown(shown);
     }
 
     pub(crate) fn call_started(&self) {

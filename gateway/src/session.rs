@@ -24,7 +24,7 @@ use std::time::Duration;
 use doorbell_protocol::codec::decode_client;
 use doorbell_protocol::frames::Token;
 use doorbell_protocol::{
-    CallId, Clock, DecodeError, DeviceId, Encoding, SessionId, Timestamp, TopicId, UserId, Version,
+    CallId, Clock, DecodeError, DeviceId, Encoding, Payload, SessionId, Timestamp, TopicId, UserId, Version,
 };
 use doorbell_rpc::{CallRequest, Messages};
 use futures_util::task::AtomicWaker;
@@ -36,12 +36,13 @@ use tokio::time::Instant;
 
 use crate::auth::{Authenticator, Verified};
 use crate::fanout::Notice;
-use crate::metrics::{Metrics, Offered};
+use crate::metrics::{Metrics, Offered, Shown};
 use crate::session::event::Event;
 use crate::session::follows::Follows;
 use crate::session::outbox::{Flushed, Hints, Outbox, Source};
 use crate::session::phase::{HintGate, ReadGate};
 use crate::session::state::{At, Rules, State};
+use crate::signals::Passing;
 use crate::socket::{Transport, Writer};
 use crate::sweep::AHEAD_SECONDS_MAX;
 use crate::uptime::{Moment, Uptime};
@@ -86,6 +87,8 @@ pub(crate) enum Errand {
     Call { id: CallId, request: CallRequest },
     /// Follow topics.
     Subscribe { id: CallId, topics: Vec<(TopicId, Version)> },
+    /// Pass a signal on.
+    Signal { topic: TopicId, data: Payload },
     /// Follow topics no longer.
     Unsubscribe { id: CallId, topics: Vec<TopicId> },
     /// Out of the local index.
@@ -295,6 +298,32 @@ impl Session {
             self.wake();
         }
         Offered::Merged
+    }
+
+    /// Shows a signal: written if the socket takes it now and nothing is owed, else dropped (GW-16).
+    pub(crate) fn show(&self, passing: &mut Passing, setting: &Setting) -> Shown {
+        let mut guard = self.core.lock();
+        let core = &mut *guard;
+        if core.state.hints() != HintGate::Open {
+            return Shown::Gone;
+        }
+        if core.is_blocked() {
+            return Shown::Slow;
+        }
+        if core.unsent_bytes() > 0 {
+            // The session's task is in the middle of a turn. A break is found by the turn's own flush.
+            let _ = self.flush(core, setting);
+        }
+        if core.unsent_bytes() > 0 || !core.write_at_once(passing.bytes(self.encoding)) {
+            return Shown::Slow;
+        }
+        setting.metrics.frame_written();
+        if core.unsent_bytes() > 0 {
+            core.note_slow(&setting.metrics);
+            drop(guard);
+            self.wake();
+        }
+        Shown::Written
     }
 
     /// What becomes of the client's bytes at this moment of a turn.

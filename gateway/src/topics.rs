@@ -221,3 +221,6 @@ impl Begun {
         self.rows.count()
     }
 }
+
+#[cfg(test)]
+mod tests;

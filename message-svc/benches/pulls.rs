@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorbell_backplane::{HintQueue, Memory};
+use doorbell_backplane::Memory;
 use doorbell_message_svc::{Config, MessageService, Metrics, Neighbours};
 use doorbell_protocol::{Clock, Encoding, Payload, Timestamp, UserId};
-use doorbell_rpc::{CallRequest, Messages, NoChannels};
+use doorbell_rpc::{CallRequest, LocalGateways, Messages, NoChannels};
 use prometheus::Registry;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -27,8 +27,7 @@ struct Bench {
 impl Bench {
     fn new(data_dir: &std::path::Path) -> Self {
         let clock: Clock = Arc::new(|| Timestamp::from_millis(1_700_000_000_000));
-        let queue: Arc<dyn HintQueue> =
-            Arc::new(Memory::new(&doorbell_backplane::Config::default(), clock.clone()));
+        let queue = Arc::new(Memory::new(&doorbell_backplane::Config::default(), clock.clone()));
         let config = Config {
             throttle_messages: 0,
             throttle_conversations: 0,
@@ -37,7 +36,12 @@ impl Bench {
         };
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::register(&registry).expect("a fresh registry"));
-        let neighbours = Neighbours { queue, channels: Arc::new(NoChannels) };
+        let neighbours = Neighbours {
+            queue: Arc::clone(&queue) as _,
+            channels: Arc::new(NoChannels),
+            registry: queue,
+            gateways: Arc::<LocalGateways>::default(),
+        };
         let service =
             MessageService::open(config, data_dir, clock, neighbours, metrics).expect("a fresh store");
         Self { service, registry }

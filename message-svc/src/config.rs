@@ -40,6 +40,12 @@ pub struct Config {
     pub reads_max: NonZeroU32,
     /// Reads that wait at most; beyond that, a call that reads is answered `unavailable` at once.
     pub reads_waiting_max: usize,
+    /// Signals on their way through here at the same time at most; one more is dropped.
+    pub signals_in_flight_max: NonZeroU32,
+    /// How long a signal may take here, the answers of gateways included; what is late is dropped. Below the gateway's
+    /// `signal_timeout`.
+    #[serde(with = "humantime_serde")]
+    pub signal_deadline: Duration,
     /// Commits that one step of the announcement takes at most.
     pub announce_commits_max: NonZeroUsize,
     /// The longest wait between two attempts to announce while the backplane is unavailable.
@@ -105,6 +111,8 @@ impl Default for Config {
             reads_max: const { NonZeroU32::new(8).expect("the default is not zero") },
             // At 50 µs a read and 8 at a time, the last in line waits some 25 ms; from a cold disk, a second.
             reads_waiting_max: 4_096,
+            signals_in_flight_max: const { NonZeroU32::new(256).expect("the default is not zero") },
+            signal_deadline: Duration::from_millis(250),
             announce_commits_max: count(256),
             announce_retry_max: Duration::from_secs(2),
             announce_note_interval: Duration::from_millis(200),
@@ -134,6 +142,7 @@ impl Config {
         for (key, value) in [
             ("throttle_period", self.throttle_period),
             ("throttle_conversations_period", self.throttle_conversations_period),
+            ("signal_deadline", self.signal_deadline),
             ("announce_retry_max", self.announce_retry_max),
             ("announce_note_interval", self.announce_note_interval),
             ("recover_interval", self.recover_interval),

@@ -1,8 +1,9 @@
 //! The truth that clients pull: conversations, messages, read marks.
 //!
 //! This crate owns the conversations' logs, who is in them, how far each member has read, and what each user's list
-//! looks like. It never knows a socket or a gateway: it answers calls ([`doorbell_rpc::Messages`]) and questions about
-//! audiences ([`doorbell_rpc::Audiences`]), and tells the hint queue or the channel service what changed.
+//! looks like. It never knows a socket, and a gateway by its name alone: it answers calls ([`doorbell_rpc::Messages`]) and questions about
+//! audiences ([`doorbell_rpc::Audiences`]), passes signals on ([`doorbell_rpc::Signals`]), and tells the hint queue or the
+//! channel service what changed.
 //!
 //! A write: its parameters are checked against every limit; it goes into the bounded queue of its shard's writer, in
 //! the order of the calls; the writer decides all that waits on top of each other, commits it with one fsync,
@@ -36,6 +37,8 @@
 //!   An entry changes in no other way that readers of the log see.
 //! - **MS-14** A pull shows the log as of a head that is not older than the pull, to members as of that head. What is kept
 //!   for pulls lies under a key that names all that it follows from, the last delete included: nothing is taken back.
+//! - **MS-15** A signal takes nothing that calls and announcements need, waits for nothing past its deadline, and reaches
+//!   nobody but the other members of a small conversation, as read when it came.
 //!
 //! Decisions that `protocol.md` leaves open: a conversation with oneself alone is a group without other members, made
 //! by `conversations.create`; `to` must be somebody else. A mark beyond the head means the head. `messages.list`

@@ -1,6 +1,7 @@
 //! What the message service counts.
 
 mod reads;
+mod signals;
 
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use prometheus::{
 use tokio::time::Instant;
 
 pub use self::reads::{Cached, Pulled, ReadFor, Reads};
+use signals::SignalMetrics;
+pub use signals::{SignalCall, SignalOutcome};
 
 /// Seconds: from a commit on a fast disk to beyond a client's patience.
 const SECONDS: &[f64] =
@@ -74,6 +77,7 @@ pub struct Metrics {
     repeats: IntCounter,
     /// What reads count.
     pub(crate) reads: Reads,
+    signals: SignalMetrics,
     throttle_users: IntGauge,
     commits: IntCounterVec,
     commit_writes: Histogram,
@@ -119,6 +123,7 @@ impl Metrics {
                 "Writes answered from their key, with nothing written",
             )?,
             reads: Reads::register(registry)?,
+            signals: SignalMetrics::register(registry)?,
             throttle_users: gauge("doorbell_message_throttle_users", "Users whom the throttle knows")?,
             commits: counters("doorbell_message_commits_total", "Commits, by outcome", &["outcome"])?,
             commit_writes: histogram("doorbell_message_commit_writes", "Writes in one commit", WRITES)?,
@@ -174,6 +179,16 @@ impl Metrics {
     #[must_use]
     pub fn call_began(&self, method: &'static str) -> OpenCall<'_> {
         OpenCall { metrics: self, method, began: Instant::now(), answered: false }
+    }
+
+    /// What became of one signal.
+    pub fn signal(&self, outcome: SignalOutcome) {
+        self.signals.ended(outcome);
+    }
+
+    /// How one gateway took one signal.
+    pub fn signal_call(&self, call: SignalCall) {
+        self.signals.called(call);
     }
 
     /// Entries became durable.

@@ -84,6 +84,13 @@ impl Reader {
         Ok(self.bare.view(shard)?.position())
     }
 
+    /// The same, counted as signals' and within a bound of its own: signals never keep a call waiting, nor calls them.
+    #[must_use]
+    pub fn for_signals(&self, reads_max: usize) -> Self {
+        let Self { bare, line, metrics, .. } = self.clone();
+        Self::of(bare, Arc::new(Semaphore::new(reads_max)), line, metrics, ReadFor::Signal)
+    }
+
     /// Runs one read.
     ///
     /// *Cancel safety*: a dropped read that has begun runs to its end, unheard.

@@ -135,6 +135,12 @@ impl Refusal {
         }
     }
 
+    /// Whether the sender of a signal is told: it will never be allowed as it stands. Everything else passes.
+    #[must_use]
+    pub const fn is_the_senders(&self) -> bool {
+        matches!(self, Self::Request(_) | Self::NoConversation | Self::Forbidden(_))
+    }
+
     /// Whether it is the server's fault, and so belongs into its log.
     #[must_use]
     pub const fn is_ours(&self) -> bool {

@@ -2,6 +2,7 @@
 
 mod audiences;
 mod calls;
+mod signals;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,9 +11,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use doorbell_backplane::HintQueue;
+use doorbell_backplane::{HintQueue, Registry};
 use doorbell_protocol::{Clock, ErrorBody, Payload};
-use doorbell_rpc::{CallRequest, Channels, Messages};
+use doorbell_rpc::{CallRequest, Channels, Gateways, Messages};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -27,6 +28,7 @@ use crate::pulls::{Heads, Pulls};
 use crate::reach::Reaches;
 use crate::reader::Reader;
 use crate::refusal::Refusal;
+use crate::service::signals::SignalLane;
 use crate::store::Store;
 use crate::store::counted::Counted;
 use crate::store::disk::DiskStore;
@@ -39,13 +41,17 @@ use crate::{Config, Error, Metrics};
 /// How often the throttle forgets users who have not sent anything for a while.
 const TIDY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What the service tells of its changes.
+/// Whom the service tells.
 #[derive(Clone)]
 pub struct Neighbours {
     /// Rings the members of small conversations.
     pub queue: Arc<dyn HintQueue>,
     /// Rings the followers of large ones.
     pub channels: Arc<dyn Channels>,
+    /// Says where the others are whom a signal is for.
+    pub registry: Arc<dyn Registry>,
+    /// Take signals to them.
+    pub gateways: Arc<dyn Gateways>,
 }
 
 /// The truth that clients pull.
@@ -56,6 +62,7 @@ pub struct MessageService {
     neighbours: Neighbours,
     reader: Reader,
     pulls: Pulls,
+    signals: SignalLane,
     inflight: Inflight,
     turns: Turns,
     writers: Arc<[WriterHandle]>,
@@ -88,12 +95,14 @@ impl MessageService {
         let heads: Arc<[Heads]> = store.shards().all().map(|_| Heads::default()).collect();
         let pulls = Pulls::new(reader.clone(), Arc::clone(&heads), &config, Arc::clone(&metrics));
         let store = Arc::new(Counted::new(store, Arc::clone(&metrics), ReadFor::Write));
+        let signals = SignalLane::new(&reader, &config);
         let tools = Tools { store, clock, throttles, heads, metrics, config: Arc::new(config) };
         let writer_ended = CancellationToken::new();
         let mut service = Self {
             neighbours,
             reader,
             pulls,
+            signals,
             inflight: Inflight::default(),
             turns: Turns::default(),
             writers: Arc::new([]),

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use doorbell_protocol::{DirtyMap, GatewayId, Generation, Hint, Stamp, UserId};
 
-use crate::Error;
+use crate::{Error, SignalRequest};
 
 /// One user to ring: what they have not been told yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +52,17 @@ pub trait GatewayApi: Send + Sync {
     /// *Ordering*: when it returns, the gateway's version of each topic is raised; the fan-out may still run, and
     /// takes the greatest version that waits. *Repeats*: harmless.
     async fn publish(&self, hints: Vec<Hint>) -> Result<Vec<Heard>, Error>;
+
+    /// Writes a signal to each session of these users whose socket takes it at once; the others never hear of it.
+    ///
+    /// *Repeats*: heard twice. Never repeat one.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where too many are under way: dropped.
+    async fn signal(&self, request: SignalRequest) -> Result<(), Error>;
 }
 
-/// All gateways, by name: what a notifier calls.
+/// All gateways, by name: what notifiers and the other services call.
 #[async_trait]
 pub trait Gateways: Send + Sync {
     /// As [`GatewayApi::deliver`], at the gateway named.
@@ -73,4 +81,12 @@ pub trait Gateways: Send + Sync {
     /// # Errors
     /// [`Error::Unreachable`] where nobody answers under that name; the gateway finds out by its look.
     async fn publish(&self, gateway: &GatewayId, hints: Vec<Hint>) -> Result<Vec<Heard>, Error>;
+
+    /// As [`GatewayApi::signal`], at the gateway named.
+    ///
+    /// *Cancel safety*: a dropped call may have been heard by some.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] where nobody answers under that name, [`Error::Busy`]: dropped.
+    async fn signal(&self, gateway: &GatewayId, request: SignalRequest) -> Result<(), Error>;
 }

@@ -4,12 +4,12 @@
 //! wait and what to do next is the caller's. Services never import each other; they meet here.
 //!
 //! Delivery semantics: a call that returns `Err` may or may not have happened. Each call here may therefore be
-//! repeated: a hint merges, and a method carries its idempotency key. The caller sets the deadline by dropping the
+//! repeated: a hint merges, and a method carries its idempotency key. A signal alone is never repeated. The caller sets the deadline by dropping the
 //! future; every future here is cancel safe.
 //!
 //! Map: [`gateway`] ring the users or the followers of one gateway; [`channel`] publish to a large audience;
 //! [`audience`] who may follow what; [`message`] pull and act; [`ingress`] hints from other back ends;
-//! [`offline`] users without a session; [`local`] the same-process side; [`error`] whose fault, and whether to retry;
+//! [`signal`] what passes by; [`offline`] users without a session; [`local`] the same-process side; [`error`] whose fault, and whether to retry;
 //! [`backoff`] how long to wait before it; [`peer`] deadlines, and an outage said once.
 
 pub mod audience;
@@ -22,6 +22,7 @@ pub mod local;
 pub mod message;
 pub mod offline;
 pub mod peer;
+pub mod signal;
 
 pub use audience::Audiences;
 pub use backoff::Backoff;
@@ -33,3 +34,4 @@ pub use local::LocalGateways;
 pub use message::{CallRequest, Caller, Messages};
 pub use offline::{Missed, OfflineHook};
 pub use peer::{NoAnswer, Peer};
+pub use signal::{NoSignals, Signal, SignalReply, SignalRequest, Signals};

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use doorbell_protocol::{GatewayId, Hint};
 use parking_lot::RwLock;
 
-use crate::{DeliverRequest, Delivered, Error, GatewayApi, Gateways, Heard};
+use crate::{DeliverRequest, Delivered, Error, GatewayApi, Gateways, Heard, SignalRequest};
 
 /// The gateways of this process. A gateway that is not here is unreachable.
 #[derive(Default)]
@@ -44,6 +44,10 @@ impl Gateways for LocalGateways {
     async fn publish(&self, gateway: &GatewayId, hints: Vec<Hint>) -> Result<Vec<Heard>, Error> {
         self.find(gateway)?.publish(hints).await
     }
+
+    async fn signal(&self, gateway: &GatewayId, request: SignalRequest) -> Result<(), Error> {
+        self.find(gateway)?.signal(request).await
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +65,10 @@ mod tests {
 
         async fn publish(&self, hints: Vec<Hint>) -> Result<Vec<Heard>, Error> {
             Ok(hints.iter().map(|_| Heard::Unfollowed(Generation::default())).collect())
+        }
+
+        async fn signal(&self, _: SignalRequest) -> Result<(), Error> {
+            Ok(())
         }
     }
 

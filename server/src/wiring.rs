@@ -19,7 +19,7 @@ use doorbell_gateway::{Gateway, GatewayParts};
 use doorbell_message_svc::MessageService;
 use doorbell_notifier::{Ingress, Neighbours, Notifier};
 use doorbell_protocol::{Clock, GatewayId};
-use doorbell_rpc::{Audiences, Channels, Gateways, LocalGateways, Messages};
+use doorbell_rpc::{Audiences, Channels, Gateways, LocalGateways, Messages, Signals};
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
@@ -129,6 +129,8 @@ impl Door {
         let told = doorbell_message_svc::Neighbours {
             queue: Arc::clone(&queue),
             channels: Arc::clone(&channels) as Arc<dyn Channels>,
+            registry: Arc::clone(&registry),
+            gateways: Arc::clone(&gateways) as Arc<dyn Gateways>,
         };
         let messages = self.open_store(config, &wall, told).await?;
         let tokens = TokenMetrics::register(&self.metrics)?;
@@ -142,6 +144,7 @@ impl Door {
             partitions: queue.partitions(),
             messages: Arc::clone(&messages) as Arc<dyn Messages>,
             audiences: Arc::clone(&messages) as Arc<dyn Audiences>,
+            signals: Arc::clone(&messages) as Arc<dyn Signals>,
             channels: Arc::clone(&channels) as Arc<dyn Channels>,
             versions,
             authenticator: Arc::clone(&authenticator),

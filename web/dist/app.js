@@ -212,7 +212,16 @@ var Features = class {
   }
   offers(feature) {
     if (this.refused.has(feature)) return false;
-    return feature === "groups" || feature === "edits" ? this.countsMembers : this.mayKnowPeople && this.knowsPeople;
+    switch (feature) {
+      case "groups":
+      case "edits":
+        return this.countsMembers;
+      case "typing":
+        return this.subscriptions > 0;
+      case "presence":
+      case "status":
+        return this.mayKnowPeople && this.knowsPeople;
+    }
   }
   /** Whether the error says that the server does not have this at all. */
   learn(feature, error) {

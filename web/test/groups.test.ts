@@ -200,6 +200,7 @@ test("whether a server knows who is there, its answer to the first question show
   book.features.welcomed(LIMITS);
   const reader = new Reader(book, v.wire, { attentive: () => true, arrived: () => {} });
   assert.equal(book.features.offers("presence"), false);
+  assert.equal(book.features.offers("typing"), true, "which takes no knowledge of who is there");
   v.wire.refuse = new CallError({ code: "unsupported", message: "not in this release" });
   await reader.people.readMine();
   assert.equal(book.features.offers("presence"), false);

@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use doorbell_backplane::{ChangeCounter, Look, Memory, Partition, Partitions, Versions};
 use doorbell_channel_svc::{ChannelService, Config, Error, Metrics, Neighbours};
 use doorbell_protocol::{GatewayId, Generation, Hint, Raise, Timestamp, TopicId, Version};
-use doorbell_rpc::{ChannelLife, Channels, DeliverRequest, Delivered, Gateways, Heard, Subscription};
+use doorbell_rpc::{
+    ChannelLife, Channels, DeliverRequest, Delivered, Gateways, Heard, SignalRequest, Subscription,
+};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -241,6 +243,10 @@ impl Gateways for Told {
             Behaviour::Panics => panic!("told to"),
         }
         Ok(heard)
+    }
+
+    async fn signal(&self, _: &GatewayId, _: SignalRequest) -> Result<(), doorbell_rpc::Error> {
+        unreachable!("the channel service sends no signals")
     }
 }
 

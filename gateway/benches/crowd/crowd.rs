@@ -86,6 +86,7 @@ impl Crowd {
             partitions: Partitions::default(),
             messages: Arc::new(Nothing),
             audiences: Arc::clone(&members) as _,
+            signals: Arc::new(doorbell_rpc::NoSignals),
             channels: Arc::<Ears>::default(),
             versions: memory,
             authenticator: Arc::new(Anybody),

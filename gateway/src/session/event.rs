@@ -49,6 +49,8 @@ pub(crate) enum Event {
     Drained,
     /// A call, or a `subscribe` or `unsubscribe`, has its answer.
     CallDone { id: CallId, answered: Answered },
+    /// A signal was refused: by message-svc, or because it came too soon after the last.
+    SignalRefused(ErrorBody),
     /// The sweep came by.
     Tick { heard: Moment, wall: Timestamp },
     /// The session's task panicked.
@@ -80,6 +82,8 @@ pub(crate) enum Action {
     Subscribe { id: CallId, topics: Vec<(TopicId, Version)> },
     /// Follow these no longer; answered by [`Event::CallDone`].
     Unsubscribe { id: CallId, topics: Vec<TopicId> },
+    /// Pass a signal on.
+    Signal { topic: TopicId, data: Payload },
     /// Hint what of this the session follows.
     Hint(Box<HintFrame>),
     /// Take the session out of the local index. It is over, for this reason.

@@ -61,6 +61,7 @@ impl Session {
                 }
                 Action::Subscribe { id, topics } => errands.push(Errand::Subscribe { id, topics }),
                 Action::Unsubscribe { id, topics } => errands.push(Errand::Unsubscribe { id, topics }),
+                Action::Signal { topic, data } => errands.push(Errand::Signal { topic, data }),
                 Action::Hint(mut hint) => {
                     hint.topics.retain(|(topic, _)| core.follows(topic));
                     if !hint.topics.is_empty() {

@@ -200,6 +200,7 @@ impl State {
             Event::Evicted => self.close(End::Evicted, now, &mut out),
             Event::Draining(goaway) => self.on_draining(goaway, &mut out),
             Event::Drained => self.close(End::Drained, now, &mut out),
+            Event::SignalRefused(error) => out.push(Action::Refuse(None, error)),
             Event::Overrun => {}
         }
         out
@@ -258,7 +259,7 @@ impl State {
                 self.calls += 1;
                 Action::Unsubscribe { id, topics }
             }
-            ClientFrame::Signal { .. } => Action::Refuse(None, unsupported("signal")),
+            ClientFrame::Signal { topic, data } => Action::Signal { topic, data },
             ClientFrame::Call { id, method, params } => {
                 self.calls += 1;
                 Action::Call { id, method, params }
@@ -449,10 +450,6 @@ fn refuse_token(why: &str) -> Action {
 
 fn undecided_token() -> Action {
     Action::Refuse(None, AuthError::undecided())
-}
-
-fn unsupported(what: &str) -> ErrorBody {
-    ErrorBody::new(ErrorCode::Unsupported, format!("{what}: not offered by this release"))
 }
 
 fn too_fast(wait: Duration) -> ErrorBody {

@@ -229,6 +229,7 @@ impl SessionTask {
                     let done = Payload::empty_object(self.session.encoding());
                     self.step(Event::CallDone { id, answered: Answered::from(Ok(done)) }, &[], cx);
                 }
+                Errand::Signal { topic, data } => self.gateway.send_signal(&self.session, topic, data),
                 Errand::Leave => self.gateway.end(&self.session),
             }
         }

@@ -15,6 +15,7 @@ use crate::session::Session;
 /// between two yields.
 const ROW_SESSIONS: usize = 64;
 
+#[cfg_attr(test, derive(Clone))]
 struct Follower {
     /// Of the user's id: two sessions of one user stand in one row.
     hash: u64,
@@ -50,6 +51,7 @@ pub(super) enum Change {
 }
 
 /// The followers.
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Followers {
     /// Their number is a power of two.
     rows: Vec<Vec<Follower>>,

@@ -46,6 +46,7 @@ pub(crate) struct Begun {
 }
 
 /// A topic that somebody here follows.
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Topic {
     /// What all sessions that follow it share.
     pub(super) name: TopicId,

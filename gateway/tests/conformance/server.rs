@@ -115,6 +115,7 @@ impl Server {
             partitions: Partitions::default(),
             messages: Arc::new(Echo),
             audiences: Arc::<Members>::default(),
+            signals: Arc::new(doorbell_rpc::NoSignals),
             channels: Arc::<Ears>::default(),
             versions: Arc::new(Memory::new(&backplane, clock.clone())),
             authenticator,

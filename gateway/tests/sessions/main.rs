@@ -17,6 +17,7 @@ mod refollow;
 mod rig;
 mod secure;
 mod session;
+mod signals;
 mod start_order;
 mod subscribe;
 mod tls;

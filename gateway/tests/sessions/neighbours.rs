@@ -1,5 +1,5 @@
 //! The neighbours of followed topics, as far as a test must steer them: message-svc's word about audiences, the channel
-//! service's ear, and the store of versions.
+//! service's ear, the one who passes signals on, and the store of versions.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use doorbell_backplane::versions::{ChangeCounter, Look};
 use doorbell_backplane::{Partition, PartitionIdentity, Partitions, Versions};
-use doorbell_protocol::{GatewayId, Hint, Raise, TopicId, UserId, Version};
-use doorbell_rpc::{Audiences, ChannelLife, Channels, Error, Subscription};
+use doorbell_protocol::{ErrorBody, GatewayId, Hint, Raise, TopicId, UserId, Version};
+use doorbell_rpc::{Audiences, ChannelLife, Channels, Error, Signal, SignalReply, Signals, Subscription};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -292,5 +292,45 @@ impl Versions for Store {
             }
         };
         Ok(since.into_iter().map(look).collect())
+    }
+}
+
+/// What message-svc says to signals: that they are passed, unless told otherwise.
+#[derive(Default)]
+pub struct Passer {
+    pub came: Mutex<Vec<Signal>>,
+    says: Mutex<Option<Says>>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Says {
+    Refused(ErrorBody),
+    Dropped,
+    Nothing,
+    Unavailable,
+}
+
+impl Passer {
+    pub fn say(&self, says: Says) {
+        *self.says.lock() = Some(says);
+    }
+
+    pub fn came(&self) -> usize {
+        self.came.lock().len()
+    }
+}
+
+#[async_trait]
+impl Signals for Passer {
+    async fn signal(&self, signal: Signal) -> Result<SignalReply, Error> {
+        self.came.lock().push(signal);
+        let says = self.says.lock().clone();
+        match says {
+            None => Ok(SignalReply::Passed),
+            Some(Says::Refused(error)) => Ok(SignalReply::Refused(error)),
+            Some(Says::Dropped) => Ok(SignalReply::Dropped),
+            Some(Says::Nothing) => std::future::pending().await,
+            Some(Says::Unavailable) => Err(unavailable("message-svc")),
+        }
     }
 }

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::client::Client;
 use crate::doubles::{Gated, Names, Service};
-use crate::neighbours::{Ears, Members, Store, hint};
+use crate::neighbours::{Ears, Members, Passer, Store, hint};
 
 /// Where the clocks stand at a test's start.
 pub const START_SECOND: u64 = 1_000;
@@ -31,6 +31,7 @@ pub struct Rig {
     pub service: Arc<Service>,
     pub members: Arc<Members>,
     pub ears: Arc<Ears>,
+    pub passer: Arc<Passer>,
     pub store: Arc<Store>,
     pub metrics: prometheus::Registry,
     second: Arc<AtomicU64>,
@@ -52,7 +53,7 @@ impl Rig {
         let registry = Arc::new(Gated::new(memory));
         let service = Arc::new(Service::default());
         let (members, ears) = (Arc::<Members>::default(), Arc::<Ears>::default());
-        let store = Arc::<Store>::default();
+        let (store, passer) = (Arc::<Store>::default(), Arc::<Passer>::default());
         let metrics = prometheus::Registry::new();
         let parts = GatewayParts {
             id: GatewayId::new("gw-1").unwrap(),
@@ -61,6 +62,7 @@ impl Rig {
             partitions: Partitions::default(),
             messages: Arc::clone(&service) as _,
             audiences: Arc::clone(&members) as _,
+            signals: Arc::clone(&passer) as _,
             channels: Arc::clone(&ears) as _,
             versions: Arc::clone(&store) as _,
             authenticator: Arc::new(Names),
@@ -70,7 +72,7 @@ impl Rig {
         let gateway = Gateway::with_uptime(parts, uptime);
         let stop = CancellationToken::new();
         let loops = TaskTracker::new().spawn(Arc::clone(&gateway).run(stop.clone()));
-        Self { gateway, registry, service, members, ears, store, metrics, second, stop, loops }
+        Self { gateway, registry, service, members, ears, passer, store, metrics, second, stop, loops }
     }
 
     /// Moves both clocks; the sweep sees it within milliseconds.

@@ -11,17 +11,20 @@ pub enum ReadFor {
     Call,
     /// The announcer.
     Announce,
+    /// A signal.
+    Signal,
     /// A writer, to decide.
     Write,
 }
 
 impl ReadFor {
-    const ALL: [Self; 3] = [Self::Call, Self::Announce, Self::Write];
+    const ALL: [Self; 4] = [Self::Call, Self::Announce, Self::Signal, Self::Write];
 
     const fn label(self) -> &'static str {
         match self {
             Self::Call => "call",
             Self::Announce => "announce",
+            Self::Signal => "signal",
             Self::Write => "write",
         }
     }
@@ -73,7 +76,7 @@ impl Cached {
 
 /// The counters of reads.
 pub struct Reads {
-    look_ups: [IntCounter; 3],
+    look_ups: [IntCounter; 4],
     waiting: IntGauge,
     waiting_capacity: IntGauge,
     refusals: IntCounter,

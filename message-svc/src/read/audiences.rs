@@ -1,9 +1,10 @@
-//! Which topics a user follows without asking, and which ones by asking.
+//! Which topics a user follows without asking, and which ones by asking; and whom a signal is for.
 
 use std::collections::HashSet;
 
 use doorbell_protocol::{ConversationId, Hint, TopicId, UserId, Version};
 
+use crate::reach::{self, Reach};
 use crate::refusal::Refusal;
 use crate::store::{Store, StoreError};
 
@@ -45,6 +46,30 @@ pub fn allowed(store: &dyn Store, user: &UserId, topics: Vec<TopicId>) -> Result
         allowed.extend(version.map(|version| Hint { topic, version }));
     }
     Ok(allowed)
+}
+
+/// The other members of the small conversation that a topic names, for a member.
+///
+/// # Errors
+/// The topic names no conversation, the user is not in it, or it is a large one. Or the store cannot be read.
+pub fn others(
+    store: &dyn Store,
+    user: &UserId,
+    topic: &TopicId,
+    small_audience_max: u64,
+) -> Result<Vec<UserId>, Refusal> {
+    let Some(("conversation", id)) = topic.as_str().split_once(':') else {
+        return Err(Refusal::invalid("topic: signals are for conversations, `conversation:…`"));
+    };
+    let id = ConversationId::new(id).map_err(|_| Refusal::NoConversation)?;
+    let view = store.view(store.shards().of_conversation(&id))?;
+    if view.membership(user, &id)?.is_none() {
+        return Err(Refusal::NoConversation);
+    }
+    match reach::look_up(&*view, &id, small_audience_max)? {
+        Reach::Large => Err(Refusal::Forbidden("topic: this conversation is too large for signals")),
+        Reach::Small(members) => Ok(members.iter().filter(|member| *member != user).cloned().collect()),
+    }
 }
 
 /// How far a conversation has come, for a member.

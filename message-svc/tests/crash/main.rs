@@ -16,7 +16,7 @@ use std::time::Duration;
 use doorbell_backplane::Memory;
 use doorbell_message_svc::{Config, MessageService, Metrics, Neighbours};
 use doorbell_protocol::{Clock, Encoding, Payload, Timestamp, UserId};
-use doorbell_rpc::{CallRequest, Messages, NoChannels};
+use doorbell_rpc::{CallRequest, LocalGateways, Messages, NoChannels};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -50,7 +50,12 @@ fn open(dir: &Path) -> Arc<MessageService> {
         ..Config::default()
     };
     let metrics = Arc::new(Metrics::register(&prometheus::Registry::new()).unwrap());
-    let neighbours = Neighbours { queue, channels: Arc::new(NoChannels) };
+    let neighbours = Neighbours {
+        queue: Arc::clone(&queue) as _,
+        channels: Arc::new(NoChannels),
+        registry: queue,
+        gateways: Arc::<LocalGateways>::default(),
+    };
     MessageService::open(config, dir, clock, neighbours, metrics).unwrap()
 }
 

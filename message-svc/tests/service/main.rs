@@ -15,6 +15,7 @@ mod messages;
 mod model;
 mod pulls;
 mod restart;
+mod signals;
 mod since;
 mod support;
 mod update;

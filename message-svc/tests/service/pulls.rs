@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use doorbell_message_svc::{Config, MessageService, Metrics, Neighbours};
+use doorbell_message_svc::{Config, MessageService, Metrics};
 use doorbell_protocol::{Encoding, ErrorBody, ErrorCode, Payload, UserId};
 use doorbell_rpc::{CallRequest, Messages};
 use prometheus::Registry;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::{Bells, Hands, House, Published, config, fast_dir, fresh_key};
+use crate::support::{Bells, Hands, House, config, fast_dir, fresh_key, neighbours};
 
 const MEMBERS: usize = 5_000;
 /// Look-ups of the first members one by one, then of all of them.
@@ -28,7 +28,7 @@ impl Counted {
     fn new(config: Config) -> Self {
         let (hands, dir, registry) = (Hands::new(), fast_dir(), Registry::new());
         let bells = Bells::new(hands.clock());
-        let neighbours = Neighbours { queue: bells.clone(), channels: Arc::new(Published::default()) };
+        let neighbours = neighbours(&bells, &Arc::default());
         let metrics = Arc::new(Metrics::register(&registry).unwrap());
         let service =
             MessageService::open(config.clone(), dir.path(), hands.clock(), neighbours, metrics).unwrap();
@@ -129,7 +129,7 @@ async fn a_storm_right_after_a_start_or_without_a_cache_costs_a_handful_as_well(
         let Counted { mut house, .. } = counted;
         house.close();
         let registry = Registry::new();
-        let neighbours = Neighbours { queue: house.bells.clone(), channels: Arc::new(Published::default()) };
+        let neighbours = neighbours(&house.bells, &Arc::default());
         let metrics = Arc::new(Metrics::register(&registry).unwrap());
         let (config, clock) = (house.config.clone(), house.hands.clock());
         let service = MessageService::open(config, house.dir.path(), clock, neighbours, metrics).unwrap();

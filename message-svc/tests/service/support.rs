@@ -1,5 +1,7 @@
 //! A service on a directory of its own, and what its hint queue was told.
 
+pub mod doors;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 use std::path::Path;
@@ -25,6 +27,8 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use doors::{Directory, Doors};
 
 /// A directory in memory where there is one: what is tested is not the disk.
 pub fn fast_dir() -> Arc<TempDir> {
@@ -54,7 +58,9 @@ impl Hands {
 
 /// The memory back-end, with a record of what it was told, and with faults.
 pub struct Bells {
-    inner: Memory,
+    inner: Arc<Memory>,
+    pub directory: Arc<Directory>,
+    pub doors: Arc<Doors>,
     told: Mutex<Vec<UserHint>>,
     fail: AtomicUsize,
     calls: AtomicUsize,
@@ -63,8 +69,10 @@ pub struct Bells {
 
 impl Bells {
     pub fn new(clock: Clock) -> Arc<Self> {
-        let inner = Memory::new(&doorbell_backplane::Config::default(), clock);
+        let inner = Arc::new(Memory::new(&doorbell_backplane::Config::default(), clock));
         Arc::new(Self {
+            directory: Arc::new(Directory::new(Arc::clone(&inner))),
+            doors: Arc::default(),
             inner,
             told: Mutex::default(),
             fail: AtomicUsize::new(0),
@@ -267,6 +275,16 @@ impl Channels for Published {
     }
 }
 
+/// Who a service is told of: all of it doubles.
+pub fn neighbours(bells: &Arc<Bells>, published: &Arc<Published>) -> Neighbours {
+    Neighbours {
+        queue: bells.clone(),
+        channels: published.clone(),
+        registry: bells.directory.clone(),
+        gateways: bells.doors.clone(),
+    }
+}
+
 pub fn open_in(
     dir: &Path,
     config: &Config,
@@ -274,7 +292,7 @@ pub fn open_in(
     bells: &Arc<Bells>,
     published: &Arc<Published>,
 ) -> Result<Arc<MessageService>, Error> {
-    let neighbours = Neighbours { queue: bells.clone(), channels: published.clone() };
+    let neighbours = neighbours(bells, published);
     let metrics = Arc::new(Metrics::register(&prometheus::Registry::new()).unwrap());
     MessageService::open(config.clone(), dir, hands.clock(), neighbours, metrics)
 }

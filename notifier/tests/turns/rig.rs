@@ -15,7 +15,7 @@ use doorbell_notifier::{Config, Metrics, Neighbours, Notifier};
 use doorbell_protocol::{
     Clock, DirtyMap, Epoch, GatewayId, Generation, Hint, Stamp, Timestamp, TopicId, UserId, Version,
 };
-use doorbell_rpc::{DeliverRequest, Delivered, Gateways, Heard};
+use doorbell_rpc::{DeliverRequest, Delivered, Gateways, Heard, SignalRequest};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -258,6 +258,10 @@ impl Gateways for Told {
 
     async fn publish(&self, id: &GatewayId, _: Vec<Hint>) -> Result<Vec<Heard>, doorbell_rpc::Error> {
         Err(doorbell_rpc::Error::Unreachable { gateway: id.clone() })
+    }
+
+    async fn signal(&self, _: &GatewayId, _: SignalRequest) -> Result<(), doorbell_rpc::Error> {
+        unreachable!("a notifier sends no signals")
     }
 }
 

@@ -69,7 +69,7 @@ test("in a group one sees how many are there", { skip }, async () => {
   await eve.leave();
 });
 
-test("typing is shown for a while, moves nothing, and ends with the message", { skip }, async () => {
+test("typing is shown for a while, moves nothing, and ends with the message", async () => {
   const [hal, ida] = await visit("hal", "ida");
   await hal.start(["ida"]);
   await hal.write("hello");

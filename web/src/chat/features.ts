@@ -41,7 +41,17 @@ export class Features {
 
   offers(feature: Feature): boolean {
     if (this.refused.has(feature)) return false;
-    return feature === "groups" || feature === "edits" ? this.countsMembers : this.mayKnowPeople && this.knowsPeople;
+    switch (feature) {
+      case "groups":
+      case "edits":
+        return this.countsMembers;
+      case "typing":
+        // Only a signal could find out more: one that is refused is the last.
+        return this.subscriptions > 0;
+      case "presence":
+      case "status":
+        return this.mayKnowPeople && this.knowsPeople;
+    }
   }
 
   /** Whether the error says that the server does not have this at all. */
