@@ -365,6 +365,10 @@ impl Registry for Watched {
         self.memory.look_up(users).await
     }
 
+    async fn online(&self, users: Vec<UserId>) -> Result<Vec<bool>, Error> {
+        self.memory.online(users).await
+    }
+
     async fn lapsed(&self, partition: Partition, entries_max: usize) -> Result<Vec<Enter>, Error> {
         self.check(&[Store::Failing])?;
         self.memory.lapsed(partition, entries_max).await
