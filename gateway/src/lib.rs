@@ -35,10 +35,12 @@
 //!   replace what waits.
 //! - **GW-15** What a session follows by `subscribe` rests on a word of its token or of message-svc that is no older than
 //!   `authorize_interval`; without a fresh one it is suspended.
+//! - **GW-16** Who comes is told after the enter, who goes after the leave: who pulls by the hint sees it. A user who is
+//!   back within the grace is no news, unless the entry may have been gone meanwhile.
 //!
 //! Map: [`gateway`] the parts and the loops; `session` one socket: rules, outbox, task; `local` user to sessions;
 //! `entries` the registry's side; `fanout` one hint to many; `topics` topic to sessions; `follow` who follows what;
-//! `interest` what channel-svc is told; `look` the stored versions; `sweep` the coarse wheel; `pull` calls; [`drain`]
+//! `interest` what channel-svc is told; `presence` what message-svc is told of who comes and goes; `look` the stored versions; `sweep` the coarse wheel; `pull` calls; [`drain`]
 //! leaving; `api` what notifiers call; [`close`] ends to codes; [`config`], [`error`], [`metrics`], [`uptime`];
 //! [`handshake`] request to socket; [`auth`] tokens; [`ws`] frames.
 
@@ -59,6 +61,7 @@ pub mod listener;
 mod local;
 mod look;
 pub mod metrics;
+mod presence;
 mod pull;
 mod session;
 mod sweep;

@@ -1,5 +1,6 @@
 //! What the gateway counts. Metric names stand nowhere else, and no label holds a user, topic or session.
 
+mod presence;
 mod topics;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use prometheus::{
 use crate::close;
 use crate::error::End;
 
+pub(crate) use presence::{GraceEnd, PresenceMetrics, Told};
 pub(crate) use topics::{Judged, TopicMetrics};
 
 /// The sessions' metrics. Cheap to clone: the families are shared.
@@ -39,6 +41,7 @@ pub struct Metrics {
     lapses: IntCounter,
     welcome_time: Histogram,
     pub(crate) topics: TopicMetrics,
+    pub(crate) presence: PresenceMetrics,
 }
 
 /// The outcomes of a hint, each looked up once: this is the hottest counter.
@@ -199,6 +202,7 @@ impl Metrics {
             lapses: counter("doorbell_gateway_lease_lapses_total", "partitions registered again")?,
             welcome_time: seconds("doorbell_gateway_welcome_seconds", "from hello to welcome")?,
             topics: TopicMetrics::register(registry)?,
+            presence: PresenceMetrics::register(registry)?,
         })
     }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use doorbell_backplane::{HintQueue, Memory};
+use doorbell_backplane::Memory;
 use doorbell_message_svc::{Config, MessageService, Metrics, Neighbours};
 use doorbell_protocol::{Clock, Encoding, Payload, Timestamp, UserId};
 use doorbell_rpc::{CallRequest, Messages, NoChannels};
@@ -42,11 +42,10 @@ impl Bench {
             let elapsed = u64::try_from(began.0.elapsed().as_millis()).unwrap_or(u64::MAX);
             Timestamp::from_millis(began.1 + elapsed)
         });
-        let queue: Arc<dyn HintQueue> =
-            Arc::new(Memory::new(&doorbell_backplane::Config::default(), clock.clone()));
+        let queue = Arc::new(Memory::new(&doorbell_backplane::Config::default(), clock.clone()));
         let config = Config { throttle_messages: 0, ..Config::default() };
         let metrics = Arc::new(Metrics::register(&prometheus::Registry::new()).expect("a fresh registry"));
-        let neighbours = Neighbours { queue, channels: Arc::new(NoChannels) };
+        let neighbours = Neighbours { queue: queue.clone(), channels: Arc::new(NoChannels), registry: queue };
         let service =
             MessageService::open(config, dir.path(), clock, neighbours, metrics).expect("a fresh store");
         let runtime = Runtime::new().expect("a runtime");

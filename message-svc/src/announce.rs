@@ -7,7 +7,7 @@
 //!
 //! A conversation's change rings its members, or is published where they are many ([`crate::reach`]). A change of
 //! somebody's list raises that user's inbox in the home shard first, durably, and then rings the user: repeated after a
-//! crash, the inbox moves once more, which costs a pull.
+//! crash, the inbox moves once more, which costs a pull. A new status moves its user's presence, by the same rule.
 
 pub mod plan;
 
@@ -24,6 +24,7 @@ use tracing::{info, warn};
 
 use self::plan::{Plan, Refollow};
 use crate::conversation::Position;
+use crate::metrics::MoveOutcome;
 use crate::reach::{self, Reaches};
 use crate::reader::Reader;
 use crate::refusal::Refusal;
@@ -134,6 +135,7 @@ impl Announcer {
             self.mark_refollows(conversation, refollow).await;
         }
         self.ring_inboxes(&listed).await;
+        self.publish_statuses(&plan.statuses).await;
         self.own().set_announced(read.through);
     }
 
@@ -252,6 +254,15 @@ impl Announcer {
                 };
                 self.hint(raised.into_iter().map(news).collect()).await;
             }
+        }
+    }
+
+    /// Moves the presence of whoever has another status.
+    async fn publish_statuses(&self, users: &BTreeSet<UserId>) {
+        let raises: Vec<_> = users.iter().map(|user| (TopicId::presence(user), Raise::Next)).collect();
+        for some in raises.chunks(HINTS_MAX) {
+            self.persist("publish statuses", || self.channels.publish(some.to_vec())).await;
+            self.metrics.presence.moved(MoveOutcome::Published, some.len());
         }
     }
 

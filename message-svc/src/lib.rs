@@ -2,7 +2,8 @@
 //!
 //! This crate owns the conversations' logs, who is in them, how far each member has read, and what each user's list
 //! looks like. It never knows a socket or a gateway: it answers calls ([`doorbell_rpc::Messages`]) and questions about
-//! audiences ([`doorbell_rpc::Audiences`]), and tells the hint queue or the channel service what changed.
+//! audiences ([`doorbell_rpc::Audiences`]), hears who comes and goes ([`doorbell_rpc::Presence`]), and tells the hint
+//! queue or the channel service what changed.
 //!
 //! A write: its parameters are checked against every limit; it goes into the bounded queue of its shard's writer, in
 //! the order of the calls; the writer decides all that waits on top of each other, commits it with one fsync,
@@ -34,6 +35,8 @@
 //! - **MS-13** From the commit of a delete on, the content of the message and of its edits is in no row and in no answer.
 //!   An entry changes in no other way that readers of the log see.
 //!
+//! - **MS-14** Nothing that an invisible user does moves their presence or shows in it, but what they say themselves.
+//!
 //! Decisions that `protocol.md` leaves open: a conversation with oneself alone is a group without other members, made
 //! by `conversations.create`; `to` must be somebody else. A mark beyond the head means the head. `messages.list`
 //! without a range is the newest page. A `limit` beyond the maximum means the maximum. `before` pages of
@@ -46,6 +49,7 @@
 //! Map: [`service`] open, call, run; `api` names, parameters, results; `refusal` errors to clients; `writer` queue,
 //! decisions, commits; `store` the contract and the embedded back-end; `read` pages; `announce` commits to hints;
 //! `reach` whom they go to, and by which way;
+//! `status` how a user is seen, `seen` when last;
 //! `marks` what a read mark counts; `throttle` messages a user; `inflight` a user's own writes come before own reads;
 //! `reader` threads for reads; `conversation` plain data; `shard` who lives where; [`config`], [`error`], [`metrics`].
 
@@ -61,8 +65,10 @@ mod reach;
 mod read;
 mod reader;
 mod refusal;
+mod seen;
 pub mod service;
 mod shard;
+mod status;
 mod store;
 mod throttle;
 mod writer;

@@ -1,5 +1,7 @@
 //! What the message service counts.
 
+mod presence;
+
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -7,6 +9,8 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 use tokio::time::Instant;
+
+pub(crate) use presence::{MoveOutcome, PresenceMetrics};
 
 /// Seconds: from a commit on a fast disk to beyond a client's patience.
 const SECONDS: &[f64] =
@@ -85,6 +89,7 @@ pub struct Metrics {
     repeats: IntCounter,
     store_reads: [IntCounter; 2],
     throttle_users: IntGauge,
+    pub(crate) presence: PresenceMetrics,
     commits: IntCounterVec,
     commit_writes: Histogram,
     commit_seconds: Histogram,
@@ -135,6 +140,7 @@ impl Metrics {
             )?,
             store_reads: ReadFor::ALL.map(|reader| store_reads.with_label_values(&[reader.label()])),
             throttle_users: gauge("doorbell_message_throttle_users", "Users whom the throttle knows")?,
+            presence: PresenceMetrics::register(registry)?,
             commits: counters("doorbell_message_commits_total", "Commits, by outcome", &["outcome"])?,
             commit_writes: histogram("doorbell_message_commit_writes", "Writes in one commit", WRITES)?,
             commit_seconds: histogram(

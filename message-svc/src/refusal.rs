@@ -46,6 +46,9 @@ pub enum Refusal {
     /// Too many writes wait already.
     #[error("too many writes are waiting")]
     Busy,
+    /// The session registry does not say who is online.
+    #[error("nobody can say who is online")]
+    NoRegistry,
     /// The service is being stopped.
     #[error("the service is stopping")]
     Stopping,
@@ -66,11 +69,6 @@ impl Refusal {
     /// A request that goes beyond a limit in size.
     pub fn too_large(message: impl Into<String>) -> Self {
         Self::Request(ErrorBody::new(ErrorCode::TooLarge, message))
-    }
-
-    /// A request for something that is not in this release.
-    pub fn unsupported(message: impl Into<String>) -> Self {
-        Self::Request(ErrorBody::new(ErrorCode::Unsupported, message))
     }
 
     /// What the client sees. It names no file and no user.
@@ -101,6 +99,9 @@ impl Refusal {
                 later(ErrorCode::RateLimited, &format!("too many {what} in a short time"), retry_after)
             }
             Self::Busy => later(ErrorCode::Unavailable, "too many requests are waiting", BUSY_RETRY),
+            Self::NoRegistry => {
+                later(ErrorCode::Unavailable, "nobody can say who is online for the moment", STORE_RETRY)
+            }
             Self::Stopping => later(ErrorCode::Unavailable, "the message service is restarting", STORE_RETRY),
             Self::Store(StoreError::DiskFull { .. }) => {
                 later(ErrorCode::Unavailable, "the server's disk is full: nothing was stored", STORE_RETRY)
@@ -124,6 +125,7 @@ impl Refusal {
             Self::NoConversation | Self::KeyConflict | Self::Forbidden(_) => true,
             Self::NoMessage | Self::Unfit(_) | Self::Deleted => true,
             Self::Request(_) | Self::Throttled { .. } | Self::Busy | Self::Stopping => false,
+            Self::NoRegistry => false,
             Self::Store(_) | Self::Panicked => false,
         }
     }
@@ -153,6 +155,7 @@ mod tests {
             Refusal::Throttled { what: "messages", retry_after: Duration::from_micros(1) },
             Refusal::Busy,
             Refusal::Stopping,
+            Refusal::NoRegistry,
             Refusal::Store(full()),
             Refusal::Store(StoreError::Unsound),
             Refusal::Store(StoreError::Damaged { table: "log" }),

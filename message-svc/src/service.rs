@@ -2,6 +2,7 @@
 
 mod audiences;
 mod calls;
+mod presence;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use doorbell_backplane::HintQueue;
+use doorbell_backplane::{HintQueue, Registry};
 use doorbell_protocol::{Clock, ErrorBody, Payload};
 use doorbell_rpc::{CallRequest, Channels, Messages};
 use parking_lot::Mutex;
@@ -25,6 +26,7 @@ use crate::inflight::Inflight;
 use crate::reach::Reaches;
 use crate::reader::Reader;
 use crate::refusal::Refusal;
+use crate::seen::Seen;
 use crate::store::Store;
 use crate::store::disk::DiskStore;
 use crate::throttle::Throttles;
@@ -40,8 +42,10 @@ const TIDY_INTERVAL: Duration = Duration::from_secs(10);
 pub struct Neighbours {
     /// Rings the members of small conversations.
     pub queue: Arc<dyn HintQueue>,
-    /// Rings the followers of large ones.
+    /// Rings the followers of large ones, and of who is there.
     pub channels: Arc<dyn Channels>,
+    /// Knows who is online.
+    pub registry: Arc<dyn Registry>,
 }
 
 /// The truth that clients pull.
@@ -52,6 +56,7 @@ pub struct MessageService {
     neighbours: Neighbours,
     reader: Reader,
     inflight: Inflight,
+    seen: Seen,
     writers: Arc<[WriterHandle]>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Cancelled when a writer ends, in whatever way.
@@ -85,6 +90,7 @@ impl MessageService {
             neighbours,
             reader,
             inflight: Inflight::default(),
+            seen: Seen::new(tools.config.seen_users_max.get()),
             writers: Arc::new([]),
             threads: Mutex::default(),
             writer_ended,
@@ -121,7 +127,10 @@ impl MessageService {
                 () = stop.cancelled() => break Ok(()),
                 () = self.writer_ended.cancelled() => break Err(Error::Panicked { part: "a writer" }),
                 Some(_) = announcers.join_next() => break Err(Error::Panicked { part: "an announcer" }),
-                _ = tidy.tick() => self.tools.metrics.throttle_users(self.tools.throttles.tidy()),
+                _ = tidy.tick() => {
+                    self.tools.metrics.throttle_users(self.tools.throttles.tidy());
+                    self.tools.metrics.presence.seen_users(self.seen.users());
+                }
             }
         };
         self.closing.store(true, Ordering::Release);
@@ -195,12 +204,15 @@ impl Drop for MessageService {
 impl Messages for MessageService {
     async fn call(&self, request: CallRequest) -> Result<Payload, ErrorBody> {
         let named = Named::of(&request.method);
+        let user = request.caller.user.clone();
         let call = self.tools.metrics.call_began(named.label());
         let outcome = if self.closing.load(Ordering::Acquire) {
             Err(Refusal::Stopping)
         } else {
             self.answer(named, request).await
         };
+        // After it, so that whoever hides by this call was not seen by it.
+        self.seen.note(&user, (self.tools.clock)());
         let outcome = outcome.map_err(|refusal| {
             if refusal.is_ours() {
                 error!(method = named.label(), %refusal, cause = ?std::error::Error::source(&refusal), "call failed");

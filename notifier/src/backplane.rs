@@ -1,4 +1,4 @@
-//! The backplane as the notifier calls it: each call with a deadline, counted, a burst of failures logged once.
+//! The backplane, and message-svc's presence beside it, as the notifier calls them: each call with a deadline, counted, a burst of failures logged once.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use doorbell_backplane::{
     Claim, ClaimToken, Enter, HintQueue, Partition, Partitions, Registry, Settled, Settlement,
 };
 use doorbell_protocol::UserId;
+use doorbell_rpc::{Move, Presence, Way};
 
 use crate::error::Trouble;
 use crate::metrics::Metrics;
@@ -17,12 +18,22 @@ use crate::metrics::Metrics;
 pub(crate) struct Backplane {
     queue: Arc<dyn HintQueue>,
     registry: Arc<dyn Registry>,
+    presence: Option<Arc<dyn Presence>>,
     deadline: Duration,
     metrics: Metrics,
     /// Failures since the last success, for each kind of call.
     claiming: Burst,
     settling: Burst,
     sweeping: Burst,
+    telling: Burst,
+}
+
+/// Who is called.
+pub(crate) struct Asked {
+    pub(crate) queue: Arc<dyn HintQueue>,
+    pub(crate) registry: Arc<dyn Registry>,
+    /// `None` where presence is turned off.
+    pub(crate) presence: Option<Arc<dyn Presence>>,
 }
 
 /// One kind of call that may fail for a while.
@@ -38,14 +49,11 @@ impl Burst {
 }
 
 impl Backplane {
-    pub(crate) fn new(
-        queue: Arc<dyn HintQueue>,
-        registry: Arc<dyn Registry>,
-        deadline: Duration,
-        metrics: Metrics,
-    ) -> Self {
+    pub(crate) fn new(asked: Asked, deadline: Duration, metrics: Metrics) -> Self {
+        let Asked { queue, registry, presence } = asked;
         let (claiming, settling, sweeping) = (Burst::of("claim"), Burst::of("settle"), Burst::of("sweep"));
-        Self { queue, registry, deadline, metrics, claiming, settling, sweeping }
+        let telling = Burst::of("tell");
+        Self { queue, registry, presence, deadline, metrics, claiming, settling, sweeping, telling }
     }
 
     pub(crate) fn partitions(&self) -> Partitions {
@@ -94,27 +102,34 @@ impl Backplane {
         self.call(&self.sweeping, self.registry.leave(leaves)).await
     }
 
-    async fn call<T>(
+    /// Tells message-svc who went with their gateway, where presence is turned on.
+    pub(crate) async fn tell_went(&self, lapsed: &[Enter]) -> Result<(), Trouble> {
+        let Some(presence) = &self.presence else { return Ok(()) };
+        let moves = lapsed.iter().map(|enter| Move { user: enter.user.clone(), way: Way::Went }).collect();
+        self.call(&self.telling, presence.moved(moves)).await
+    }
+
+    async fn call<T, E: Into<Trouble>>(
         &self,
         burst: &Burst,
-        call: impl Future<Output = Result<T, doorbell_backplane::Error>>,
+        call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Trouble> {
         let operation = burst.operation;
         let result = match tokio::time::timeout(self.deadline, call).await {
-            Ok(result) => result.map_err(Trouble::from),
+            Ok(result) => result.map_err(Into::into),
             Err(_) => Err(Trouble::Late),
         };
         match &result {
             // The load keeps the common path free of a write that all workers would share.
             Ok(_) if burst.failures.load(Ordering::Relaxed) > 0 => {
                 let failures = burst.failures.swap(0, Ordering::Relaxed);
-                tracing::info!(operation, failures, "the backplane answers again");
+                tracing::info!(operation, failures, "answered again");
             }
             Ok(_) => {}
             Err(error) => {
                 self.metrics.backplane_failed(operation);
                 if burst.failures.fetch_add(1, Ordering::Relaxed) == 0 {
-                    tracing::warn!(operation, %error, "the backplane fails; trying again until it answers");
+                    tracing::warn!(operation, %error, "no answer; trying again until there is one");
                 }
             }
         }

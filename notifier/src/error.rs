@@ -25,11 +25,13 @@ fn names(keys: &[&'static str; 2]) -> String {
     }
 }
 
-/// Why one call to the backplane has no answer.
+/// Why one call has no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
     #[error(transparent)]
     Failed(#[from] doorbell_backplane::Error),
-    #[error("the backplane did not answer within its deadline")]
+    #[error(transparent)]
+    NotTold(#[from] doorbell_rpc::Error),
+    #[error("no answer within its deadline")]
     Late,
 }

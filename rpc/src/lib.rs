@@ -8,7 +8,7 @@
 //! future; every future here is cancel safe.
 //!
 //! Map: [`gateway`] ring the users or the followers of one gateway; [`channel`] publish to a large audience;
-//! [`audience`] who may follow what; [`message`] pull and act; [`ingress`] hints from other back ends;
+//! [`audience`] who may follow what; [`presence`] who came and who went; [`message`] pull and act; [`ingress`] hints from other back ends;
 //! [`offline`] users without a session; [`local`] the same-process side; [`error`] whose fault, and whether to retry;
 //! [`backoff`] how long to wait before it.
 
@@ -21,6 +21,7 @@ pub mod ingress;
 pub mod local;
 pub mod message;
 pub mod offline;
+pub mod presence;
 
 pub use audience::Audiences;
 pub use backoff::Backoff;
@@ -31,3 +32,4 @@ pub use ingress::Ingress;
 pub use local::LocalGateways;
 pub use message::{CallRequest, Caller, Messages};
 pub use offline::{Missed, OfflineHook};
+pub use presence::{Move, Presence, Way};

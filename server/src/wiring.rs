@@ -17,7 +17,7 @@ use doorbell_gateway::{Gateway, GatewayParts};
 use doorbell_message_svc::MessageService;
 use doorbell_notifier::{Ingress, Neighbours, Notifier};
 use doorbell_protocol::{Clock, GatewayId};
-use doorbell_rpc::{Audiences, Channels, Gateways, LocalGateways, Messages};
+use doorbell_rpc::{Audiences, Channels, Gateways, LocalGateways, Messages, Presence};
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
@@ -117,6 +117,7 @@ impl Door {
         let told = doorbell_message_svc::Neighbours {
             queue: Arc::clone(&queue),
             channels: Arc::clone(&channels) as Arc<dyn Channels>,
+            registry: Arc::clone(&registry),
         };
         let messages = self.open_store(config, &wall, told).await?;
         let authenticator: Arc<dyn Authenticator> =
@@ -128,6 +129,7 @@ impl Door {
             partitions: queue.partitions(),
             messages: Arc::clone(&messages) as Arc<dyn Messages>,
             audiences: Arc::clone(&messages) as Arc<dyn Audiences>,
+            presence: Arc::clone(&messages) as Arc<dyn Presence>,
             channels: Arc::clone(&channels) as Arc<dyn Channels>,
             versions,
             authenticator: Arc::clone(&authenticator),
@@ -155,6 +157,7 @@ impl Door {
             Neighbours {
                 queue: Arc::clone(&queue),
                 registry,
+                presence: config.gateway.presence.then(|| Arc::clone(&messages) as Arc<dyn Presence>),
                 gateways: gateways as Arc<dyn Gateways>,
                 clock: steady,
             },

@@ -80,6 +80,7 @@ impl Crowd {
             partitions: Partitions::default(),
             messages: Arc::new(Nothing),
             audiences: Arc::clone(&members) as _,
+            presence: Arc::clone(&members) as _,
             channels: Arc::<Ears>::default(),
             versions: memory,
             authenticator: Arc::new(Anybody),

@@ -114,6 +114,7 @@ impl Server {
             partitions: Partitions::default(),
             messages: Arc::new(Echo),
             audiences: Arc::<Members>::default(),
+            presence: Arc::<Members>::default(),
             channels: Arc::<Ears>::default(),
             versions: Arc::new(Memory::new(&backplane, clock.clone())),
             authenticator,

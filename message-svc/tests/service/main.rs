@@ -15,5 +15,6 @@ mod messages;
 mod model;
 mod restart;
 mod since;
+mod status;
 mod support;
 mod update;

@@ -54,7 +54,7 @@ impl Hands {
 
 /// The memory back-end, with a record of what it was told, and with faults.
 pub struct Bells {
-    inner: Memory,
+    inner: Arc<Memory>,
     told: Mutex<Vec<UserHint>>,
     fail: AtomicUsize,
     calls: AtomicUsize,
@@ -63,7 +63,7 @@ pub struct Bells {
 
 impl Bells {
     pub fn new(clock: Clock) -> Arc<Self> {
-        let inner = Memory::new(&doorbell_backplane::Config::default(), clock);
+        let inner = Arc::new(Memory::new(&doorbell_backplane::Config::default(), clock));
         Arc::new(Self {
             inner,
             told: Mutex::default(),
@@ -71,6 +71,11 @@ impl Bells {
             calls: AtomicUsize::new(0),
             asked: Notify::new(),
         })
+    }
+
+    /// The same memory as a registry.
+    pub fn registry(&self) -> Arc<Memory> {
+        Arc::clone(&self.inner)
     }
 
     /// Lets the next calls fail.
@@ -244,9 +249,14 @@ impl Channels for Published {
         let mut topics = self.topics.lock();
         let mut stored = Vec::new();
         for (topic, raise) in raises {
-            let Raise::To(version) = raise else { panic!("{topic}: a log counts its own versions") };
             let at = topics.entry(topic.to_string()).or_default();
-            *at = version.get().max(*at);
+            match raise {
+                Raise::To(version) => *at = version.get().max(*at),
+                Raise::Next => {
+                    assert_eq!(topic.kind(), "presence", "{topic}: a log counts its own versions");
+                    *at += 1;
+                }
+            }
             stored.push(Version::new(*at).unwrap());
         }
         drop(topics);
@@ -274,7 +284,8 @@ pub fn open_in(
     bells: &Arc<Bells>,
     published: &Arc<Published>,
 ) -> Result<Arc<MessageService>, Error> {
-    let neighbours = Neighbours { queue: bells.clone(), channels: published.clone() };
+    let neighbours =
+        Neighbours { queue: bells.clone(), channels: published.clone(), registry: bells.registry() };
     let metrics = Arc::new(Metrics::register(&prometheus::Registry::new()).unwrap());
     MessageService::open(config.clone(), dir, hands.clock(), neighbours, metrics)
 }

@@ -10,6 +10,7 @@ mod http_door;
 mod large;
 mod lifecycle;
 mod members;
+mod presence;
 mod slow_client;
 
 use anyhow::Context;
