@@ -25,6 +25,32 @@ export async function lacks(server, method) {
   return error?.code === "unsupported" || error?.code === "unknown_method" ? `this server does not offer ${method}` : false;
 }
 
+/** The same for signals, which a socket alone carries: what is sent after one is answered after it. */
+export async function lacksSignals(browser, server) {
+  const page = await browser.newPage();
+  await page.goto(server.url);
+  const refused = await page.evaluate(
+    ({ url, token }) =>
+      new Promise((resolve, reject) => {
+        const socket = new WebSocket(url, "doorbell.v1.json");
+        const send = (frame) => socket.send(JSON.stringify(frame));
+        socket.onopen = () => send({ type: "hello", token });
+        socket.onclose = () => reject(new Error("the socket closed"));
+        socket.onmessage = ({ data }) => {
+          const frame = JSON.parse(data);
+          if (frame.type === "welcome") {
+            send({ type: "signal", topic: "conversation:none", data: {} });
+            send({ type: "ping", id: "last" });
+          }
+          if (frame.type === "pong" || frame.code === "unsupported") resolve(frame.type !== "pong");
+        };
+      }),
+    { url: server.wsUrl, token: server.token("probe") },
+  );
+  await page.close();
+  return refused ? "this server does not offer signals" : false;
+}
+
 export class Visitor {
   constructor(page, name) {
     this.page = page;
