@@ -173,6 +173,7 @@ cases! { $
         a_leave_removes_only_what_is_not_newer,
         gateways_do_not_touch_each_others_entries,
         answers_stand_in_the_order_asked,
+        a_user_is_online_by_an_entry_under_a_live_lease,
         entries_lapse_with_their_lease,
         an_entry_of_an_earlier_epoch_has_lapsed,
         the_sweep_takes_as_many_as_asked_until_none_is_left,

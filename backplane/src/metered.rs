@@ -150,6 +150,10 @@ impl<B: Registry> Registry for Metered<B> {
         self.timed(Operation::LookUp, self.inner.look_up(users)).await
     }
 
+    async fn online(&self, users: Vec<UserId>) -> Result<Vec<bool>, Error> {
+        self.timed(Operation::Online, self.inner.online(users)).await
+    }
+
     async fn lapsed(&self, partition: Partition, entries_max: usize) -> Result<Vec<Enter>, Error> {
         self.timed(Operation::Lapsed, self.inner.lapsed(partition, entries_max)).await
     }

@@ -48,6 +48,7 @@ pub(crate) enum Operation {
     Enter,
     Leave,
     LookUp,
+    Online,
     Lapsed,
     Raise,
     Read,
@@ -56,7 +57,7 @@ pub(crate) enum Operation {
 
 impl Operation {
     /// Their names, in the order of the variants.
-    const ALL: [&'static str; 15] = [
+    const ALL: [&'static str; 16] = [
         "hint",
         "claim",
         "settle",
@@ -68,6 +69,7 @@ impl Operation {
         "enter",
         "leave",
         "look_up",
+        "online",
         "lapsed",
         "raise",
         "read",

@@ -98,6 +98,10 @@ pub trait Registry: Send + Sync {
     /// Every entry of each user, live or dead, in the order asked.
     async fn look_up(&self, users: Vec<UserId>) -> Result<Vec<Vec<Entry>>, Error>;
 
+    /// Whether each user is online, in the order asked: whether one of their entries was made under a lease that is
+    /// live. One call a partition, however many users are asked for.
+    async fn online(&self, users: Vec<UserId>) -> Result<Vec<bool>, Error>;
+
     /// Up to `entries_max` entries of a partition whose gateway's lease has ended, for the sweep, which removes them
     /// by [`Registry::leave`] with the stamps given here. An entry of an earlier epoch of a gateway that is live has
     /// lapsed as well. In no order; asked again, it may answer the same ones.

@@ -26,7 +26,7 @@ const OPS_MAX: usize = 150;
 const CASES_WHOLE: u32 = 256;
 /// What a run must have seen, each at least so often.
 const SIGHTS_MIN: u64 = 25;
-const SIGHTS: [&str; 22] = [
+const SIGHTS: [&str; 24] = [
     "hint true",
     "hint false",
     "claim with resync, with entries (false, false)",
@@ -43,6 +43,8 @@ const SIGHTS: [&str; 22] = [
     "renewed true",
     "renewed false",
     "swept true",
+    "online true",
+    "online false",
     "look with changes, with more (None, false)",
     "look with changes, with more (Some(false), false)",
     "look with changes, with more (Some(true), false)",

@@ -74,6 +74,14 @@ pub struct Config {
     /// How far `resync` spreads the pulls of a partition's sessions, so that they do not come all at once.
     #[serde(with = "humantime_serde")]
     pub resync_spread: Duration,
+    /// Whether message-svc is told which users come and go, so that whoever may see them is hinted.
+    pub presence: bool,
+    /// How long a user whose last session here ended is there still: who is back by then is no news to anybody.
+    #[serde(with = "humantime_serde")]
+    pub presence_grace: Duration,
+    /// Users of whom message-svc is to be told that they came or went, at most; it is told a thousand at a time. One
+    /// more is dropped: who follows them finds out when it asks the next time.
+    pub presence_waiting_max: NonZeroUsize,
     /// Topics that one session may follow by `subscribe`, beside its user's own. `welcome` tells it.
     pub subscriptions_max: NonZeroUsize,
     /// Asks about audiences that may be on their way to message-svc: sessions that start all at once must not be a
@@ -148,6 +156,10 @@ impl Default for Config {
             lease_ttl: secs(5),
             lease_renewal: secs(1),
             resync_spread: secs(3),
+            presence: true,
+            presence_grace: secs(5),
+            // Some 100 bytes each.
+            presence_waiting_max: NonZeroUsize::new(262_144).expect("not zero"),
             subscriptions_max: NonZeroUsize::new(1_000).expect("not zero"),
             asks_in_flight_max: NonZeroUsize::new(64).expect("not zero"),
             audience_timeout: secs(2),
@@ -180,6 +192,11 @@ pub struct InvalidConfig {
 }
 
 impl Config {
+    /// How long a user lingers; not at all where nobody is told.
+    pub(crate) const fn grace(&self) -> Duration {
+        if self.presence { self.presence_grace } else { Duration::ZERO }
+    }
+
     /// Checks how the keys stand to each other.
     ///
     /// # Errors

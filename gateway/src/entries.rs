@@ -5,6 +5,7 @@
 //! apart, so that a slow enter never costs a lease.
 
 mod lane;
+mod lingering;
 mod renewal;
 mod waiting;
 
@@ -57,15 +58,17 @@ impl Entries {
         }
     }
 
-    /// Queues the leave of a user whose last session has gone.
-    pub(crate) fn leave(&self, user: &UserId, stamp: Stamp) {
-        self.lane(user).queue_leave(user.clone(), stamp);
+    /// Leaves for a user whose last session has gone, after the grace, if the user is not back by then.
+    pub(crate) fn leave(&self, user: &UserId, stamp: Stamp, grace: Duration) {
+        self.lane(user).linger(user.clone(), stamp, grace);
     }
 
-    /// What an absent user is answered with. Called under the lock of the user's shard: any later enter is greater.
+    /// What an absent user is answered with. Called under the lock of the user's shard: any later enter is greater. The
+    /// entry may go by the answer, so that a return is news (GW-17).
     pub(crate) fn absent(&self, user: &UserId) -> Stamp {
-        let generation = Generation(self.generation.load(Ordering::SeqCst));
-        Stamp { epoch: self.lane(user).epoch(), generation }
+        let lane = self.lane(user);
+        lane.miss(user);
+        Stamp { epoch: lane.epoch(), generation: Generation(self.generation.load(Ordering::SeqCst)) }
     }
 
     fn next_generation(&self) -> Generation {
@@ -88,10 +91,16 @@ impl Entries {
         into.spawn(Renewals::new(Arc::clone(gateway)).run(stop.clone()));
     }
 
-    /// Sends the leaves that wait and ends the leases: for a gateway that has closed its last session.
+    /// Sends the leaves that wait, tells who went and ends the leases: for a gateway that has closed its last session.
     pub(crate) async fn finish(&self, gateway: &Gateway, budget: Duration) {
         let leaving = async {
-            join_all(self.lanes.iter().map(|lane| lane.leave_batch(gateway))).await;
+            let leave = async |lane: &Lane| {
+                lane.end_graces();
+                // What fails ends with the lease.
+                let _ = lane.leave_batch(gateway).await;
+            };
+            join_all(self.lanes.iter().map(leave)).await;
+            gateway.tell_last_moves().await;
             let lanes = self.partitions.all().zip(&self.lanes);
             let leases =
                 lanes.filter_map(|(partition, lane)| Some((partition, lane.drop_lease()?))).collect();

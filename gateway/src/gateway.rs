@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use doorbell_backplane::{Partitions, Registry, Versions};
 use doorbell_protocol::{Clock, GatewayId};
-use doorbell_rpc::{Audiences, Channels, Messages};
+use doorbell_rpc::{Audiences, Channels, Messages, Presence as PresenceService};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,7 @@ use crate::interest::{Interest, InterestTask};
 use crate::local::{Eviction, LocalSessions, Removed};
 use crate::look::{LookTask, StoreReader};
 use crate::metrics::Metrics;
+use crate::presence::Presence;
 use crate::session::event::Event;
 use crate::session::state::Rules;
 use crate::session::task::SessionTask;
@@ -50,6 +51,8 @@ pub struct GatewayParts {
     pub audiences: Arc<dyn Audiences>,
     /// Who passes signals on.
     pub signals: Arc<dyn doorbell_rpc::Signals>,
+    /// Who is told which users come and go.
+    pub presence: Arc<dyn PresenceService>,
     /// Who is told which topics are followed here.
     pub channels: Arc<dyn Channels>,
     /// Where the versions of topics are stored.
@@ -72,6 +75,7 @@ pub struct Gateway {
     topics: Topics,
     fan_outs: FanOuts,
     following: Following,
+    presence: Presence,
     interest: Interest,
     store_reader: StoreReader,
     signals: Signals,
@@ -100,13 +104,15 @@ impl Gateway {
     #[must_use]
     pub fn with_uptime(parts: GatewayParts, uptime: Uptime) -> Arc<Self> {
         let GatewayParts { id, config, registry, partitions, messages, .. } = parts;
-        let GatewayParts { signals, audiences, channels, versions, authenticator, clock, metrics, .. } =
-            parts;
+        let GatewayParts { signals, audiences, presence, channels, versions, .. } = parts;
+        let GatewayParts { authenticator, clock, metrics, .. } = parts;
+        let told = config.presence.then_some(presence);
         let pace = Pace { followers_large: config.fanout_followers_large, interval: config.fanout_interval };
         Arc::new(Self {
             topics: Topics::new(versions.partitions(), pace),
             fan_outs: FanOuts::default(),
             following: Following::new(audiences, config.asks_in_flight_max),
+            presence: Presence::new(told, config.presence_waiting_max.get(), metrics.clone()),
             interest: Interest::new(channels),
             store_reader: StoreReader::new(versions),
             signals: Signals::new(signals, &config),
@@ -167,7 +173,7 @@ impl Gateway {
         self.entries.spawn(&self, &mut loops, &stop);
         loops.spawn(Arc::clone(&self).sweep_loop(stop.clone()));
         self.fan_outs.spawn(&self, &mut loops, &stop);
-        self.spawn_followers(&mut loops, &stop);
+        self.spawn_talkers(&mut loops, &stop);
         while let Some(ended) = loops.join_next().await {
             ended.map_err(|source| Error::Loop { source })?;
         }
@@ -175,16 +181,18 @@ impl Gateway {
         Ok(())
     }
 
-    /// The tasks that say and ask what followed topics need: each stops where it is.
-    fn spawn_followers(self: &Arc<Self>, into: &mut JoinSet<()>, stop: &CancellationToken) {
+    /// The tasks that say and ask what followed topics and presence need: each stops where it is.
+    fn spawn_talkers(self: &Arc<Self>, into: &mut JoinSet<()>, stop: &CancellationToken) {
         let look = LookTask::new(Arc::clone(self)).run();
         let interest = InterestTask::new(Arc::clone(self)).run();
         let asks = Arc::clone(self);
         let asking = async move { asks.ask_for_large_topics().await };
         let reviews = Arc::clone(self);
         let reviewing = async move { reviews.review_subscriptions().await };
-        let tasks: [Pin<Box<dyn Future<Output = ()> + Send>>; 4] =
-            [Box::pin(look), Box::pin(interest), Box::pin(asking), Box::pin(reviewing)];
+        let moves = Arc::clone(self);
+        let telling = async move { moves.tell_presence().await };
+        let tasks: [Pin<Box<dyn Future<Output = ()> + Send>>; 5] =
+            [Box::pin(look), Box::pin(interest), Box::pin(asking), Box::pin(reviewing), Box::pin(telling)];
         for task in tasks {
             let stop = stop.clone();
             into.spawn(async move {
@@ -233,7 +241,9 @@ impl Gateway {
         self.unfollow_all(session);
         let Some(identity) = session.identity() else { return };
         match self.local.remove(session) {
-            Removed::Last(Some(stamp)) => self.entries.leave(&identity.user, stamp),
+            Removed::Last(Some(stamp)) => {
+                self.entries.leave(&identity.user, stamp, self.setting.rules.config.grace());
+            }
             Removed::Last(None) | Removed::OneOfMany | Removed::Unknown => {}
         }
     }
@@ -299,6 +309,10 @@ impl Gateway {
 
     pub(crate) const fn following(&self) -> &Following {
         &self.following
+    }
+
+    pub(crate) const fn presence(&self) -> &Presence {
+        &self.presence
     }
 
     pub(crate) const fn interest(&self) -> &Interest {

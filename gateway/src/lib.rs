@@ -37,10 +37,13 @@
 //!   `authorize_interval`; without a fresh one it is suspended.
 //! - **GW-16** A signal is written to a socket that takes it at once and has nothing owed, or to no socket: it waits
 //!   nowhere. What a socket took in part is finished like any frame begun.
+//! - **GW-17** Who comes is told after the enter, who goes after the leave: who pulls by the hint sees it. A user who is
+//!   back within the grace is no news, unless the entry may have been gone meanwhile.
 //!
 //! Map: [`gateway`] the parts and the loops; `session` one socket: rules, outbox, task; `local` user to sessions;
 //! `entries` the registry's side; `fanout` one hint to many; `topics` topic to sessions; `follow` who follows what;
-//! `interest` what channel-svc is told; `signals` what passes by; `look` the stored versions; `sweep` the coarse wheel; `pull` calls; [`drain`]
+//! `interest` what channel-svc is told; `presence` what message-svc is told of who comes and goes; `signals` what passes
+//! by; `look` the stored versions; `sweep` the coarse wheel; `pull` calls; [`drain`]
 //! leaving; `api` what notifiers call; [`close`] ends to codes; [`config`], [`error`], [`metrics`], [`uptime`];
 //! [`handshake`] request to socket; [`socket`] plain or TLS; [`tls`] the certificate; [`auth`] tokens; [`ws`] frames.
 
@@ -61,6 +64,7 @@ pub mod listener;
 mod local;
 mod look;
 pub mod metrics;
+mod presence;
 mod pull;
 mod session;
 mod signals;

@@ -96,6 +96,12 @@ impl LocalSessions {
         self.shard(user).lock().stamp(user, next)
     }
 
+    /// A user's enter was confirmed; answers whether it is the first since the user's first session came. A user who
+    /// is gone, or gone and back with an enter that was not sent yet, is not confirmed by it.
+    pub(crate) fn confirm(&self, user: &UserId) -> bool {
+        self.shard(user).lock().confirm(user)
+    }
+
     /// The users of one of a partition's shards.
     pub(crate) fn users(&self, partition: Partition, shard: usize) -> Vec<UserId> {
         self.shards[partition.index() * SHARDS_PER_PARTITION + shard].lock().users()

@@ -1,5 +1,6 @@
 //! What the gateway counts. Metric names stand nowhere else, and no label holds a user, topic or session.
 
+mod presence;
 mod signals;
 mod topics;
 
@@ -16,6 +17,7 @@ use crate::close;
 use crate::error::End;
 use signals::SignalMetrics;
 
+pub(crate) use presence::{GraceEnd, PresenceMetrics, Told};
 pub(crate) use signals::{Sent, Shown};
 pub(crate) use topics::{Judged, TopicMetrics};
 
@@ -43,6 +45,7 @@ pub struct Metrics {
     welcome_time: Histogram,
     signals: SignalMetrics,
     pub(crate) topics: TopicMetrics,
+    pub(crate) presence: PresenceMetrics,
 }
 
 /// The outcomes of a hint, each looked up once: this is the hottest counter.
@@ -204,6 +207,7 @@ impl Metrics {
             welcome_time: seconds("doorbell_gateway_welcome_seconds", "from hello to welcome")?,
             signals: SignalMetrics::register(registry)?,
             topics: TopicMetrics::register(registry)?,
+            presence: PresenceMetrics::register(registry)?,
         })
     }
 

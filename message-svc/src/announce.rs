@@ -7,7 +7,7 @@
 //!
 //! A conversation's change rings its members, or is published where they are many ([`crate::reach`], [`publisher`]). A change of
 //! somebody's list raises that user's inbox in the home shard first, durably, and then rings the user: repeated after a
-//! crash, the inbox moves once more, which costs a pull.
+//! crash, the inbox moves once more, which costs a pull. A new status moves its user's presence, by the same rule.
 
 mod persist;
 pub mod plan;
@@ -148,6 +148,7 @@ impl Announcer {
             }
         }
         self.ring_inboxes(&listed).await;
+        handover.publish_statuses(&plan.statuses);
         read.through
     }
 

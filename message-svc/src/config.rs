@@ -24,7 +24,8 @@ pub struct Config {
     /// How long it takes until a user who has used up `throttle_messages` may send as many again.
     #[serde(with = "humantime_serde")]
     pub throttle_period: Duration,
-    /// Conversations that a user may create in a row, and calls that add or remove members; one more comes back with
+    /// Conversations that a user may create in a row, calls that add or remove members, and changes of the status; one
+    /// more comes back with
     /// each `throttle_conversations_period` divided by this. 0 turns this throttle off.
     pub throttle_conversations: u32,
     /// How long it takes until a user who has used up `throttle_conversations` may do as much again.
@@ -32,6 +33,9 @@ pub struct Config {
     pub throttle_conversations_period: Duration,
     /// Users whom a throttle knows at a time at most; beyond that, new ones are told to come back.
     pub throttle_users_max: NonZeroUsize,
+    /// Users of whom is known when they were seen last, at most, in memory; beyond it, those seen longest ago are
+    /// forgotten.
+    pub seen_users_max: NonZeroUsize,
     /// Writes that wait for one writer at most; beyond that, a write is answered `unavailable` at once.
     pub write_queue_max: NonZeroUsize,
     /// Writes that one commit takes at most.
@@ -106,6 +110,8 @@ impl Default for Config {
             throttle_conversations: 30,
             throttle_conversations_period: Duration::from_secs(60),
             throttle_users_max: count(1_000_000),
+            // Some 100 bytes each.
+            seen_users_max: count(1_000_000),
             write_queue_max: count(4_096),
             commit_writes_max: count(512),
             reads_max: const { NonZeroU32::new(8).expect("the default is not zero") },

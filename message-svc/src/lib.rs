@@ -1,9 +1,9 @@
 //! The truth that clients pull: conversations, messages, read marks.
 //!
 //! This crate owns the conversations' logs, who is in them, how far each member has read, and what each user's list
-//! looks like. It never knows a socket, and a gateway by its name alone: it answers calls ([`doorbell_rpc::Messages`]) and questions about
-//! audiences ([`doorbell_rpc::Audiences`]), passes signals on ([`doorbell_rpc::Signals`]), and tells the hint queue or the
-//! channel service what changed.
+//! looks like. It never knows a socket, and a gateway by its name alone: it answers calls ([`doorbell_rpc::Messages`]) and
+//! questions about audiences ([`doorbell_rpc::Audiences`]), hears who comes and goes ([`doorbell_rpc::Presence`]), passes
+//! signals on ([`doorbell_rpc::Signals`]), and tells the hint queue or the channel service what changed.
 //!
 //! A write: its parameters are checked against every limit; it goes into the bounded queue of its shard's writer, in
 //! the order of the calls; the writer decides all that waits on top of each other, commits it with one fsync,
@@ -39,6 +39,7 @@
 //!   for pulls lies under a key that names all that it follows from, the last delete included: nothing is taken back.
 //! - **MS-15** A signal takes nothing that calls and announcements need, waits for nothing past its deadline, and reaches
 //!   nobody but the other members of a small conversation, as read when it came.
+//! - **MS-16** Nothing that an invisible user does moves their presence or shows in it, but what they say themselves.
 //!
 //! Decisions that `protocol.md` leaves open: a conversation with oneself alone is a group without other members, made
 //! by `conversations.create`; `to` must be somebody else. A mark beyond the head means the head. `messages.list`
@@ -53,6 +54,7 @@
 //! decisions, commits; `store` the contract and the embedded back-end; `read` pages; `pulls` equal pulls
 //! share a page; `announce` commits to hints;
 //! `reach` whom they go to, and by which way;
+//! `status` how a user is seen, `seen` when last;
 //! `marks` what a read mark counts; `throttle` messages a user; `inflight` a user's own writes come before own reads;
 //! `turns` a user's wide reads one after the other;
 //! `reader` threads for reads; `conversation` plain data; `shard` who lives where; [`config`], [`error`], [`metrics`].
@@ -70,8 +72,10 @@ mod reach;
 mod read;
 mod reader;
 mod refusal;
+mod seen;
 pub mod service;
 mod shard;
+mod status;
 mod store;
 mod throttle;
 mod turns;

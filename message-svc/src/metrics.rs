@@ -1,5 +1,6 @@
 //! What the message service counts.
 
+mod presence;
 mod reads;
 mod signals;
 
@@ -12,6 +13,7 @@ use prometheus::{
 use tokio::time::Instant;
 
 pub use self::reads::{Cached, Pulled, ReadFor, Reads};
+pub(crate) use presence::{MoveOutcome, PresenceMetrics};
 use signals::SignalMetrics;
 pub use signals::{SignalCall, SignalOutcome};
 
@@ -79,6 +81,7 @@ pub struct Metrics {
     pub(crate) reads: Reads,
     signals: SignalMetrics,
     throttle_users: IntGauge,
+    pub(crate) presence: PresenceMetrics,
     commits: IntCounterVec,
     commit_writes: Histogram,
     commit_seconds: Histogram,
@@ -125,6 +128,7 @@ impl Metrics {
             reads: Reads::register(registry)?,
             signals: SignalMetrics::register(registry)?,
             throttle_users: gauge("doorbell_message_throttle_users", "Users whom the throttle knows")?,
+            presence: PresenceMetrics::register(registry)?,
             commits: counters("doorbell_message_commits_total", "Commits, by outcome", &["outcome"])?,
             commit_writes: histogram("doorbell_message_commit_writes", "Writes in one commit", WRITES)?,
             commit_seconds: histogram(

@@ -7,3 +7,4 @@ pub mod listing;
 pub mod pull;
 pub mod since;
 pub mod size;
+pub mod statuses;

@@ -49,6 +49,9 @@ pub enum Refusal {
     /// Too many reads wait already.
     #[error("too many reads are waiting")]
     ReadsWait,
+    /// The session registry does not say who is online.
+    #[error("nobody can say who is online")]
+    NoRegistry,
     /// The service is being stopped.
     #[error("the service is stopping")]
     Stopping,
@@ -69,11 +72,6 @@ impl Refusal {
     /// A request that goes beyond a limit in size.
     pub fn too_large(message: impl Into<String>) -> Self {
         Self::Request(ErrorBody::new(ErrorCode::TooLarge, message))
-    }
-
-    /// A request for something that is not in this release.
-    pub fn unsupported(message: impl Into<String>) -> Self {
-        Self::Request(ErrorBody::new(ErrorCode::Unsupported, message))
     }
 
     /// What the client sees. It names no file and no user.
@@ -106,6 +104,9 @@ impl Refusal {
             Self::Busy | Self::ReadsWait => {
                 later(ErrorCode::Unavailable, "too many requests are waiting", BUSY_RETRY)
             }
+            Self::NoRegistry => {
+                later(ErrorCode::Unavailable, "nobody can say who is online for the moment", STORE_RETRY)
+            }
             Self::Stopping => later(ErrorCode::Unavailable, "the message service is restarting", STORE_RETRY),
             Self::Store(StoreError::DiskFull { .. }) => {
                 later(ErrorCode::Unavailable, "the server's disk is full: nothing was stored", STORE_RETRY)
@@ -128,9 +129,8 @@ impl Refusal {
         match self {
             Self::NoConversation | Self::KeyConflict | Self::Forbidden(_) => true,
             Self::NoMessage | Self::Unfit(_) | Self::Deleted => true,
-            Self::Request(_) | Self::Throttled { .. } | Self::Busy | Self::ReadsWait | Self::Stopping => {
-                false
-            }
+            Self::Request(_) | Self::Throttled { .. } | Self::Stopping => false,
+            Self::Busy | Self::ReadsWait | Self::NoRegistry => false,
             Self::Store(_) | Self::Panicked => false,
         }
     }
@@ -167,6 +167,7 @@ mod tests {
             Refusal::Busy,
             Refusal::ReadsWait,
             Refusal::Stopping,
+            Refusal::NoRegistry,
             Refusal::Store(full()),
             Refusal::Store(StoreError::Unsound),
             Refusal::Store(StoreError::Damaged { table: "log" }),

@@ -2,6 +2,7 @@
 
 mod audiences;
 mod calls;
+mod presence;
 mod signals;
 
 use std::path::Path;
@@ -28,6 +29,7 @@ use crate::pulls::{Heads, Pulls};
 use crate::reach::Reaches;
 use crate::reader::Reader;
 use crate::refusal::Refusal;
+use crate::seen::Seen;
 use crate::service::signals::SignalLane;
 use crate::store::Store;
 use crate::store::counted::Counted;
@@ -46,9 +48,9 @@ const TIDY_INTERVAL: Duration = Duration::from_secs(10);
 pub struct Neighbours {
     /// Rings the members of small conversations.
     pub queue: Arc<dyn HintQueue>,
-    /// Rings the followers of large ones.
+    /// Rings the followers of large ones, and of who is there.
     pub channels: Arc<dyn Channels>,
-    /// Says where the others are whom a signal is for.
+    /// Knows who is online, and where.
     pub registry: Arc<dyn Registry>,
     /// Take signals to them.
     pub gateways: Arc<dyn Gateways>,
@@ -65,6 +67,7 @@ pub struct MessageService {
     signals: SignalLane,
     inflight: Inflight,
     turns: Turns,
+    seen: Seen,
     writers: Arc<[WriterHandle]>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Cancelled when a writer ends, in whatever way.
@@ -105,6 +108,7 @@ impl MessageService {
             signals,
             inflight: Inflight::default(),
             turns: Turns::default(),
+            seen: Seen::new(tools.config.seen_users_max.get()),
             writers: Arc::new([]),
             threads: Mutex::default(),
             writer_ended,
@@ -141,7 +145,10 @@ impl MessageService {
                 () = stop.cancelled() => break Ok(()),
                 () = self.writer_ended.cancelled() => break Err(Error::Panicked { part: "a writer" }),
                 Some(_) = announcers.join_next() => break Err(Error::Panicked { part: "an announcer" }),
-                _ = tidy.tick() => self.tools.metrics.throttle_users(self.tools.throttles.tidy()),
+                _ = tidy.tick() => {
+                    self.tools.metrics.throttle_users(self.tools.throttles.tidy());
+                    self.tools.metrics.presence.seen_users(self.seen.users());
+                }
             }
         };
         self.closing.store(true, Ordering::Release);
@@ -215,12 +222,15 @@ impl Drop for MessageService {
 impl Messages for MessageService {
     async fn call(&self, request: CallRequest) -> Result<Payload, ErrorBody> {
         let named = Named::of(&request.method);
+        let user = request.caller.user.clone();
         let call = self.tools.metrics.call_began(named.label());
         let outcome = if self.closing.load(Ordering::Acquire) {
             Err(Refusal::Stopping)
         } else {
             self.answer(named, request).await
         };
+        // After it, so that whoever hides by this call was not seen by it.
+        self.seen.note(&user, (self.tools.clock)());
         let outcome = outcome.map_err(|refusal| {
             if refusal.is_ours() {
                 error!(method = named.label(), %refusal, cause = ?std::error::Error::source(&refusal), "call failed");

@@ -1,7 +1,7 @@
 //! Where conversations are kept: the contract, and the embedded back-end.
 //!
 //! A [`Store`] is split into shards. All that belongs to a conversation lives in the conversation's shard, a user's
-//! inbox and keys of `conversations.create` in the user's home shard. Each shard has exactly one writer.
+//! inbox, status and keys of `conversations.create` in the user's home shard. Each shard has exactly one writer.
 //!
 //! What every back-end promises, and [`conformance`] checks:
 //! - **Atomic**: of a [`Batch`], a view shows all or nothing, also after a crash.
@@ -33,6 +33,7 @@ use doorbell_protocol::{ConversationId, IdempotencyKey, MessageId, Timestamp, Us
 
 use crate::conversation::{ContentDigest, Conversation, Entry, Head, Member, Membership, Position};
 use crate::shard::{Shard, Shards};
+use crate::status::Status;
 
 /// A store's name: random, made with it. A cursor of another store cannot be placed in this one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -174,6 +175,9 @@ pub trait View: Send + Sync {
     /// A user's inbox, where this is the user's home shard.
     fn inbox(&self, user: &UserId) -> Result<Inbox, StoreError>;
 
+    /// How a user wants to be seen, where this is the user's home shard; `None` where it was never said.
+    fn status(&self, user: &UserId) -> Result<Option<Status>, StoreError>;
+
     /// What the commits after a position changed, in their order, `commits_max` at most. Commits that are forgotten
     /// are left out.
     fn commits(&self, after: Position, commits_max: usize) -> Result<Vec<Commit>, StoreError>;
@@ -229,6 +233,8 @@ pub struct Batch {
     pub answers: Vec<(AnswerKey, Answer)>,
     /// New states of inboxes.
     pub inboxes: Vec<(UserId, Inbox)>,
+    /// New statuses.
+    pub statuses: Vec<(UserId, Status)>,
 }
 
 /// What a commit changes, and so whom it concerns.
@@ -256,6 +262,11 @@ pub enum Event {
     },
     /// A user's own list has changed: read, muted, labelled, joined, left. Moves that user's inbox.
     Listed {
+        /// Whose.
+        user: UserId,
+    },
+    /// A user has another status: moves that user's presence.
+    Status {
         /// Whose.
         user: UserId,
     },

@@ -1,5 +1,6 @@
-//! The backplane as the notifier calls it: each call with a deadline, counted, a burst of failures logged once.
+//! The backplane, and message-svc's presence beside it, as the notifier calls them: each call with a deadline, counted, a burst of failures logged once.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,22 +9,32 @@ use doorbell_backplane::{
     Claim, ClaimToken, Enter, HintQueue, Partition, Partitions, Registry, Settled, Settlement,
 };
 use doorbell_protocol::UserId;
-use doorbell_rpc::{NoAnswer, Peer};
+use doorbell_rpc::{Move, Peer, Presence, Way};
 
 use crate::metrics::Metrics;
 
-/// Why one call to the backplane has no answer.
-pub(crate) type Failed = NoAnswer<doorbell_backplane::Error>;
+/// A call has no answer: it was counted, and logged where it was the first.
+pub(crate) struct Failed;
 
 /// The queue and the registry.
 pub(crate) struct Backplane {
     queue: Arc<dyn HintQueue>,
     registry: Arc<dyn Registry>,
+    presence: Option<Arc<dyn Presence>>,
     deadline: Duration,
     metrics: Metrics,
     claiming: Operation,
     settling: Operation,
     sweeping: Operation,
+    telling: Operation,
+}
+
+/// Who is called.
+pub(crate) struct Asked {
+    pub(crate) queue: Arc<dyn HintQueue>,
+    pub(crate) registry: Arc<dyn Registry>,
+    /// `None` where presence is turned off.
+    pub(crate) presence: Option<Arc<dyn Presence>>,
 }
 
 /// One kind of call: it may fail for a while where the others work.
@@ -39,16 +50,13 @@ impl Operation {
 }
 
 impl Backplane {
-    pub(crate) fn new(
-        queue: Arc<dyn HintQueue>,
-        registry: Arc<dyn Registry>,
-        deadline: Duration,
-        metrics: Metrics,
-    ) -> Self {
+    pub(crate) fn new(asked: Asked, deadline: Duration, metrics: Metrics) -> Self {
+        let Asked { queue, registry, presence } = asked;
         let claiming = Operation::of("claim", "the hint queue (claims)");
         let settling = Operation::of("settle", "the hint queue (settlements)");
         let sweeping = Operation::of("sweep", "the registry (sweeps)");
-        Self { queue, registry, deadline, metrics, claiming, settling, sweeping }
+        let telling = Operation::of("tell", "message-svc (who went)");
+        Self { queue, registry, presence, deadline, metrics, claiming, settling, sweeping, telling }
     }
 
     pub(crate) fn partitions(&self) -> Partitions {
@@ -97,15 +105,22 @@ impl Backplane {
         self.call(&self.sweeping, self.registry.leave(leaves)).await
     }
 
-    async fn call<T>(
+    /// Tells message-svc who went with their gateway, where presence is turned on.
+    pub(crate) async fn tell_went(&self, lapsed: &[Enter]) -> Result<(), Failed> {
+        let Some(presence) = &self.presence else { return Ok(()) };
+        let moves = lapsed.iter().map(|enter| Move { user: enter.user.clone(), way: Way::Went }).collect();
+        self.call(&self.telling, presence.moved(moves)).await
+    }
+
+    async fn call<T, E: Display>(
         &self,
         operation: &Operation,
-        call: impl Future<Output = Result<T, doorbell_backplane::Error>>,
+        call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Failed> {
         let answer = operation.peer.within(self.deadline, call).await;
         if answer.is_err() {
             self.metrics.backplane_failed(operation.label);
         }
-        answer
+        answer.map_err(|_| Failed)
     }
 }

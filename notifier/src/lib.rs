@@ -15,6 +15,7 @@
 //! - **NT-4** A gateway's users wait at most `delay_max` between two tries.
 //! - **NT-5** The users in hand are bounded for the process, whatever the gateways do.
 //! - **NT-6** The sweep removes entries only by the stamps that the registry gave as lapsed.
+//! - **NT-7** The sweep removes entries only after message-svc was told whose they were.
 //!
 //! Map: [`notifier`] the whole; [`worker`] when to claim; [`turn`] one claim from delivery to settlement; [`batch`]
 //! and [`settle`] the pure parts; [`courier`] one call to one gateway; [`reach`] which gateways answer; [`sweep`] what

@@ -15,7 +15,7 @@ const SECONDS: &[f64] =
 const USERS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0];
 
 /// The kinds of calls to the backplane.
-const OPERATIONS: [&str; 3] = ["claim", "settle", "sweep"];
+const OPERATIONS: [&str; 4] = ["claim", "settle", "sweep", "tell"];
 
 /// How one call to one gateway ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

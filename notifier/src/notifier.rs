@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use doorbell_backplane::{HintQueue, Registry};
 use doorbell_protocol::Clock;
-use doorbell_rpc::Gateways;
+use doorbell_rpc::{Gateways, Presence};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::backplane::Backplane;
+use crate::backplane::{Asked, Backplane};
 use crate::config::Config;
 use crate::courier::Courier;
 use crate::error::Error;
@@ -25,6 +25,8 @@ pub struct Neighbours {
     pub queue: Arc<dyn HintQueue>,
     /// Where dead gateways left entries.
     pub registry: Arc<dyn Registry>,
+    /// Who is told which users went with their gateway; `None` where presence is turned off.
+    pub presence: Option<Arc<dyn Presence>>,
     /// Who rings.
     pub gateways: Arc<dyn Gateways>,
     /// The clock by which the queue says since when news wait; used for metrics only.
@@ -40,9 +42,10 @@ impl Notifier {
     /// Puts the parts together; nothing runs yet. `config` has been validated.
     #[must_use]
     pub fn new(config: Config, neighbours: Neighbours, metrics: Metrics) -> Self {
-        let Neighbours { queue, registry, gateways, clock } = neighbours;
+        let Neighbours { queue, registry, presence, gateways, clock } = neighbours;
         metrics.capacity(config.users_in_hand_max.get());
-        let backplane = Backplane::new(queue, registry, config.backplane_deadline, metrics.clone());
+        let asked = Asked { queue, registry, presence };
+        let backplane = Backplane::new(asked, config.backplane_deadline, metrics.clone());
         let courier = Courier {
             gateways,
             reach: Reach::new(&config),

@@ -1,4 +1,4 @@
-//! What dead gateways left in the registry goes, by the stamps it was found with (NT-6).
+//! What dead gateways left in the registry goes, by the stamps it was found with (NT-6); who was there is told first.
 
 use std::sync::Arc;
 
@@ -40,6 +40,8 @@ impl Sweep {
             if found == 0 {
                 break;
             }
+            // Removed first, a crash between the two would leave nobody who knows that they went (NT-7).
+            self.shared.backplane.tell_went(&lapsed).await?;
             self.shared.backplane.leave(lapsed).await?;
             self.shared.metrics.swept(found);
             tracing::debug!(%partition, entries = found, "removed the entries of gateways whose lease had ended");

@@ -135,6 +135,12 @@ impl TopicId {
         Self(format!("inbox:{user}").into())
     }
 
+    /// The topic of whether a user is there.
+    #[must_use]
+    pub fn presence(user: &UserId) -> Self {
+        Self(format!("presence:{user}").into())
+    }
+
     /// What stands before the first colon.
     #[must_use]
     pub fn kind(&self) -> &str {

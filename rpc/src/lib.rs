@@ -8,9 +8,10 @@
 //! future; every future here is cancel safe.
 //!
 //! Map: [`gateway`] ring the users or the followers of one gateway; [`channel`] publish to a large audience;
-//! [`audience`] who may follow what; [`message`] pull and act; [`ingress`] hints from other back ends;
-//! [`signal`] what passes by; [`offline`] users without a session; [`local`] the same-process side; [`error`] whose fault, and whether to retry;
-//! [`backoff`] how long to wait before it; [`peer`] deadlines, and an outage said once.
+//! [`audience`] who may follow what; [`presence`] who came and who went; [`message`] pull and act; [`ingress`] hints
+//! from other back ends; [`signal`] what passes by; [`offline`] users without a session; [`local`] the same-process side;
+//! [`error`] whose fault, and whether to retry; [`backoff`] how long to wait before it; [`peer`] deadlines, and an outage
+//! said once.
 
 pub mod audience;
 pub mod backoff;
@@ -22,6 +23,7 @@ pub mod local;
 pub mod message;
 pub mod offline;
 pub mod peer;
+pub mod presence;
 pub mod signal;
 
 pub use audience::Audiences;
@@ -34,4 +36,5 @@ pub use local::LocalGateways;
 pub use message::{CallRequest, Caller, Messages};
 pub use offline::{Missed, OfflineHook};
 pub use peer::{NoAnswer, Peer};
+pub use presence::{Move, Presence, Way};
 pub use signal::{NoSignals, Signal, SignalReply, SignalRequest, Signals};

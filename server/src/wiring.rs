@@ -19,7 +19,7 @@ use doorbell_gateway::{Gateway, GatewayParts};
 use doorbell_message_svc::MessageService;
 use doorbell_notifier::{Ingress, Neighbours, Notifier};
 use doorbell_protocol::{Clock, GatewayId};
-use doorbell_rpc::{Audiences, Channels, Gateways, LocalGateways, Messages, Signals};
+use doorbell_rpc::{Audiences, Channels, Gateways, LocalGateways, Messages, Presence, Signals};
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
@@ -145,6 +145,7 @@ impl Door {
             messages: Arc::clone(&messages) as Arc<dyn Messages>,
             audiences: Arc::clone(&messages) as Arc<dyn Audiences>,
             signals: Arc::clone(&messages) as Arc<dyn Signals>,
+            presence: Arc::clone(&messages) as Arc<dyn Presence>,
             channels: Arc::clone(&channels) as Arc<dyn Channels>,
             versions,
             authenticator: Arc::clone(&authenticator),
@@ -172,6 +173,7 @@ impl Door {
             Neighbours {
                 queue: Arc::clone(&queue),
                 registry,
+                presence: config.gateway.presence.then(|| Arc::clone(&messages) as Arc<dyn Presence>),
                 gateways: gateways as Arc<dyn Gateways>,
                 clock: steady,
             },

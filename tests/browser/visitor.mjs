@@ -19,12 +19,6 @@ export function launch() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
 }
 
-/** Why tests of a method are skipped where the server does not offer it yet; `false` where it does. */
-export async function lacks(server, method) {
-  const { error } = await server.post("probe", method, {});
-  return error?.code === "unsupported" || error?.code === "unknown_method" ? `this server does not offer ${method}` : false;
-}
-
 export class Visitor {
   constructor(page, name) {
     this.page = page;

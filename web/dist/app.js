@@ -399,21 +399,30 @@ var People = class {
   }
   book;
   wire;
-  asked = "";
+  users = [];
   /** Follows whom the page shows; says so to the server only where that changed. */
   follow() {
     const { book } = this;
     const users = book.features.offers("presence") ? followed(book.conversations.values(), book.open, book.me) : [];
-    const names = JSON.stringify([...users].sort());
-    if (names === this.asked) return;
-    this.asked = names;
+    const before = new Set(this.users);
+    const fresh = users.filter((user) => !before.has(user));
+    if (fresh.length === 0 && users.length === before.size) return;
+    this.users = users;
     for (const user of book.people.keys()) if (!users.includes(user)) book.people.delete(user);
     this.wire.follow(users.map((user) => PREFIX + user));
+    if (fresh.length > 0) void this.ask(fresh).catch(() => {
+    });
+  }
+  /** A new session: perhaps of a server that has forgotten who came and went. */
+  async live() {
+    await this.readMine();
+    await this.ask(this.users);
   }
   /** Answers the hints of people, and gives back those of anything else. */
   async pull(due) {
     const people = due.filter((one) => one.topic.startsWith(PREFIX));
-    for (let at = 0; at < people.length; at += ASKED_MAX) await this.ask(people.slice(at, at + ASKED_MAX));
+    await this.ask(people.map((one) => one.topic.slice(PREFIX.length)));
+    for (const { topic, version } of people) this.wire.have(topic, version);
     return due.filter((one) => !one.topic.startsWith(PREFIX));
   }
   /** How the others see this user. */
@@ -434,24 +443,26 @@ var People = class {
     this.book.mine = { state, text };
     this.book.changed();
   }
-  async ask(due) {
-    const users = due.map((one) => one.topic.slice(PREFIX.length));
+  async ask(users) {
     try {
-      const found = await this.wire.call("status.get", { users });
-      for (const user of users) {
-        const status = found[user];
-        if (status === void 0) this.book.people.delete(user);
-        else this.book.people.set(user, personOf(status));
-      }
+      for (let at = 0; at < users.length; at += ASKED_MAX) await this.read(users.slice(at, at + ASKED_MAX));
     } catch (error) {
       if (!this.book.features.learn("presence", error)) throw error;
     }
-    for (const { topic, version } of due) this.wire.have(topic, version);
     this.book.changed();
   }
+  async read(users) {
+    const found = await this.wire.call("status.get", { users });
+    for (const user of users) {
+      const status = found[user];
+      if (status === void 0) this.book.people.delete(user);
+      else this.book.people.set(user, personOf(status));
+    }
+  }
 };
+var CHOICES = /* @__PURE__ */ new Set(["auto", "online", "away", "busy", "invisible"]);
 function chosen(state) {
-  return state === "away" || state === "busy" || state === "invisible" ? state : "auto";
+  return CHOICES.has(state) ? state : "auto";
 }
 
 // src/chat/reader.ts
@@ -479,7 +490,7 @@ var Reader = class {
   live() {
     this.wire.ring(LIST, 1);
     void this.finishOpen().catch(ignoreUntilNextTime);
-    void this.people.readMine().catch(ignoreUntilNextTime);
+    void this.people.live().catch(ignoreUntilNextTime);
   }
   reset() {
     this.book.forgetVersions();

@@ -210,12 +210,31 @@ test("whether a server knows who is there, its answer to the first question show
   await reader.people.readMine();
   assert.deepEqual(book.mine, { state: "away", text: "brb" });
   for (const feature of ["presence", "status", "typing"] as const) assert.equal(book.features.offers(feature), true, feature);
+  for (const state of ["online", "invisible", "dancing"]) {
+    v.wire.statuses.set("alice", { state });
+    await reader.people.readMine();
+    assert.deepEqual(book.mine, { state: state === "dancing" ? "auto" : state, text: "" });
+  }
+});
+
+test("a new session asks again for everybody who is followed", async () => {
+  const v = await opened();
+  v.reader.people.follow();
+  v.wire.statuses.set("bob", { state: "online" });
+  await v.reader.people.live();
+  assert.equal(v.book.people.get("bob")?.presence, "online");
+  v.wire.statuses.clear();
+  await v.reader.people.live();
+  assert.equal(v.book.people.has("bob"), false);
 });
 
 test("who is shown is followed, and a hint of a person is answered with one question for all", async () => {
   const v = await opened();
   v.reader.people.follow();
   assert.deepEqual(v.wire.followed, ["presence:bob"]);
+  assert.deepEqual(v.wire.log.at(-1), { method: "status.get", params: { users: ["bob"] } }, "who never came has no version");
+  v.reader.people.follow();
+  assert.equal(v.wire.log.filter(({ params }) => String(params.users) === "bob").length, 1);
   v.wire.statuses.set("bob", { state: "busy", text: "in a meeting", last_seen_ms: 5 });
   await v.reader.pull([
     { topic: "presence:bob", after: 0, version: 4 },

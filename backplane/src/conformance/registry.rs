@@ -213,6 +213,31 @@ pub(super) async fn answers_stand_in_the_order_asked<H: Harness>(mut d: Driver<H
     assert_eq!(found, [entries(4), vec![], entries(0), entries(3), entries(0)]);
 }
 
+pub(super) async fn a_user_is_online_by_an_entry_under_a_live_lease<H: Harness>(mut d: Driver<H>) {
+    let (users, stranger) = (d.neighbours(4), d.stranger());
+    let twice = d.enter(&users[0], "g1").await;
+    d.enter(&users[0], "g2").await;
+    d.enter(&users[1], "g2").await;
+    d.enter(&stranger, "g1").await;
+    let left = d.enter(&users[2], "g1").await;
+    d.leave(&users[2], "g1", left.stamp).await;
+    let asked = [&users[3], &stranger, &users[1], &users[0], &users[2], &users[1]].map(Clone::clone).to_vec();
+    let online = async |d: &Driver<H>| d.backend().online(asked.clone()).await.expect(ANSWERS);
+    assert_eq!(online(&d).await, [false, true, true, true, false, true], "in the order asked");
+
+    d.end_lease(&users[0], "g2").await;
+    assert_eq!(online(&d).await, [false, true, false, true, false, false], "the entries are still there");
+
+    d.leave(&users[0], "g1", twice.stamp).await;
+    assert_eq!(online(&d).await, [false, true, false, false, false, false]);
+
+    d.advance(TTL).await;
+    assert_eq!(online(&d).await, [false; 6], "a lease ends with its time");
+    let home = d.partition(&users[1]);
+    d.take_lease("g2", home).await;
+    assert_eq!(online(&d).await, [false; 6], "a new lease covers no entry of an earlier one");
+}
+
 pub(super) async fn entries_lapse_with_their_lease<H: Harness>(mut d: Driver<H>) {
     let users = d.neighbours(3);
     let first = d.enter(&users[0], "g1").await;

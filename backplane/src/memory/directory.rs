@@ -119,6 +119,11 @@ impl Directory {
         gateway.is_some_and(|gateway| gateway.covers(entry.stamp.epoch, now))
     }
 
+    /// Whether any of a user's entries is live.
+    pub(super) fn is_online(&self, user: &UserId, now: Timestamp) -> bool {
+        self.entries(user).iter().any(|entry| self.is_live(entry, now))
+    }
+
     /// Up to `entries_max` entries made under leases that have ended. It looks at each gateway, and at no live entry.
     pub(super) fn lapsed(&self, entries_max: usize, now: Timestamp) -> Vec<Enter> {
         let groups = self.gateways.iter().flat_map(|(name, gateway)| {

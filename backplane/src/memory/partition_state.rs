@@ -92,7 +92,7 @@ impl PartitionState {
             return Settled::Delayed;
         }
         let acked = self.backlog.ack(user, *token).expect("the claim is live");
-        let online = self.directory.entries(user).iter().any(|entry| self.directory.is_live(entry, now));
+        let online = self.directory.is_online(user, now);
         Settled::Acked { requeued: acked == Acked::Requeued, online }
     }
 
@@ -163,6 +163,12 @@ impl PartitionState {
     #[must_use]
     pub fn entries(&self, user: &UserId) -> &[Entry] {
         self.directory.entries(user)
+    }
+
+    /// Whether a user has an entry under a live lease.
+    pub fn is_online(&mut self, user: &UserId, now: Timestamp) -> bool {
+        let now = self.tick(now);
+        self.directory.is_online(user, now)
     }
 
     /// Up to `entries_max` entries whose lease has ended.

@@ -66,6 +66,12 @@ impl Registry for Memory {
         Ok(answers)
     }
 
+    async fn online(&self, users: Vec<UserId>) -> Result<Vec<bool>, Error> {
+        let mut answers = vec![false; users.len()];
+        self.for_each(users, |user| user, |state, at, user, now| answers[at] = state.is_online(&user, now));
+        Ok(answers)
+    }
+
     async fn lapsed(&self, partition: Partition, entries_max: usize) -> Result<Vec<Enter>, Error> {
         let now = self.now();
         Ok(self.lock(partition).lapsed(entries_max, now))

@@ -146,6 +146,10 @@ impl<H: Harness> Play<H> {
             assert_eq!(entries, self.reference.entries(user), "entries of {user}");
             assert_eq!(self.harness.user(user).await, self.reference.view(user), "state of {user}");
         }
+        // Backwards, so that the order of the answers is that of the question.
+        let asked: Vec<UserId> = self.users.iter().rev().cloned().collect();
+        let expected: Vec<bool> = asked.iter().map(|user| self.reference.is_online(user)).collect();
+        assert_eq!(backend.online(asked).await.expect(ANSWERS), expected, "who is online");
         let depth = self.reference.depth();
         assert_eq!(backend.depth().await.expect(ANSWERS), depth);
         for partition in self.partitions {
@@ -153,6 +157,7 @@ impl<H: Harness> Play<H> {
             lapsed.sort_by(|a, b| (&a.user, &a.entry).cmp(&(&b.user, &b.entry)));
             assert_eq!(lapsed, self.reference.lapsed(partition), "lapsed entries");
         }
+        expected.into_iter().for_each(|one| self.saw("online", one));
         self.saw("delayed, with dead letters", (depth.delayed > 0, depth.dead_letters > 0));
     }
 

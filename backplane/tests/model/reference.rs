@@ -237,7 +237,7 @@ impl Reference {
         if requeued {
             self.ready.push(id.clone());
         }
-        let online = self.entries(id).iter().any(|entry| self.is_live(partition, entry));
+        let online = self.is_online(id);
         Settled::Acked { requeued, online }
     }
 
@@ -353,6 +353,11 @@ impl Reference {
     pub fn entries(&self, user: &UserId) -> Vec<Entry> {
         let entries = self.users.get(user).map(|user| &user.entries).into_iter().flatten();
         entries.map(|(gateway, stamp)| Entry { gateway: gateway.clone(), stamp: *stamp }).collect()
+    }
+
+    pub fn is_online(&self, user: &UserId) -> bool {
+        let partition = self.partitions.of(user);
+        self.entries(user).iter().any(|entry| self.is_live(partition, entry))
     }
 
     /// All of them, in some order.

@@ -87,6 +87,7 @@ impl Crowd {
             messages: Arc::new(Nothing),
             audiences: Arc::clone(&members) as _,
             signals: Arc::new(doorbell_rpc::NoSignals),
+            presence: Arc::clone(&members) as _,
             channels: Arc::<Ears>::default(),
             versions: memory,
             authenticator: Arc::new(Anybody),

@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use doorbell_backplane::{Enter, Entered, Entry, Lease, Partition, PartitionIdentity, Registry};
 use doorbell_protocol::{Epoch, Stamp, UserId};
+use doorbell_rpc::Way;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::lingering::{Lingering, Return};
 use super::waiting::Waiting;
 use crate::gateway::Gateway;
 use crate::local::{SHARDS_PER_PARTITION, SessionsOfUser};
-use crate::metrics::{Answer, Metrics};
+use crate::metrics::{Answer, GraceEnd, Metrics};
 use crate::session::Session;
 
 /// Leaves that wait at most; beyond it they are dropped, counted, and the entries go when a hint finds nobody here.
@@ -37,6 +40,8 @@ pub(super) struct Lane {
 #[derive(Default)]
 struct State {
     entering: Waiting,
+    /// Users whose last session ended less than the grace ago: they may be back.
+    lingering: Lingering,
     leaving: Vec<(UserId, Stamp)>,
     lease: Option<Lease>,
     /// A lease was lost, or its store was: everybody must be entered again under a new one.
@@ -62,15 +67,81 @@ impl Lane {
         answer
     }
 
-    pub(super) fn queue_leave(&self, user: UserId, stamp: Stamp) {
+    /// Leaves after the grace, if the user is not back by then; at once where there is none.
+    pub(super) fn linger(&self, user: UserId, stamp: Stamp, grace: Duration) {
         let mut state = self.state.lock();
-        if state.leaving.len() < LEAVES_MAX {
-            state.leaving.push((user, stamp));
+        if grace.is_zero() {
+            self.queue_leaves(&mut state, [(user, stamp)]);
         } else {
-            self.metrics.leave_dropped();
+            let was_empty = state.lingering.next_look().is_none();
+            let until = Instant::now() + grace;
+            let cut = self.lingering(&mut state, |lingering| lingering.begin(user, stamp, until));
+            if let Some(cut) = cut {
+                self.metrics.presence.grace_ended(GraceEnd::Cut, 1);
+                self.queue_leaves(&mut state, [cut]);
+            } else if !was_empty {
+                // The lane looks at the others before.
+                return;
+            }
         }
         drop(state);
         self.bell.notify_one();
+    }
+
+    /// A user has an entry for the first time since the last session before went; answers whether that is news.
+    fn came(&self, user: &UserId) -> bool {
+        let mut state = self.state.lock();
+        let end = match self.lingering(&mut state, |lingering| lingering.take_back(user)) {
+            None => return true,
+            Some(Return::Unnoticed) => GraceEnd::Returned,
+            Some(Return::Missed) => GraceEnd::Missed,
+        };
+        self.metrics.presence.grace_ended(end, 1);
+        end == GraceEnd::Missed
+    }
+
+    /// The user's entry may go now, by what a notifier was answered.
+    pub(super) fn miss(&self, user: &UserId) {
+        self.state.lock().lingering.miss(user);
+    }
+
+    /// Lets everybody leave who lingers.
+    pub(super) fn end_graces(&self) {
+        let mut state = self.state.lock();
+        let all = self.lingering(&mut state, Lingering::take_all);
+        self.metrics.presence.grace_ended(GraceEnd::Over, all.len());
+        self.queue_leaves(&mut state, all);
+    }
+
+    /// Lets those leave whose grace is over.
+    fn end_graces_over(&self) {
+        let mut state = self.state.lock();
+        let over = self.lingering(&mut state, |lingering| lingering.over(Instant::now()));
+        self.metrics.presence.grace_ended(GraceEnd::Over, over.len());
+        self.queue_leaves(&mut state, over);
+    }
+
+    /// Works on those who linger, and counts what that changes.
+    fn lingering<T>(&self, state: &mut State, work: impl FnOnce(&mut Lingering) -> T) -> T {
+        let before = state.lingering.len();
+        let answer = work(&mut state.lingering);
+        self.metrics.presence.lingering_changed(before, state.lingering.len());
+        answer
+    }
+
+    fn queue_leaves(&self, state: &mut State, leaves: impl IntoIterator<Item = (UserId, Stamp)>) {
+        for leave in leaves {
+            if state.leaving.len() < LEAVES_MAX {
+                state.leaving.push(leave);
+            } else {
+                self.metrics.leave_dropped();
+            }
+        }
+    }
+
+    /// When the next grace is to be looked at.
+    fn next_look(&self) -> Option<Instant> {
+        self.state.lock().lingering.next_look()
     }
 
     pub(super) fn epoch(&self) -> Epoch {
@@ -113,12 +184,12 @@ impl Lane {
         state.lapsed = false;
     }
 
-    /// Sends the leaves that wait. One that fails is not repeated: a hint that finds nobody here removes the entry.
-    pub(super) async fn leave_batch(&self, gateway: &Gateway) {
+    /// Sends the leaves that wait, and notes who is gone by that. What fails waits again.
+    pub(super) async fn leave_batch(&self, gateway: &Gateway) -> Result<(), NotLeft> {
         let leaving = std::mem::take(&mut self.state.lock().leaving);
         let name = &gateway.entries().gateway;
         let max = gateway.setting().rules.config.enter_batch_max.get();
-        for chunk in leaving.chunks(max) {
+        for (at, chunk) in leaving.chunks(max).enumerate() {
             let leaves = chunk
                 .iter()
                 .map(|(user, stamp)| Enter {
@@ -126,12 +197,21 @@ impl Lane {
                     entry: Entry { gateway: name.clone(), stamp: *stamp },
                 })
                 .collect();
-            let answer = match within(gateway, gateway.entries().registry.leave(leaves)).await {
-                Some(()) => Answer::Done,
-                None => Answer::Failed,
-            };
-            gateway.setting().metrics.left(answer, chunk.len());
+            if within(gateway, gateway.entries().registry.leave(leaves)).await.is_none() {
+                gateway.setting().metrics.left(Answer::Failed, chunk.len());
+                let rest = at * max;
+                self.queue_leaves(&mut self.state.lock(), leaving[rest..].iter().cloned());
+                return Err(NotLeft);
+            }
+            gateway.setting().metrics.left(Answer::Done, chunk.len());
+            for (user, _) in chunk {
+                // Who is back is told to have come, by an enter with a greater stamp: after that, this would hide it.
+                if gateway.local().sessions(user).is_empty() {
+                    gateway.presence().note(user, Way::Went);
+                }
+            }
         }
+        Ok(())
     }
 }
 
@@ -143,6 +223,9 @@ pub(super) async fn within<T>(
     let deadline = gateway.setting().rules.config.registry_timeout;
     gateway.entries().peer.within(deadline, call).await.ok()
 }
+
+/// The registry did not take some leaves.
+pub(super) struct NotLeft;
 
 /// How a turn of a lane went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,7 +259,10 @@ impl LaneTask {
     async fn work(&mut self) {
         let mut backoff = BACKOFF_FIRST;
         loop {
-            self.lane().bell.notified().await;
+            tokio::select! {
+                () = self.lane().bell.notified() => {}
+                () = until(self.lane().next_look()) => {}
+            }
             tokio::time::sleep(self.gateway.setting().rules.config.enter_batch_delay).await;
             loop {
                 match self.turn().await {
@@ -204,7 +290,10 @@ impl LaneTask {
 
     async fn turn(&mut self) -> Turn {
         let (lapsed, has_lease, has_work) = {
-            let state = self.lane().state.lock();
+            let mut state = self.lane().state.lock();
+            if state.lapsed {
+                state.lingering.miss_all();
+            }
             (state.lapsed, state.lease.is_some(), state.entering.len() > 0)
         };
         self.reenters |= lapsed;
@@ -221,8 +310,11 @@ impl LaneTask {
             Turn::Done => {}
             turn => return turn,
         }
-        self.lane().leave_batch(&self.gateway).await;
-        Turn::Done
+        self.lane().end_graces_over();
+        match self.lane().leave_batch(&self.gateway).await {
+            Ok(()) => Turn::Done,
+            Err(NotLeft) => Turn::Failed,
+        }
     }
 
     async fn take_lease(&self) -> bool {
@@ -277,13 +369,14 @@ impl LaneTask {
     async fn enter<'u>(&self, users: impl Iterator<Item = &'u UserId>) -> Result<Vec<SessionsOfUser>, Turn> {
         let entries = self.gateway.entries();
         let epoch = self.lane().epoch();
-        let (mut enters, mut confirmed) = (Vec::new(), Vec::new());
+        let (mut enters, mut entered, mut confirmed) = (Vec::new(), Vec::new(), Vec::new());
         for user in users {
             let next = || Stamp { epoch, generation: entries.next_generation() };
             // Whoever has gone meanwhile is not entered.
             let Some((stamp, sessions)) = self.gateway.local().stamp(user, next) else { continue };
             let entry = Entry { gateway: entries.gateway.clone(), stamp };
             enters.push(Enter { user: user.clone(), entry });
+            entered.push(user);
             confirmed.push(sessions);
         }
         if enters.is_empty() {
@@ -301,7 +394,16 @@ impl LaneTask {
             return Err(Turn::Lapsed);
         }
         metrics.entered(Answer::Done, count);
+        entered.into_iter().for_each(|user| self.note_came(user));
         Ok(confirmed)
+    }
+
+    /// A further session is no news; an entry that had been gone with its lease is.
+    fn note_came(&self, user: &UserId) {
+        let first = self.gateway.local().confirm(user) && self.lane().came(user);
+        if first || self.reenters {
+            self.gateway.presence().note(user, Way::Came);
+        }
     }
 
     async fn tell(&self, confirmed: Vec<SessionsOfUser>, tell: impl Fn(&Gateway, &SessionsOfUser)) {
@@ -309,6 +411,13 @@ impl LaneTask {
             tell(&self.gateway, &sessions);
             tokio::task::consume_budget().await;
         }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -325,7 +434,7 @@ mod tests {
         let stamp = Stamp { epoch: Epoch(1), generation: Generation(1) };
         let user = UserId::new("ada").unwrap();
         for _ in 0..LEAVES_MAX + 3 {
-            lane.queue_leave(user.clone(), stamp);
+            lane.linger(user.clone(), stamp, Duration::ZERO);
         }
         assert_eq!(lane.state.lock().leaving.len(), LEAVES_MAX);
         let families = registry.gather();

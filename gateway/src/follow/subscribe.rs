@@ -95,6 +95,12 @@ impl Gateway {
         let timeout = self.setting().rules.config.audience_timeout;
         let mut allowed = self.authorize(session, others, timeout).await.ok_or_else(unavailable)?;
         allowed.extend(self.stored(granted).await.ok_or_else(unavailable)?);
+        // Of these message-svc says only that they may be followed; without the store's answer they are at 0, and the
+        // first follower's read brings it later.
+        let presences = allowed.keys().filter(|topic| topic.kind() == "presence").cloned().collect();
+        for (topic, version) in self.stored(presences).await.into_iter().flatten() {
+            allowed.entry(topic).and_modify(|known| *known = version.max(*known));
+        }
 
         let metrics = &self.setting().metrics.topics;
         metrics.judged(Judged::Allowed, allowed.len());
@@ -164,7 +170,7 @@ impl Gateway {
         Some(named.collect())
     }
 
-    /// The stored versions of topics that a token grants: nobody else is asked about them.
+    /// The stored versions of topics.
     async fn stored(&self, topics: Vec<TopicId>) -> Option<HashMap<TopicId, Version>> {
         if topics.is_empty() {
             return Some(HashMap::new());

@@ -15,8 +15,46 @@ pub(super) type Held = SmallVec<[Arc<Session>; 1]>;
 #[derive(Default)]
 struct User {
     sessions: Held,
-    /// The greatest stamp that an enter of this user was sent with.
-    entered: Option<Stamp>,
+    entered: Enter,
+}
+
+/// How far the user's entry has come, with the greatest stamp that an enter was sent with. As large as an optional
+/// stamp.
+#[derive(Clone, Copy, Default)]
+enum Enter {
+    #[default]
+    Unsent,
+    Sent(Stamp),
+    /// One of the enters was confirmed.
+    Confirmed(Stamp),
+}
+
+impl Enter {
+    const fn stamp(self) -> Option<Stamp> {
+        match self {
+            Self::Unsent => None,
+            Self::Sent(stamp) | Self::Confirmed(stamp) => Some(stamp),
+        }
+    }
+
+    fn sent(&mut self, stamp: Stamp) {
+        *self = match *self {
+            Self::Unsent => Self::Sent(stamp),
+            Self::Sent(earlier) => Self::Sent(earlier.max(stamp)),
+            Self::Confirmed(earlier) => Self::Confirmed(earlier.max(stamp)),
+        };
+    }
+
+    /// Whether it is the first time.
+    fn confirmed(&mut self) -> bool {
+        match *self {
+            Self::Sent(stamp) => {
+                *self = Self::Confirmed(stamp);
+                true
+            }
+            Self::Unsent | Self::Confirmed(_) => false,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -40,7 +78,7 @@ impl Shard {
         if !held.sessions.is_empty() {
             return Removed::OneOfMany;
         }
-        let entered = held.entered;
+        let entered = held.entered.stamp();
         self.users.remove(user);
         // A server that lost most of its clients gives the room back.
         if self.users.len() * 4 < self.users.capacity() {
@@ -60,8 +98,12 @@ impl Shard {
     ) -> Option<(Stamp, SessionsOfUser)> {
         let held = self.users.get_mut(user)?;
         let stamp = next();
-        held.entered = held.entered.max(Some(stamp));
+        held.entered.sent(stamp);
         Some((stamp, held.sessions.iter().cloned().collect()))
+    }
+
+    pub(super) fn confirm(&mut self, user: &UserId) -> bool {
+        self.users.get_mut(user).is_some_and(|held| held.entered.confirmed())
     }
 
     pub(super) fn users(&self) -> Vec<UserId> {

@@ -116,6 +116,7 @@ impl Server {
             messages: Arc::new(Echo),
             audiences: Arc::<Members>::default(),
             signals: Arc::new(doorbell_rpc::NoSignals),
+            presence: Arc::<Members>::default(),
             channels: Arc::<Ears>::default(),
             versions: Arc::new(Memory::new(&backplane, clock.clone())),
             authenticator,

@@ -152,6 +152,10 @@ impl Registry for Gated {
         self.memory.look_up(users).await
     }
 
+    async fn online(&self, users: Vec<UserId>) -> Result<Vec<bool>, Error> {
+        self.memory.online(users).await
+    }
+
     async fn lapsed(&self, partition: Partition, entries_max: usize) -> Result<Vec<Enter>, Error> {
         self.memory.lapsed(partition, entries_max).await
     }

@@ -13,6 +13,7 @@ mod follow;
 mod leases;
 mod limits;
 mod neighbours;
+mod presence;
 mod refollow;
 mod rig;
 mod secure;

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use doorbell_backplane::versions::{ChangeCounter, Look};
 use doorbell_backplane::{Partition, PartitionIdentity, Partitions, Versions};
 use doorbell_protocol::{ErrorBody, GatewayId, Hint, Raise, TopicId, UserId, Version};
-use doorbell_rpc::{Audiences, ChannelLife, Channels, Error, Signal, SignalReply, Signals, Subscription};
+use doorbell_rpc::{
+    Audiences, ChannelLife, Channels, Error, Move, Presence, Signal, SignalReply, Signals, Subscription, Way,
+};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -41,6 +43,7 @@ pub struct Members {
     pub authorized: Mutex<Vec<(UserId, HashSet<TopicId>)>>,
     in_flight: AtomicUsize,
     pub in_flight_max: AtomicUsize,
+    moves: Mutex<Vec<Move>>,
 }
 
 impl Default for Members {
@@ -54,6 +57,7 @@ impl Default for Members {
             authorized: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             in_flight_max: AtomicUsize::new(0),
+            moves: Mutex::default(),
         }
     }
 }
@@ -98,6 +102,11 @@ impl Members {
         self.asked.load(Ordering::SeqCst)
     }
 
+    /// Which ways a user went, as it was told.
+    pub fn ways(&self, name: &str) -> Vec<Way> {
+        self.moves.lock().iter().filter(|moved| moved.user.as_str() == name).map(|moved| moved.way).collect()
+    }
+
     async fn answer(&self, hints: Vec<Hint>) -> Result<Vec<Hint>, Error> {
         if self.failing.load(Ordering::SeqCst) {
             return Err(unavailable("message-svc"));
@@ -130,6 +139,17 @@ impl Audiences for Members {
         let mut answer = hints(self.allowed.lock().get(user));
         answer.retain(|hint| topics.contains(&hint.topic));
         self.answer(answer).await
+    }
+}
+
+#[async_trait]
+impl Presence for Members {
+    async fn moved(&self, moves: Vec<Move>) -> Result<(), Error> {
+        if self.failing.load(Ordering::SeqCst) {
+            return Err(unavailable("message-svc"));
+        }
+        self.moves.lock().extend(moves);
+        Ok(())
     }
 }
 

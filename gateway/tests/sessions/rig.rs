@@ -44,7 +44,13 @@ impl Rig {
         Self::with(Config::default())
     }
 
+    /// Nobody lingers: the tests look at what is left at once.
     pub fn with(config: Config) -> Self {
+        Self::lingering(Duration::ZERO, config)
+    }
+
+    /// Whoever goes is there for that long still.
+    pub fn lingering(grace: Duration, config: Config) -> Self {
         let second = Arc::new(AtomicU64::new(START_SECOND));
         let (wall, up) = (Arc::clone(&second), Arc::clone(&second));
         let clock: Clock = Arc::new(move || Timestamp::from_millis(wall.load(Ordering::SeqCst) * 1_000));
@@ -57,12 +63,13 @@ impl Rig {
         let metrics = prometheus::Registry::new();
         let parts = GatewayParts {
             id: GatewayId::new("gw-1").unwrap(),
-            config: Config { sweep_interval: Duration::from_millis(5), ..config },
+            config: Config { sweep_interval: Duration::from_millis(5), presence_grace: grace, ..config },
             registry: Arc::clone(&registry) as Arc<dyn Registry>,
             partitions: Partitions::default(),
             messages: Arc::clone(&service) as _,
             audiences: Arc::clone(&members) as _,
             signals: Arc::clone(&passer) as _,
+            presence: Arc::clone(&members) as _,
             channels: Arc::clone(&ears) as _,
             versions: Arc::clone(&store) as _,
             authenticator: Arc::new(Names),

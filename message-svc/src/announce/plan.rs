@@ -19,6 +19,8 @@ pub struct Plan {
     pub refollows: BTreeMap<ConversationId, Refollow>,
     /// Users whose own list changed.
     pub listed: BTreeSet<UserId>,
+    /// Users who have another status.
+    pub statuses: BTreeSet<UserId>,
 }
 
 /// Who must ask again which large topics they have, because of one conversation.
@@ -69,6 +71,9 @@ impl Plan {
                 }
                 Event::Listed { user } => {
                     plan.listed.insert(user);
+                }
+                Event::Status { user } => {
+                    plan.statuses.insert(user);
                 }
             }
         }

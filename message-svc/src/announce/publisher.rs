@@ -1,14 +1,14 @@
-//! Publishes what large conversations have come to, beside the announcer: a channel service that is away holds up no
+//! Publishes what large conversations have come to, and who has another status, beside the announcer: a channel service that is away holds up no
 //! hint of a small conversation.
 //!
 //! The announcer hands over versions while it takes a step, and at the step's end how far it has come. The cursor moves
 //! there only when every version that was handed over before is published (MS-4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorbell_protocol::{Raise, TopicId, Version};
+use doorbell_protocol::{Raise, TopicId, UserId, Version};
 use doorbell_rpc::{Channels, Error};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -16,11 +16,16 @@ use tokio::time::timeout;
 
 use super::persist::Persistence;
 use crate::conversation::Position;
+use crate::metrics::MoveOutcome;
 
 /// For one attempt. The channel service waits for its store for less.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is handed over. One version a conversation, the greatest: it is bounded by the large conversations.
+/// Raises of one call at most.
+const RAISES_MAX: usize = 4_096;
+
+/// What is handed over. One version a conversation, the greatest, and one move a user: it is bounded by the large
+/// conversations and by who sets statuses.
 #[derive(Debug, Default)]
 pub(super) struct Handover {
     state: Mutex<State>,
@@ -30,6 +35,8 @@ pub(super) struct Handover {
 #[derive(Debug, Default)]
 struct State {
     raises: BTreeMap<TopicId, Version>,
+    /// Whose presence moves.
+    statuses: BTreeSet<UserId>,
     /// All that comes before it has been rung, and is among the raises or was taken from them.
     through: Position,
     /// No more comes.
@@ -47,6 +54,14 @@ impl Handover {
         let any = !state.raises.is_empty();
         drop(state);
         if any {
+            self.bell.notify_one();
+        }
+    }
+
+    /// A step comes to other statuses of these users.
+    pub fn publish_statuses(&self, users: &BTreeSet<UserId>) {
+        if !users.is_empty() {
+            self.state.lock().statuses.extend(users.iter().cloned());
             self.bell.notify_one();
         }
     }
@@ -75,15 +90,19 @@ impl Publisher {
     /// Publishes, and moves the cursor, until no more comes and all of it is published.
     pub async fn run(self) {
         loop {
-            let State { raises, through, ended } = {
+            let State { raises, statuses, through, ended } = {
                 let mut state = self.handover.state.lock();
-                let raises = std::mem::take(&mut state.raises);
-                State { raises, through: state.through, ended: state.ended }
+                let (raises, statuses) =
+                    (std::mem::take(&mut state.raises), std::mem::take(&mut state.statuses));
+                State { raises, statuses, through: state.through, ended: state.ended }
             };
-            let news = !raises.is_empty() || through > self.persistence.writer.announced();
-            if !raises.is_empty() {
-                self.publish(raises).await;
-            }
+            let handed_over = !raises.is_empty() || !statuses.is_empty();
+            let news = handed_over || through > self.persistence.writer.announced();
+            let metrics = &self.persistence.metrics;
+            self.publish(raises.iter().map(|(topic, version)| (topic.clone(), Raise::To(*version)))).await;
+            metrics.published(raises.len());
+            self.publish(statuses.iter().map(|user| (TopicId::presence(user), Raise::Next))).await;
+            metrics.presence.moved(MoveOutcome::Published, statuses.len());
             self.persistence.writer.set_announced(through);
             match news {
                 true => self.persistence.note_lag(),
@@ -93,16 +112,17 @@ impl Publisher {
         }
     }
 
-    async fn publish(&self, raises: BTreeMap<TopicId, Version>) {
-        let raises: Vec<_> = raises.into_iter().map(|(topic, version)| (topic, Raise::To(version))).collect();
-        let attempt = || async {
-            let publish = self.channels.publish(raises.clone());
-            timeout(PUBLISH_TIMEOUT, publish).await.unwrap_or_else(|_| {
-                let reason = format!("no answer within {PUBLISH_TIMEOUT:?}");
-                Err(Error::Unavailable { service: "channel-svc", reason })
-            })
-        };
-        self.persistence.persist("publish", attempt).await;
-        self.persistence.metrics.published(raises.len());
+    async fn publish(&self, raises: impl Iterator<Item = (TopicId, Raise)>) {
+        let raises: Vec<_> = raises.collect();
+        for some in raises.chunks(RAISES_MAX) {
+            let attempt = || async {
+                let publish = self.channels.publish(some.to_vec());
+                timeout(PUBLISH_TIMEOUT, publish).await.unwrap_or_else(|_| {
+                    let reason = format!("no answer within {PUBLISH_TIMEOUT:?}");
+                    Err(Error::Unavailable { service: "channel-svc", reason })
+                })
+            };
+            self.persistence.persist("publish", attempt).await;
+        }
     }
 }

@@ -140,6 +140,23 @@ impl Schemas {
                 "Messages of a conversation in ascending order: after a version, before one, or the newest",
                 json!({"conversation": pair, "after": 0, "limit": 50}),
             ),
+            Method::SetStatus | Method::GetStatus => self.describe_status(name, method),
+        }
+    }
+
+    fn describe_status(&mut self, name: &'static str, method: Method) -> MethodDescription {
+        if method == Method::SetStatus {
+            self.of::<params::SetStatus, reply::Status>(
+                name,
+                "Says how the caller wants to be seen",
+                json!({"state": "busy", "text": "in a meeting"}),
+            )
+        } else {
+            self.of::<params::GetStatus, reply::Statuses>(
+                name,
+                "Who is there, of those who share a conversation with the caller; others are left out",
+                json!({"users": [OTHER]}),
+            )
         }
     }
 }

@@ -27,6 +27,10 @@ pub enum Method {
     Delete,
     /// `messages.list`
     Messages,
+    /// `status.set`
+    SetStatus,
+    /// `status.get`
+    GetStatus,
 }
 
 /// What a name stands for.
@@ -34,14 +38,12 @@ pub enum Method {
 pub enum Named {
     /// A method of this release.
     Served(Method),
-    /// A method of the protocol that is not in this release.
-    Later(&'static str),
     /// Nothing that the protocol knows.
     Unknown,
 }
 
 /// The methods by their names, in the order of the protocol's table.
-pub(super) const SERVED: [(&str, Method); 12] = [
+pub(super) const SERVED: [(&str, Method); 14] = [
     ("topics.changes", Method::Changes),
     ("conversations.create", Method::Create),
     ("conversations.list", Method::List),
@@ -54,18 +56,16 @@ pub(super) const SERVED: [(&str, Method); 12] = [
     ("messages.edit", Method::Edit),
     ("messages.delete", Method::Delete),
     ("messages.list", Method::Messages),
+    ("status.set", Method::SetStatus),
+    ("status.get", Method::GetStatus),
 ];
-
-const LATER: [&str; 2] = ["status.set", "status.get"];
 
 impl Named {
     /// Looks a name up.
     #[must_use]
     pub fn of(name: &str) -> Self {
-        if let Some((_, method)) = SERVED.iter().find(|(served, _)| *served == name) {
-            return Self::Served(*method);
-        }
-        LATER.iter().find(|later| **later == name).map_or(Self::Unknown, |later| Self::Later(later))
+        let found = SERVED.iter().find(|(served, _)| *served == name);
+        found.map_or(Self::Unknown, |(_, method)| Self::Served(*method))
     }
 
     /// The name as a metric's label: never what a client made up.
@@ -75,7 +75,6 @@ impl Named {
             Self::Served(method) => {
                 SERVED.iter().find(|(_, served)| *served == method).map_or("unknown", |(name, _)| name)
             }
-            Self::Later(name) => name,
             Self::Unknown => "unknown",
         }
     }

@@ -10,6 +10,7 @@ use crate::conversation::{Content, ContentDigest, direct_id};
 use crate::read::listing::MembersPage;
 use crate::read::pull::Slice;
 use crate::refusal::Refusal;
+use crate::status::Chosen;
 use crate::writer::request::{
     Amend, Create, CreateRequest, DeleteRequest, EditRequest, MarkRequest, MembersRequest, SendRequest,
     UpdateRequest,
@@ -29,6 +30,10 @@ const META_DEPTH_MAX: usize = 16;
 const TITLE_CHARS_MAX: usize = 200;
 /// Longest label, in Unicode scalar values.
 const LABEL_CHARS_MAX: usize = 64;
+/// Longest words of a status, in Unicode scalar values.
+const STATUS_CHARS_MAX: usize = 200;
+/// Users of one `status.get` at most: each is some reads of the store.
+const STATUSES_MAX: usize = 100;
 /// Users of one call at most: each is three rows of one commit.
 const USERS_MAX: usize = 1_000;
 /// Members that `conversations.get` shows, by default and at most.
@@ -400,6 +405,53 @@ fn digest_of(members: &[UserId], title: Option<&str>, closed: bool) -> ContentDi
     let closed: &[u8] = if closed { b"closed" } else { b"open" };
     let fixed = [title.map(str::as_bytes), Some(closed)];
     ContentDigest::of(fixed.into_iter().chain(members.iter().map(|member| Some(member.as_str().as_bytes()))))
+}
+
+/// `status.set`
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct SetStatus {
+    /// `auto` follows the sockets; `invisible` looks like nobody there.
+    state: Chosen,
+    /// The caller's own words; none, or an empty text, takes them away.
+    #[schemars(length(max = STATUS_CHARS_MAX))]
+    text: Option<String>,
+}
+
+impl SetStatus {
+    /// The choice and the words.
+    pub fn check(self) -> Result<(Chosen, Option<String>), Refusal> {
+        let text = self.text.filter(|text| !text.is_empty());
+        if let Some(text) = &text {
+            if text.chars().count() > STATUS_CHARS_MAX {
+                return Err(Refusal::too_large("`text` is longer than 200 characters"));
+            }
+            if text.chars().any(char::is_control) {
+                return Err(Refusal::invalid("`text` must hold no control characters"));
+            }
+        }
+        Ok((self.state, text))
+    }
+}
+
+/// `status.get`
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct GetStatus {
+    /// Of whom.
+    #[schemars(length(max = STATUSES_MAX))]
+    users: Vec<UserId>,
+}
+
+impl GetStatus {
+    /// Of whom, each once.
+    pub fn check(self) -> Result<Vec<UserId>, Refusal> {
+        let mut users = self.users;
+        users.sort_unstable();
+        users.dedup();
+        if users.len() > STATUSES_MAX {
+            return Err(Refusal::too_large("`users` has more than 100 names: call again with the others"));
+        }
+        Ok(users)
+    }
 }
 
 fn check_title(title: &str) -> Result<(), Refusal> {

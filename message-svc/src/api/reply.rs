@@ -1,11 +1,14 @@
 //! What a call is answered with.
 
+use std::collections::BTreeMap;
+
 use doorbell_protocol::{ConversationId, MessageId, Timestamp, TopicId, UserId, Version};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::conversation::{Entry, EntryKind};
+use crate::status::State;
 use crate::writer::request;
 
 /// `topics.changes`
@@ -203,6 +206,22 @@ impl From<Entry> for Message {
             edited: None,
         }
     }
+}
+
+/// `status.get`
+pub type Statuses = BTreeMap<UserId, Status>;
+
+/// How one user is seen.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Status {
+    /// As others see it; the caller's own as it was set.
+    pub state: State,
+    /// The user's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// When the user was last seen: now, of whoever has a socket; absent where nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen_ms: Option<Timestamp>,
 }
 
 fn as_map<S: Serializer>(topics: &[(TopicId, Version)], serializer: S) -> Result<S::Ok, S::Error> {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use doorbell_protocol::{ConversationId, Hint, TopicId, UserId, Version};
 
+use crate::conversation::direct_id;
 use crate::reach::{self, Reach};
 use crate::refusal::Refusal;
 use crate::store::{Store, StoreError};
@@ -32,7 +33,7 @@ pub fn large(store: &dyn Store, user: &UserId, small_audience_max: u64) -> Resul
 /// # Errors
 /// The store cannot be read.
 pub fn allowed(store: &dyn Store, user: &UserId, topics: Vec<TopicId>) -> Result<Vec<Hint>, Refusal> {
-    let mut acquaintances = Acquaintances { store, user, own: None };
+    let mut acquaintances = Acquaintances::of(store, user);
     let mut allowed = Vec::new();
     for topic in topics {
         let version = match topic.as_str().split_once(':') {
@@ -40,7 +41,10 @@ pub fn allowed(store: &dyn Store, user: &UserId, topics: Vec<TopicId>) -> Result
             Some(("inbox", name)) if name == user.as_str() => {
                 Some(store.view(store.shards().of_user(user))?.inbox(user)?.version)
             }
-            Some(("presence", name)) => acquaintances.include(name)?.then_some(Version::ZERO),
+            Some(("presence", name)) => match UserId::new(name) {
+                Ok(other) => acquaintances.include(&other)?.then_some(Version::ZERO),
+                Err(_) => None,
+            },
             _ => None,
         };
         allowed.extend(version.map(|version| Hint { topic, version }));
@@ -82,32 +86,58 @@ fn head(store: &dyn Store, user: &UserId, id: &str) -> Result<Option<Version>, R
     Ok(view.head(&id)?.map(|head| head.version))
 }
 
-/// Who shares a conversation with a user.
-struct Acquaintances<'a> {
+/// Who shares a conversation with a user: exact, and as a rule without reading all that the other one is in.
+pub(super) struct Acquaintances<'a> {
     store: &'a dyn Store,
     user: &'a UserId,
     /// The user's conversations, once they were needed.
     own: Option<HashSet<ConversationId>>,
 }
 
-impl Acquaintances<'_> {
-    fn include(&mut self, name: &str) -> Result<bool, Refusal> {
-        let Ok(other) = UserId::new(name) else { return Ok(false) };
-        if other == *self.user {
+/// With so few conversations of the user's, each is looked up for the other one, who may have very many.
+const LOOKED_UP_MAX: usize = 32;
+
+impl<'a> Acquaintances<'a> {
+    pub(super) const fn of(store: &'a dyn Store, user: &'a UserId) -> Self {
+        Self { store, user, own: None }
+    }
+
+    /// Whether the user may see the other one; everybody sees themselves.
+    pub(super) fn include(&mut self, other: &UserId) -> Result<bool, Refusal> {
+        if other == self.user || self.is_member(other, &direct_id(self.user, other))? {
             return Ok(true);
         }
-        if self.own.is_none() {
-            self.own = Some(conversations(self.store, self.user)?.collect());
+        let own = match self.own.take() {
+            Some(own) => own,
+            None => conversations(self.store, self.user)?.into_iter().collect(),
+        };
+        let shares = self.share_any(&own, other);
+        self.own = Some(own);
+        shares
+    }
+
+    fn share_any(&self, own: &HashSet<ConversationId>, other: &UserId) -> Result<bool, Refusal> {
+        if own.len() > LOOKED_UP_MAX {
+            return Ok(conversations(self.store, other)?.iter().any(|shared| own.contains(shared)));
         }
-        let own = self.own.as_ref().expect("it was just read");
-        Ok(conversations(self.store, &other)?.any(|shared| own.contains(&shared)))
+        for conversation in own {
+            if self.is_member(other, conversation)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn is_member(&self, user: &UserId, conversation: &ConversationId) -> Result<bool, Refusal> {
+        let view = self.store.view(self.store.shards().of_conversation(conversation))?;
+        Ok(view.membership(user, conversation)?.is_some())
     }
 }
 
-fn conversations(store: &dyn Store, user: &UserId) -> Result<impl Iterator<Item = ConversationId>, Refusal> {
+fn conversations(store: &dyn Store, user: &UserId) -> Result<Vec<ConversationId>, Refusal> {
     let mut all = Vec::new();
     for shard in store.shards().all() {
-        all.extend(store.view(shard)?.memberships(user)?);
+        all.extend(store.view(shard)?.memberships(user)?.into_iter().map(|(conversation, _)| conversation));
     }
-    Ok(all.into_iter().map(|(conversation, _)| conversation))
+    Ok(all)
 }

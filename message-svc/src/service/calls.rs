@@ -50,7 +50,8 @@ impl MessageService {
             Named::Served(Method::Update) => self.update(caller, &params).await,
             Named::Served(Method::AddMembers) => self.add_members(user, &params).await,
             Named::Served(Method::RemoveMembers) => self.remove_members(user, &params).await,
-            Named::Later(name) => Err(Refusal::unsupported(format!("`{name}` is not in this release"))),
+            Named::Served(Method::SetStatus) => self.set_status(caller, &params).await,
+            Named::Served(Method::GetStatus) => self.get_status(user, &params).await,
             Named::Unknown => {
                 let message = "there is no such method: see the protocol's table of methods";
                 Err(Refusal::Request(ErrorBody::new(ErrorCode::UnknownMethod, message)))
@@ -205,12 +206,12 @@ impl MessageService {
         Ok(encode(params, &read.await?))
     }
 
-    fn writer(&self, shard: Shard) -> &WriterHandle {
+    pub(super) fn writer(&self, shard: Shard) -> &WriterHandle {
         &self.writers[shard.index()]
     }
 
     /// Lets a read wait for the caller's own writes that were made before it.
-    async fn own_writes_first(
+    pub(super) async fn own_writes_first(
         &self,
         user: &UserId,
         shards: impl IntoIterator<Item = Shard, IntoIter: Send> + Send,
@@ -224,11 +225,11 @@ impl MessageService {
     }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(params: &Payload) -> Result<T, Refusal> {
+pub(super) fn parse<T: serde::de::DeserializeOwned>(params: &Payload) -> Result<T, Refusal> {
     params.parse().map_err(Refusal::Request)
 }
 
-fn encode(params: &Payload, result: &impl Serialize) -> Payload {
+pub(super) fn encode(params: &Payload, result: &impl Serialize) -> Payload {
     Payload::encode(params.encoding(), result)
 }
 

@@ -17,6 +17,7 @@ use crate::conversation::{
     group_id, message_id,
 };
 use crate::shard::{Shard, Shards};
+use crate::status::{Chosen, Status};
 
 const WEEK_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 
@@ -161,6 +162,14 @@ mod check {
         let inbox = Inbox { version: version(9), position: batch.position };
         batch.answers.push((key.clone(), answer.clone()));
         batch.inboxes.push((ada.clone(), inbox));
+        let status = Status {
+            chosen: Chosen::Invisible,
+            text: Some("on the moon".into()),
+            seen_before: Some(Timestamp::from_millis(7)),
+        };
+        batch.statuses.push((ada.clone(), status.clone()));
+        batch.statuses.push((user("bob"), Status::default()));
+        batch.events.push(Event::Status { user: ada.clone() });
         store.commit(shard, &batch).unwrap();
 
         let look = |store: &dyn Store| {
@@ -190,6 +199,9 @@ mod check {
             assert_eq!(view.answer(&key).unwrap(), Some(answer.clone()));
             assert_eq!(view.inbox(&ada).unwrap(), inbox);
             assert_eq!(view.inbox(&user("zoe")).unwrap(), Inbox::default());
+            assert_eq!(view.status(&ada).unwrap(), Some(status.clone()));
+            assert_eq!(view.status(&user("bob")).unwrap(), Some(Status::default()));
+            assert_eq!(view.status(&user("zoe")).unwrap(), None);
             assert_eq!(view.commits(Position(0), 9).unwrap()[0].events, batch.events);
         };
         look(&*store);

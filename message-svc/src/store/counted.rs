@@ -14,6 +14,7 @@ use crate::Metrics;
 use crate::conversation::{Conversation, Entry, Head, Member, Membership, Position};
 use crate::metrics::ReadFor;
 use crate::shard::{Shard, Shards};
+use crate::status::Status;
 
 /// Passes everything on, and counts look-ups for one kind of reader.
 pub struct Counted {
@@ -116,6 +117,9 @@ impl View for CountedView {
     }
     fn inbox(&self, user: &UserId) -> Result<Inbox, StoreError> {
         self.look_up().inbox(user)
+    }
+    fn status(&self, user: &UserId) -> Result<Option<Status>, StoreError> {
+        self.look_up().status(user)
     }
     fn commits(&self, after: Position, commits_max: usize) -> Result<Vec<Commit>, StoreError> {
         self.look_up().commits(after, commits_max)

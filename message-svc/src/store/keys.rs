@@ -38,8 +38,8 @@ pub fn conversation(conversation: &ConversationId) -> Key {
     named(conversation.as_str())
 }
 
-/// `inboxes`: user.
-pub fn inbox(user: &UserId) -> Key {
+/// `inboxes` and `statuses`: user.
+pub fn user(user: &UserId) -> Key {
     named(user.as_str())
 }
 
@@ -145,7 +145,7 @@ mod tests {
         };
         let keys = [
             super::conversation(&conversation),
-            inbox(&user),
+            super::user(&user),
             entry(&conversation, Version::ZERO.next()),
             membership(shard, &user, &conversation),
             member(&conversation, &user),

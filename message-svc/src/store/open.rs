@@ -12,7 +12,7 @@ use crate::shard::Shards;
 use crate::{Config, Error};
 
 /// The format of the store as a whole, keys included: it changes with them, and no other one is read.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 /// The one row of `store`.
 const IDENTITY: &str = "identity";
 /// What marks a database that was made to the end, and what is there before it.

@@ -13,6 +13,7 @@ use super::{Answer, Event, Inbox, Reseating, Said};
 use crate::conversation::{
     Content, ContentDigest, Conversation, Edits, Entry, EntryKind, Head, Kind, Mark, Membership, Position,
 };
+use crate::status::{Chosen, Status};
 
 /// The format of every record of this release.
 const FORMAT: u8 = 1;
@@ -164,6 +165,31 @@ impl Record for Inbox {
     }
 }
 
+impl Record for Status {
+    fn write(&self) -> Vec<u8> {
+        let chosen: u8 = match self.chosen {
+            Chosen::Auto => 0,
+            Chosen::Online => 1,
+            Chosen::Away => 2,
+            Chosen::Busy => 3,
+            Chosen::Invisible => 4,
+        };
+        write(&(chosen, self.text.as_deref(), self.seen_before))
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (chosen, text, seen_before) = read::<(u8, _, _)>(bytes)?;
+        let chosen = match chosen {
+            0 => Chosen::Auto,
+            1 => Chosen::Online,
+            2 => Chosen::Away,
+            3 => Chosen::Busy,
+            4 => Chosen::Invisible,
+            _ => return None,
+        };
+        Some(Self { chosen, text, seen_before })
+    }
+}
+
 /// An [`Entry`] without its version, which stands in the key.
 #[derive(Serialize, Deserialize)]
 struct EntryFields<'a> {
@@ -284,6 +310,7 @@ pub fn write_events(events: &[Event]) -> Vec<u8> {
                 let Reseating { before, after, joined, left } = change.clone();
                 (3, conversation.as_str().into(), Version::ZERO, Some((before, after, joined, left)))
             }
+            Event::Status { user } => (4, user.as_str().into(), Version::ZERO, None),
         })
         .collect();
     write(&fields)
@@ -303,6 +330,7 @@ pub fn read_events(bytes: &[u8]) -> Option<Vec<Event>> {
                 let change = Reseating { before, after, joined, left };
                 Event::Reseated { conversation: conversation()?, change }
             }
+            4 => Event::Status { user: UserId::new(&name).ok()? },
             _ => return None,
         })
     };

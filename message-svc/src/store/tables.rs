@@ -33,6 +33,7 @@ pub struct Tables {
     pub audience: Keyspace,
     pub commits: Keyspace,
     pub inboxes: Keyspace,
+    pub statuses: Keyspace,
     pub shards: Keyspace,
     weeks: RwLock<BTreeMap<u64, Keyspace>>,
     memtable_bytes: u64,
@@ -59,6 +60,7 @@ impl Tables {
             audience: table("audience")?,
             commits: table("commits")?,
             inboxes: table("inboxes")?,
+            statuses: table("statuses")?,
             shards: table("shards")?,
             weeks: RwLock::new(weeks),
             memtable_bytes,
@@ -130,7 +132,10 @@ impl Tables {
             rows.insert(&self.heads, &keys::conversation(conversation)[..], head.write());
         }
         for (user, inbox) in &batch.inboxes {
-            rows.insert(&self.inboxes, &keys::inbox(user)[..], inbox.write());
+            rows.insert(&self.inboxes, &keys::user(user)[..], inbox.write());
+        }
+        for (user, status) in &batch.statuses {
+            rows.insert(&self.statuses, &keys::user(user)[..], status.write());
         }
         rows.insert(&self.commits, &keys::commit(shard, batch.position)[..], write_events(&batch.events));
         self.put_state(&mut rows, shard, state);
@@ -168,6 +173,7 @@ impl Tables {
             &self.audience,
             &self.commits,
             &self.inboxes,
+            &self.statuses,
             &self.shards,
         ];
         let waiting = |table: &Keyspace| self.memtable_bytes * table.sealed_memtable_count() as u64;

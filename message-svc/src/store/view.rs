@@ -11,6 +11,7 @@ use super::tables::{Tables, Weeks};
 use super::{Answer, AnswerKey, Commit, EntryRange, Inbox, Order, StoreError, View, Visit, keys};
 use crate::conversation::{Conversation, Entry, Head, Member, Membership, Position};
 use crate::shard::Shard;
+use crate::status::Status;
 
 /// What the writer publishes after each commit.
 ///
@@ -142,8 +143,12 @@ impl View for DiskView {
     }
 
     fn inbox(&self, user: &UserId) -> Result<Inbox, StoreError> {
-        let inbox = self.get(&self.tables.inboxes, "inboxes", &keys::inbox(user))?;
+        let inbox = self.get(&self.tables.inboxes, "inboxes", &keys::user(user))?;
         Ok(inbox.unwrap_or_default())
+    }
+
+    fn status(&self, user: &UserId) -> Result<Option<Status>, StoreError> {
+        self.get(&self.tables.statuses, "statuses", &keys::user(user))
     }
 
     fn commits(&self, after: Position, commits_max: usize) -> Result<Vec<Commit>, StoreError> {

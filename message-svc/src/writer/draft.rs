@@ -3,6 +3,7 @@
 
 mod amend;
 mod members;
+mod status;
 #[cfg(test)]
 mod tests;
 mod title;
@@ -21,6 +22,7 @@ use crate::conversation::{
 use crate::marks;
 use crate::refusal::Refusal;
 use crate::shard::{Shard, Shards};
+use crate::status::Status;
 use crate::store::{Answer, AnswerKey, Batch, Event, Inbox, Reseating, Said, StoreError, View};
 use crate::throttle::{Throttle, Throttles};
 
@@ -37,6 +39,7 @@ pub struct Draft<'a> {
     batch: Batch,
     answers: HashMap<AnswerKey, Answer>,
     inboxes: HashMap<UserId, Inbox>,
+    statuses: HashMap<UserId, Status>,
     conversations: HashMap<ConversationId, Conversation>,
     /// Who came in and who left, in the order of their names within a conversation.
     audience: BTreeMap<(ConversationId, UserId), Option<Position>>,
@@ -77,6 +80,7 @@ impl<'a> Draft<'a> {
             batch,
             answers: HashMap::new(),
             inboxes: HashMap::new(),
+            statuses: HashMap::new(),
             conversations: HashMap::new(),
             audience: BTreeMap::new(),
             reseated: BTreeMap::new(),
@@ -292,11 +296,12 @@ impl<'a> Draft<'a> {
         let audience = self.audience.into_iter().map(|((id, user), joined)| (id, user, joined));
         self.batch.audience.extend(audience);
         self.batch.inboxes.extend(self.inboxes);
+        self.batch.statuses.extend(self.statuses);
         self.batch.answers.extend(self.answers);
         let changes = !(self.batch.heads.is_empty()
             && self.batch.memberships.is_empty()
             && self.batch.inboxes.is_empty());
-        let changes = changes || !self.batch.answers.is_empty();
+        let changes = changes || !self.batch.answers.is_empty() || !self.batch.statuses.is_empty();
         Drafted { batch: changes.then_some(self.batch), repeats: self.repeats }
     }
 

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::conversation::{Content, ContentDigest, Mark};
 use crate::refusal::Refusal;
+use crate::status::Status;
 
 /// Where an answer goes. An asker who is gone is no concern: what was asked may have happened all the same.
 pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -31,6 +32,8 @@ pub enum Request {
     Add(Box<MembersRequest>, Reply<u64>),
     /// Remove members; answers how many are left.
     Remove(Box<MembersRequest>, Reply<u64>),
+    /// Set a status, in the user's home shard.
+    Status(Box<StatusRequest>, Reply<Status>),
     /// Raise inboxes, in the users' home shard.
     Raise(Vec<UserId>, Reply<Vec<(UserId, Version)>>),
     /// Nothing: it is answered after everything that was asked before.
@@ -179,6 +182,15 @@ pub struct MembersRequest {
     pub users: Vec<UserId>,
     /// Members at most, where some are added.
     pub members_max: u64,
+}
+
+/// Set a status.
+#[derive(Clone, Debug)]
+pub struct StatusRequest {
+    /// Whose.
+    pub caller: Caller,
+    /// To what.
+    pub status: Status,
 }
 
 /// What became of a read mark.

@@ -17,5 +17,6 @@ mod pulls;
 mod restart;
 mod signals;
 mod since;
+mod status;
 mod support;
 mod update;

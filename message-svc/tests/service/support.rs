@@ -81,6 +81,11 @@ impl Bells {
         })
     }
 
+    /// The same memory as a registry.
+    pub fn registry(&self) -> Arc<Memory> {
+        Arc::clone(&self.inner)
+    }
+
     /// Lets the next calls fail.
     pub fn fail(&self, calls: usize) {
         self.fail.store(calls, Ordering::SeqCst);
@@ -252,9 +257,14 @@ impl Channels for Published {
         let mut topics = self.topics.lock();
         let mut stored = Vec::new();
         for (topic, raise) in raises {
-            let Raise::To(version) = raise else { panic!("{topic}: a log counts its own versions") };
             let at = topics.entry(topic.to_string()).or_default();
-            *at = version.get().max(*at);
+            match raise {
+                Raise::To(version) => *at = version.get().max(*at),
+                Raise::Next => {
+                    assert_eq!(topic.kind(), "presence", "{topic}: a log counts its own versions");
+                    *at += 1;
+                }
+            }
             stored.push(Version::new(*at).unwrap());
         }
         drop(topics);

@@ -15,7 +15,9 @@ use doorbell_notifier::{Config, Metrics, Neighbours, Notifier};
 use doorbell_protocol::{
     Clock, DirtyMap, Epoch, GatewayId, Generation, Hint, Stamp, Timestamp, TopicId, UserId, Version,
 };
-use doorbell_rpc::{DeliverRequest, Delivered, Gateways, Heard, SignalRequest};
+use doorbell_rpc::{
+    DeliverRequest, Delivered, Gateways, Heard as Answered, Move, Presence, SignalRequest, Way,
+};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -85,8 +87,16 @@ pub struct SettledUser {
     pub settled: Settled,
 }
 
+/// What was told of who went.
+struct Heard {
+    memory: Arc<Memory>,
+    failing: Mutex<bool>,
+    went: Mutex<Vec<String>>,
+}
+
 pub struct Rig {
     pub memory: Arc<Memory>,
+    heard: Arc<Heard>,
     pub metrics: prometheus::Registry,
     gateways: Arc<Told>,
     watched: Arc<Watched>,
@@ -131,6 +141,11 @@ impl Rig {
                 store: Mutex::new(Store::Sound),
                 settled: settled_in,
             }),
+            heard: Arc::new(Heard {
+                memory: Arc::clone(&memory),
+                failing: Mutex::new(false),
+                went: Mutex::default(),
+            }),
             memory,
             calls,
             settled,
@@ -144,6 +159,7 @@ impl Rig {
         let neighbours = Neighbours {
             queue: Arc::clone(&self.watched) as Arc<dyn HintQueue>,
             registry: Arc::clone(&self.watched) as Arc<dyn Registry>,
+            presence: Some(Arc::clone(&self.heard) as Arc<dyn Presence>),
             gateways: Arc::clone(&self.gateways) as Arc<dyn Gateways>,
             clock: Arc::clone(&self.clock),
         };
@@ -157,6 +173,15 @@ impl Rig {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(run);
         (stop, Running(tasks))
+    }
+
+    pub fn fail_presence(&self, failing: bool) {
+        *self.heard.failing.lock() = failing;
+    }
+
+    /// Who was told to have gone, in order.
+    pub fn went(&self) -> Vec<String> {
+        self.heard.went.lock().clone()
     }
 
     pub fn tell(&self, id: &str, behaviour: Behaviour) {
@@ -231,6 +256,23 @@ impl Running {
 }
 
 #[async_trait]
+impl Presence for Heard {
+    async fn moved(&self, moves: Vec<Move>) -> Result<(), doorbell_rpc::Error> {
+        if *self.failing.lock() {
+            let reason = "told to".to_owned();
+            return Err(doorbell_rpc::Error::Unavailable { service: "message-svc", reason });
+        }
+        for Move { user, way } in moves {
+            assert_eq!(way, Way::Went);
+            let entries = self.memory.look_up(vec![user.clone()]).await.unwrap();
+            assert!(!entries[0].is_empty(), "{user} was removed before");
+            self.went.lock().push(user.to_string());
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
 impl Gateways for Told {
     async fn deliver(
         &self,
@@ -256,7 +298,7 @@ impl Gateways for Told {
         }
     }
 
-    async fn publish(&self, id: &GatewayId, _: Vec<Hint>) -> Result<Vec<Heard>, doorbell_rpc::Error> {
+    async fn publish(&self, id: &GatewayId, _: Vec<Hint>) -> Result<Vec<Answered>, doorbell_rpc::Error> {
         Err(doorbell_rpc::Error::Unreachable { gateway: id.clone() })
     }
 
@@ -367,6 +409,10 @@ impl Registry for Watched {
 
     async fn look_up(&self, users: Vec<UserId>) -> Result<Vec<Vec<Entry>>, Error> {
         self.memory.look_up(users).await
+    }
+
+    async fn online(&self, users: Vec<UserId>) -> Result<Vec<bool>, Error> {
+        self.memory.online(users).await
     }
 
     async fn lapsed(&self, partition: Partition, entries_max: usize) -> Result<Vec<Enter>, Error> {

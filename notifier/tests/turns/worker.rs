@@ -242,3 +242,24 @@ async fn the_age_of_a_hint_is_counted_from_its_coming_to_its_delivery() {
     assert_eq!(rig.metric("doorbell_notifier_hint_age_seconds_count"), 1.0);
     assert_eq!(rig.metric("doorbell_notifier_in_hand_users"), 0.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_sweep_removes_only_after_it_told_who_went() {
+    let mut rig = Rig::new();
+    rig.open("gw-1", Behaviour::Ring, 5 * MILLI).await;
+    rig.open_for_good("gw-2", Behaviour::Ring).await;
+    rig.enter("ada", "gw-1").await;
+    rig.enter("bob", "gw-2").await;
+    tokio::time::advance(10 * MILLI).await;
+    rig.fail_presence(true);
+
+    let _running = rig.start(Config::default());
+
+    tokio::time::sleep(5 * SECOND).await;
+    assert_eq!(rig.memory.look_up(vec![user("ada")]).await.unwrap()[0].len(), 1, "nobody knows yet");
+    assert!(rig.metric("doorbell_notifier_backplane_errors_total{operation=\"tell\"}") >= 4.0);
+    rig.fail_presence(false);
+    tokio::time::sleep(2 * SECOND).await;
+    assert!(rig.memory.look_up(vec![user("ada")]).await.unwrap()[0].is_empty());
+    assert_eq!(rig.went(), ["ada"]);
+}

@@ -2,11 +2,10 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Server, until } from "../../clients/server.mjs";
-import { Visitor, lacks, launch } from "../visitor.mjs";
+import { Visitor, launch } from "../visitor.mjs";
 
 const server = await Server.start({ DOORBELL_MESSAGE__THROTTLE_MESSAGES: "1000" });
 const browser = await launch();
-const skip = await lacks(server, "messages.edit");
 after(async () => {
   await browser.close();
   await server.dispose();
@@ -19,7 +18,7 @@ function visit(...names) {
 /** The whole page's text, with what the panel and the screen reader have. */
 const everything = (visitor) => visitor.page.evaluate(() => document.documentElement.outerHTML);
 
-test("an edit is seen on the other side, with a mark", { skip }, async () => {
+test("an edit is seen on the other side, with a mark", async () => {
   const [quin, rob] = await visit("quin", "rob");
   await quin.start(["rob"]);
   await quin.write("see you at sevn");
@@ -41,7 +40,7 @@ test("an edit is seen on the other side, with a mark", { skip }, async () => {
   await Promise.all([quin.leave(), rob.leave()]);
 });
 
-test("a deleted message stays as an entry, and what it said is nowhere in either page", { skip }, async () => {
+test("a deleted message stays as an entry, and what it said is nowhere in either page", async () => {
   const [sam, tia] = await visit("sam", "tia");
   await sam.start(["tia"]);
   await sam.write("hello");
@@ -68,7 +67,7 @@ test("a deleted message stays as an entry, and what it said is nowhere in either
   await Promise.all([sam.leave(), tia.leave()]);
 });
 
-test("the owner of a group may delete what others wrote", { skip }, async () => {
+test("the owner of a group may delete what others wrote", async () => {
   const [uma, vic] = await visit("uma", "vic");
   await uma.start(["vic", "wes"], "Rules");
   await vic.open("Rules");
@@ -82,7 +81,7 @@ test("the owner of a group may delete what others wrote", { skip }, async () => 
   await Promise.all([uma.leave(), vic.leave()]);
 });
 
-test("a message is changed and deleted from the keyboard alone", { skip }, async () => {
+test("a message is changed and deleted from the keyboard alone", async () => {
   const [xia] = await visit("xia");
   const { keyboard } = xia.page;
   const focused = () => xia.page.evaluate(() => document.activeElement?.dataset.testid ?? document.activeElement?.id ?? "");

@@ -2,11 +2,10 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Server, until } from "../../clients/server.mjs";
-import { Visitor, lacks, launch } from "../visitor.mjs";
+import { Visitor, launch } from "../visitor.mjs";
 
 const server = await Server.start({ DOORBELL_MESSAGE__THROTTLE_MESSAGES: "1000" });
 const browser = await launch();
-const skip = await lacks(server, "members.add");
 after(async () => {
   await browser.close();
   await server.dispose();
@@ -22,7 +21,7 @@ async function hasMembers(visitor, ...wanted) {
   await until(`${visitor.name} to see ${wanted}`, async () => (await members(visitor)).join() === wanted.join());
 }
 
-test("a member who is added sees the group, and one who is removed no longer", { skip }, async () => {
+test("a member who is added sees the group, and one who is removed no longer", async () => {
   const [ann, ben, cleo] = await visit("ann", "ben", "cleo");
   await ann.start(["ben", "dan"], "Friday dinner");
   await ann.write("Who else?");
@@ -52,7 +51,7 @@ test("a member who is added sees the group, and one who is removed no longer", {
   await Promise.all([ann.leave(), ben.leave(), cleo.leave()]);
 });
 
-test("whoever leaves no longer sees the group, and the others do", { skip }, async () => {
+test("whoever leaves no longer sees the group, and the others do", async () => {
   const [eve, finn] = await visit("eve", "finn");
   await eve.start(["finn", "gus"], "Choir");
   await finn.open("Choir");
@@ -65,7 +64,7 @@ test("whoever leaves no longer sees the group, and the others do", { skip }, asy
   await Promise.all([eve.leave(), finn.leave()]);
 });
 
-test("in a closed group only the owner adds and renames", { skip }, async () => {
+test("in a closed group only the owner adds and renames", async () => {
   const [hal, ida] = await visit("hal", "ida");
   await hal.by("new-conversation").click();
   await hal.by("new-members").fill("ida, jan");
@@ -82,7 +81,7 @@ test("in a closed group only the owner adds and renames", { skip }, async () => 
   await Promise.all([hal.leave(), ida.leave()]);
 });
 
-test("a new title is everybody's, a label is one's own", { skip }, async () => {
+test("a new title is everybody's, a label is one's own", async () => {
   const [kim, lea] = await visit("kim", "lea");
   await kim.start(["lea", "max"], "Trip");
   await lea.open("Trip");
@@ -98,7 +97,7 @@ test("a new title is everybody's, a label is one's own", { skip }, async () => {
   await Promise.all([kim.leave(), lea.leave()]);
 });
 
-test("names and titles that look like markup are text", { skip }, async () => {
+test("names and titles that look like markup are text", async () => {
   const odd = '<img src=x onerror="document.title=1">';
   const { conversation } = await server.call(odd, "conversations.create", { members: ["ada", "bea"], title: "<b>bold</b>", key: "c" });
   await server.call(odd, "messages.send", { conversation, key: "m", text: "<i>hello</i>", media: ["https://example.org/a?b=1"] });
@@ -114,7 +113,7 @@ test("names and titles that look like markup are text", { skip }, async () => {
   await ada.leave();
 });
 
-test("what is muted does not count in the title", { skip }, async () => {
+test("what is muted does not count in the title", async () => {
   const [nat, ole, pia] = await visit("nat", "ole", "pia");
   await nat.start(["ole"]);
   await nat.write("one");

@@ -2,11 +2,10 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Server, until } from "../../clients/server.mjs";
-import { Visitor, lacks, launch } from "../visitor.mjs";
+import { Visitor, launch } from "../visitor.mjs";
 
-const server = await Server.start();
+const server = await Server.start({ DOORBELL_GATEWAY__PRESENCE_GRACE: "500ms" });
 const browser = await launch();
-const skip = await lacks(server, "status.get");
 after(async () => {
   await browser.close();
   await server.dispose();
@@ -22,7 +21,7 @@ async function seesThere(visitor, name, presence) {
   await until(`${visitor.name} to see ${name} ${presence}`, async () => (await dot(visitor, name).getAttribute("data-presence")) === presence);
 }
 
-test("coming and going is seen", { skip }, async () => {
+test("coming and going is seen", async () => {
   const [ann, ben] = await visit("ann", "ben");
   await ann.start(["ben"]);
   await seesThere(ann, "ben", "online");
@@ -36,7 +35,7 @@ test("coming and going is seen", { skip }, async () => {
   await Promise.all([ann.leave(), back.leave()]);
 });
 
-test("a status by hand is seen with its words, and invisible looks like away from home", { skip }, async () => {
+test("a status by hand is seen with its words, and invisible looks like away from home", async () => {
   const [cleo, dan] = await visit("cleo", "dan");
   await cleo.start(["dan"]);
   await seesThere(cleo, "dan", "online");
@@ -60,7 +59,7 @@ test("a status by hand is seen with its words, and invisible looks like away fro
   await Promise.all([cleo.leave(), dan.leave()]);
 });
 
-test("in a group one sees how many are there", { skip }, async () => {
+test("in a group one sees how many are there", async () => {
   const [eve, finn] = await visit("eve", "finn");
   await eve.start(["finn", "gus"], "Band");
   await until("two of three", async () => (await eve.by("thread-members").textContent()).startsWith("2 online"));
@@ -93,7 +92,7 @@ test("typing is shown for a while, moves nothing, and ends with the message", as
   await Promise.all([hal.leave(), ida.leave()]);
 });
 
-test("a page that comes back follows again", { skip }, async () => {
+test("a page that comes back follows again", async () => {
   const [jan, kim] = await visit("jan", "kim");
   await jan.start(["kim"]);
   await seesThere(jan, "kim", "online");
@@ -104,4 +103,16 @@ test("a page that comes back follows again", { skip }, async () => {
   await kim.leave();
   await seesThere(jan, "kim", "offline");
   await jan.leave();
+});
+
+test("who left while the server was away is seen to be gone", async () => {
+  const [lea, max] = await visit("lea", "max");
+  await lea.start(["max"]);
+  await seesThere(lea, "max", "online");
+  await server.kill();
+  await max.leave();
+  await server.start();
+  await lea.status("Live");
+  await seesThere(lea, "max", "offline");
+  await lea.leave();
 });

@@ -10,6 +10,7 @@ mod http_door;
 mod large;
 mod lifecycle;
 mod members;
+mod presence;
 mod signals;
 mod slow_client;
 

@@ -1,4 +1,7 @@
-/** Keeps what is known of people current: their topics are followed, a hint of one is answered by `status.get`. */
+/**
+ * Keeps what is known of people current: their topics are followed, a hint of one is answered by `status.get`. Whoever
+ * never came or went has no version that could be ahead of ours, so each is also asked for once at the start.
+ */
 import type { Due } from "../client/pulls.ts";
 import type { ChosenState } from "../client/methods.ts";
 import type { Book, Wire } from "./book.ts";
@@ -9,7 +12,7 @@ const PREFIX = "presence:";
 const ASKED_MAX = 100;
 
 export class People {
-  private asked = "";
+  private users: string[] = [];
 
   constructor(
     private readonly book: Book,
@@ -20,17 +23,26 @@ export class People {
   follow(): void {
     const { book } = this;
     const users = book.features.offers("presence") ? followed(book.conversations.values(), book.open, book.me) : [];
-    const names = JSON.stringify([...users].sort());
-    if (names === this.asked) return;
-    this.asked = names;
+    const before = new Set(this.users);
+    const fresh = users.filter((user) => !before.has(user));
+    if (fresh.length === 0 && users.length === before.size) return;
+    this.users = users;
     for (const user of book.people.keys()) if (!users.includes(user)) book.people.delete(user);
     this.wire.follow(users.map((user) => PREFIX + user));
+    if (fresh.length > 0) void this.ask(fresh).catch(() => {});
+  }
+
+  /** A new session: perhaps of a server that has forgotten who came and went. */
+  async live(): Promise<void> {
+    await this.readMine();
+    await this.ask(this.users);
   }
 
   /** Answers the hints of people, and gives back those of anything else. */
   async pull(due: Due[]): Promise<Due[]> {
     const people = due.filter((one) => one.topic.startsWith(PREFIX));
-    for (let at = 0; at < people.length; at += ASKED_MAX) await this.ask(people.slice(at, at + ASKED_MAX));
+    await this.ask(people.map((one) => one.topic.slice(PREFIX.length)));
+    for (const { topic, version } of people) this.wire.have(topic, version);
     return due.filter((one) => !one.topic.startsWith(PREFIX));
   }
 
@@ -54,24 +66,28 @@ export class People {
     this.book.changed();
   }
 
-  private async ask(due: Due[]): Promise<void> {
-    const users = due.map((one) => one.topic.slice(PREFIX.length));
+  private async ask(users: string[]): Promise<void> {
     try {
-      const found = await this.wire.call("status.get", { users });
-      for (const user of users) {
-        const status = found[user];
-        if (status === undefined) this.book.people.delete(user);
-        else this.book.people.set(user, personOf(status));
-      }
+      for (let at = 0; at < users.length; at += ASKED_MAX) await this.read(users.slice(at, at + ASKED_MAX));
     } catch (error) {
       if (!this.book.features.learn("presence", error)) throw error;
     }
-    for (const { topic, version } of due) this.wire.have(topic, version);
     this.book.changed();
+  }
+
+  private async read(users: string[]): Promise<void> {
+    const found = await this.wire.call("status.get", { users });
+    for (const user of users) {
+      const status = found[user];
+      if (status === undefined) this.book.people.delete(user);
+      else this.book.people.set(user, personOf(status));
+    }
   }
 }
 
-/** What a server says of oneself may be what the others see; that somebody is seen as online is no choice. */
+const CHOICES = new Set<string>(["auto", "online", "away", "busy", "invisible"]);
+
+/** One's own status is as it was set; what this page does not know is no choice of its menu. */
 function chosen(state: string): ChosenState {
-  return state === "away" || state === "busy" || state === "invisible" ? state : "auto";
+  return CHOICES.has(state) ? (state as ChosenState) : "auto";
 }

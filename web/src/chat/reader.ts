@@ -49,7 +49,7 @@ export class Reader {
   live(): void {
     this.wire.ring(LIST, 1);
     void this.finishOpen().catch(ignoreUntilNextTime);
-    void this.people.readMine().catch(ignoreUntilNextTime);
+    void this.people.live().catch(ignoreUntilNextTime);
   }
 
   reset(): void {

@@ -152,6 +152,13 @@ impl Registry for Directory {
         self.memory.look_up(users).await
     }
 
+    async fn online(&self, users: Vec<UserId>) -> Result<Vec<bool>, Unavailable> {
+        if *self.failing.borrow() {
+            return Err(Unavailable::Unavailable { reason: "a test said so".into() });
+        }
+        self.memory.online(users).await
+    }
+
     async fn lapsed(&self, partition: Partition, entries_max: usize) -> Result<Vec<Enter>, Unavailable> {
         self.memory.lapsed(partition, entries_max).await
     }
