@@ -11,8 +11,9 @@ use doorbell_gateway::auth::{ApiKeys, Authenticator, SignedTokens};
 use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::handshake::origin::Origins;
 use doorbell_gateway::http::hints::{self, HintsDoor};
-use doorbell_gateway::http::{BodyLimits, CallDoor};
+use doorbell_gateway::http::{BodyLimits, CallDoor, CallRates};
 use doorbell_gateway::listener::Listener;
+use doorbell_gateway::uptime::Uptime;
 use doorbell_gateway::{Gateway, GatewayParts};
 use doorbell_message_svc::MessageService;
 use doorbell_notifier::{Ingress, Neighbours, Notifier};
@@ -74,6 +75,7 @@ struct Doors {
     wall: Clock,
     queue: Arc<dyn HintQueue>,
     hints: HintsDoor,
+    call_metrics: doorbell_gateway::http::Metrics,
 }
 
 impl Door {
@@ -162,7 +164,8 @@ impl Door {
         );
         let upgrades = TaskTracker::new();
         let parts = Parts { gateway, messages, notifier, channels, upgrades };
-        self.open(config, &parts, Doors { authenticator, trust, wall, queue, hints });
+        let call_metrics = doorbell_gateway::http::Metrics::register(&self.metrics)?;
+        self.open(config, &parts, Doors { authenticator, trust, wall, queue, hints, call_metrics });
         Ok(parts)
     }
 
@@ -195,7 +198,8 @@ impl Door {
     }
 
     fn open(&self, config: &Config, parts: &Parts, doors: Doors) {
-        let Doors { authenticator, trust: Trust { keys, api_keys }, wall, queue, hints } = doors;
+        let Doors { authenticator, trust, wall, queue, hints, call_metrics } = doors;
+        let Trust { keys, api_keys } = trust;
         let handshake = Handshake {
             origins: Origins::new(config.listener.origins.clone()),
             authenticator: Arc::clone(&authenticator),
@@ -213,6 +217,7 @@ impl Door {
                 timeout: config.listener.body_timeout,
             },
             call_timeout: config.gateway.call_timeout,
+            rates: CallRates::new(&config.gateway, Uptime::start(), call_metrics),
         };
         let demo = DemoDoor {
             admission: Admission::new(config, self.address),
