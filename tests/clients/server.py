@@ -24,8 +24,18 @@ def binary():
     return path
 
 
+def api_key(path, *rights):
+    """An API key with these rights, its file written to `path`."""
+    made = subprocess.run([binary(), "api-key", "test", *rights], check=True, capture_output=True, text=True)
+    path.write_text(made.stderr)
+    path.chmod(0o600)
+    return made.stdout.strip()
+
+
 class Server:
-    def __init__(self):
+    def __init__(self, **settings):
+        """Started with these configuration keys in its environment."""
+        self.settings = SETTINGS | settings
         self.data_dir = tempfile.mkdtemp(prefix="doorbell-test-")
         self.port = 0
         self.tokens = {}
@@ -36,7 +46,7 @@ class Server:
         command = [binary(), "serve", "--listen", f"127.0.0.1:{self.port}", "--data-dir", self.data_dir]
         self.log = []
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | SETTINGS
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | self.settings
         )
         threading.Thread(target=self._drain, args=(self.process.stderr,), daemon=True).start()
         too_late = threading.Timer(START_S, self.process.kill)
@@ -66,8 +76,12 @@ class Server:
 
     def post(self, user, method, **params):
         """One call over HTTP: the status, and the result or the body of the error."""
-        headers = {"Authorization": f"Bearer {self.token(user)}", "Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.url}/v1/call/{method}", json.dumps(params).encode(), headers)
+        return self.request(f"/v1/call/{method}", {"Authorization": f"Bearer {self.token(user)}"}, params)
+
+    def request(self, path, headers, body):
+        """One POST of JSON: the status, and the answer."""
+        headers = headers | {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers)
         try:
             with urllib.request.urlopen(request, timeout=20) as response:
                 return response.status, json.load(response)
