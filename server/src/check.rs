@@ -1,12 +1,13 @@
 //! What `doorbell check` finds beyond the configuration's own rules: what of this host would keep it from starting, or
 //! have it serve badly. It only looks.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use rustix::fs::{Access, FsWord, access, statfs, statvfs};
 
 use crate::config::{Config, Demo};
+use crate::wiring::backends;
 use crate::{apikeyfile, descriptors, keyfile, trust};
 
 /// Below this many open files it says so: each socket is one, and a gateway is made for many.
@@ -29,6 +30,7 @@ pub struct Found {
 pub fn look<'a>(config: &Config, ignored: impl Iterator<Item = &'a str>) -> Found {
     let mut found = Found::default();
     keys(config, &mut found);
+    other_back_ends(config, &mut found);
     address(config, &mut found);
     data(config, &mut found);
     files(descriptors::limit(), &mut found);
@@ -51,6 +53,23 @@ fn keys(config: &Config, found: &mut Found) {
     if let Err(error) = trust::public_keys(config) {
         found.wrong.push(format!("{error:#}"));
     }
+}
+
+/// Secrets and users' data go there.
+fn other_back_ends(config: &Config, found: &mut Found) {
+    found.wrong.extend(backends::probe(config).iter().map(|error| format!("{error:#}")));
+    if leaves_in_plain_text(&config.upstream.url) {
+        let what = "is http, and not on this machine: what goes there travels in plain text; use https";
+        found.warnings.push(format!("`upstream.url` {what}"));
+    }
+}
+
+fn leaves_in_plain_text(url: &str) -> bool {
+    let Ok(url) = url.parse::<http::Uri>() else { return false };
+    let host = url.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    url.scheme_str() == Some("http") && !is_here
 }
 
 fn address(config: &Config, found: &mut Found) {
@@ -180,6 +199,21 @@ mod tests {
         let (_scratch, config) = config("listen = '0.0.0.0:80'\ndemo = 'on'");
         let (wrong, warnings) = about(&config, "`listen` is not loopback");
         assert_eq!((wrong.len(), warnings.len()), (0, 3), "{warnings:?}");
+    }
+
+    #[test]
+    fn other_back_ends_are_looked_at_without_a_call() {
+        let (_scratch, sound) = config("upstream.url = 'http://127.0.0.1:1'\nupstream.secret = 's3cret'");
+        assert_eq!(about(&sound, ".url"), (vec![], vec![]));
+
+        let (_scratch, faulty) =
+            config("upstream.url = 'http://app.example'\nupstream.secret_file = '/nowhere'");
+        let (wrong, warnings) = about(&faulty, ".url");
+        assert!(
+            wrong.len() == 1 && wrong[0].contains("`upstream.secret_file`: cannot read /nowhere"),
+            "{wrong:?}"
+        );
+        assert!(warnings.len() == 1 && warnings[0].contains("`upstream.url` is http"), "{warnings:?}");
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct Config {
     pub hints: doorbell_gateway::http::hints::Config,
     /// Conversations and messages.
     pub message: doorbell_message_svc::Config,
+    /// A back end of your own, over HTTP, in place of the message service.
+    pub upstream: doorbell_upstream::Config,
     /// From the queue to the gateways.
     pub notifier: doorbell_notifier::Config,
     /// From a publish to the gateways that have followers.
@@ -109,6 +111,7 @@ impl Default for Config {
             gateway: doorbell_gateway::Config::default(),
             hints: doorbell_gateway::http::hints::Config::default(),
             message: doorbell_message_svc::Config::default(),
+            upstream: doorbell_upstream::Config::default(),
             notifier: doorbell_notifier::Config::default(),
             channel: doorbell_channel_svc::Config::default(),
             backplane: doorbell_backplane::Config::default(),
@@ -143,6 +146,7 @@ impl Config {
         check("gateway", self.gateway.validate().map_err(|error| error.to_string()));
         check("hints", self.hints.validate().map_err(|error| error.to_string()));
         check("message", self.message.validate().map_err(|error| error.to_string()));
+        check("upstream", self.upstream.validate().map_err(|error| error.to_string()));
         check("notifier", self.notifier.validate().map_err(|error| error.to_string()));
         check("channel", self.channel.validate().map_err(|error| error.to_string()));
         if broken.is_empty() { Ok(()) } else { Err(broken) }
@@ -201,10 +205,22 @@ impl Config {
                     .to_owned(),
             );
         }
+        self.times_of_other_back_ends()?;
         if self.message.drain_timeout > self.shutdown.finish_budget {
             return Err(
                 "`message.drain_timeout` must not be longer than `shutdown.finish_budget`, which it is a \
                         part of"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    fn times_of_other_back_ends(&self) -> Result<(), String> {
+        if self.upstream.is_set() && self.upstream.call_timeout > self.gateway.call_timeout {
+            return Err(
+                "`upstream.call_timeout` must not be longer than `gateway.call_timeout`, or a client never learns \
+                        what the upstream said"
                     .to_owned(),
             );
         }

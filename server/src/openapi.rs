@@ -12,22 +12,35 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use crate::site::Behind;
+
 /// Where it is.
 pub const PATH: &str = "/v1/openapi.json";
 
 /// The document; made when it is first asked for.
-pub fn document() -> Bytes {
-    static DOCUMENT: LazyLock<Bytes> =
-        LazyLock::new(|| serde_json::to_vec(&build()).expect("values always encode").into());
-    DOCUMENT.clone()
+pub fn document(behind: Behind) -> Bytes {
+    static MESSAGE_SERVICE: LazyLock<Bytes> = LazyLock::new(|| written(Behind::MessageService));
+    static UPSTREAM: LazyLock<Bytes> = LazyLock::new(|| written(Behind::Upstream));
+    match behind {
+        Behind::MessageService => MESSAGE_SERVICE.clone(),
+        Behind::Upstream => UPSTREAM.clone(),
+    }
 }
 
-fn build() -> Value {
+fn written(behind: Behind) -> Bytes {
+    serde_json::to_vec(&build(behind)).expect("values always encode").into()
+}
+
+fn build(behind: Behind) -> Value {
     let Description { methods, mut schemas } = describe();
     schemas.append(&mut errors());
     schemas.append(&mut hint_words());
-    let mut paths: Map<String, Value> =
-        methods.iter().map(|method| (format!("{CALL_PATH}{}", method.name), call(method))).collect();
+    let mut paths: Map<String, Value> = match behind {
+        Behind::MessageService => {
+            methods.iter().map(|method| (format!("{CALL_PATH}{}", method.name), call(method))).collect()
+        }
+        Behind::Upstream => Map::from_iter([(format!("{CALL_PATH}{{method}}"), any_call())]),
+    };
     paths.append(&mut operators());
     paths.append(&mut doors());
     paths.insert(HINTS_PATH.to_owned(), hints());
@@ -94,6 +107,26 @@ fn call(method: &MethodDescription) -> Value {
         },
         "responses": responses,
     }})
+}
+
+/// A method of an upstream, of which nothing is known here.
+fn any_call() -> Value {
+    let object = json!({"type": "object"});
+    let method = MethodDescription {
+        name: "call",
+        about: "A method of the back end behind this server",
+        params: object.clone().try_into().expect("an object is a schema"),
+        result: object.try_into().expect("an object is a schema"),
+        example: json!({}),
+    };
+    let mut item = call(&method);
+    item["parameters"] = json!([{
+        "name": "method",
+        "in": "path",
+        "required": true,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]+$"},
+    }]);
+    item
 }
 
 /// One answer in JSON.

@@ -136,8 +136,10 @@ fn start(
     stop: &CancellationToken,
     supervisor: &mut Supervisor,
 ) -> Ending {
-    let Parts { gateway, messages, notifier, channels, upgrades } = parts;
-    supervisor.spawn("the message service", failing(messages.run(stop.clone())));
+    let Parts { gateway, store, notifier, channels, upgrades } = parts;
+    if let Some(store) = store {
+        supervisor.spawn("the message service", failing(store.run(stop.clone())));
+    }
     supervisor.spawn("the notifier", failing(notifier.run(stop.clone())));
     supervisor.spawn("the channel service", failing(channels.run(stop.clone())));
     supervisor.spawn("the gateway", failing(Arc::clone(&gateway).run(stop.clone())));

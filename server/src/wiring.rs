@@ -1,5 +1,7 @@
 //! Builds everything for the roles of this process. The only place that knows all services.
 
+pub mod backends;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -10,7 +12,7 @@ use doorbell_channel_svc::ChannelService;
 use doorbell_gateway::auth::{ApiKeys, Authenticator, SignedTokens};
 use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::handshake::origin::Origins;
-use doorbell_gateway::http::hints::{self, HintsDoor};
+use doorbell_gateway::http::hints::HintsDoor;
 use doorbell_gateway::http::{BodyLimits, CallDoor, CallRates};
 use doorbell_gateway::listener::Listener;
 use doorbell_gateway::uptime::Uptime;
@@ -18,7 +20,7 @@ use doorbell_gateway::{Gateway, GatewayParts};
 use doorbell_message_svc::MessageService;
 use doorbell_notifier::{Ingress, Neighbours, Notifier};
 use doorbell_protocol::{Clock, GatewayId};
-use doorbell_rpc::{Audiences, Channels, Gateways, LocalGateways, Messages};
+use doorbell_rpc::{Channels, Gateways, LocalGateways, Messages};
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
@@ -27,8 +29,9 @@ use crate::config::{Config, Listen};
 use crate::demo::{Admission, DemoDoor};
 use crate::heartbeat::Lag;
 use crate::readiness::Readiness;
-use crate::site::{Services, Site};
+use crate::site::{Behind, Services, Site};
 use crate::trust::Keys;
+use backends::Answering;
 
 /// The door, open to operators; the services follow.
 pub struct Door {
@@ -47,8 +50,8 @@ pub struct Door {
 pub struct Parts {
     /// Holds sockets.
     pub gateway: Arc<Gateway>,
-    /// Keeps messages.
-    pub messages: Arc<MessageService>,
+    /// Keeps messages; none where an upstream does.
+    pub store: Option<Arc<MessageService>>,
     /// Rings.
     pub notifier: Notifier,
     /// Publishes to large audiences.
@@ -56,9 +59,6 @@ pub struct Parts {
     /// Sockets on their way from a request to a session.
     pub upgrades: TaskTracker,
 }
-
-/// Kinds of topics whose versions the message service counts, or a part of ours will.
-const RESERVED_KINDS: &[&str] = &["conversation", "inbox", "presence"];
 
 /// What says who somebody is.
 pub struct Trust {
@@ -70,6 +70,7 @@ pub struct Trust {
 
 /// What the doors of a process share.
 struct Doors {
+    messages: Arc<dyn Messages>,
     authenticator: Arc<dyn Authenticator>,
     trust: Trust,
     wall: Clock,
@@ -92,7 +93,8 @@ impl Door {
         let readiness = Readiness::new(lag, move || asked.get().is_none_or(|messages| messages.is_sound()));
         let admin = Admin { readiness: readiness.clone(), registry: metrics.clone() };
         let address = listener.local_addr();
-        let site = Arc::new(Site::new(admin));
+        let behind = if config.upstream.is_set() { Behind::Upstream } else { Behind::MessageService };
+        let site = Arc::new(Site::new(admin, behind));
         Ok((Self { address, site, readiness, handshakes, metrics, store }, listener))
     }
 
@@ -120,7 +122,7 @@ impl Door {
             queue: Arc::clone(&queue),
             channels: Arc::clone(&channels) as Arc<dyn Channels>,
         };
-        let messages = self.open_store(config, &wall, told).await?;
+        let Answering { messages, audiences, store } = self.answering(config, &wall, told).await?;
         let authenticator: Arc<dyn Authenticator> =
             Arc::new(SignedTokens::trusting(Arc::clone(&trust.keys.trusted), &config.auth));
         let gateway = Gateway::new(GatewayParts {
@@ -128,8 +130,8 @@ impl Door {
             config: config.gateway.clone(),
             registry: Arc::clone(&registry),
             partitions: queue.partitions(),
-            messages: Arc::clone(&messages) as Arc<dyn Messages>,
-            audiences: Arc::clone(&messages) as Arc<dyn Audiences>,
+            messages: Arc::clone(&messages),
+            audiences,
             channels: Arc::clone(&channels) as Arc<dyn Channels>,
             versions,
             authenticator: Arc::clone(&authenticator),
@@ -142,16 +144,10 @@ impl Door {
             queue: Arc::clone(&queue),
             channels: Some(Arc::clone(&channels) as Arc<dyn Channels>),
             offline: None,
-            reserved_kinds: RESERVED_KINDS,
+            reserved_kinds: backends::reserved_kinds(config),
             metrics: notifying.clone(),
         };
-        let hints = HintsDoor::new(
-            Arc::new(ingress),
-            Arc::clone(&trust.api_keys),
-            config.hints.clone(),
-            config.listener.body_timeout,
-            hints::Metrics::register(&self.metrics)?,
-        );
+        let hints = self.hints_door(config, &trust, ingress)?;
         let notifier = Notifier::new(
             config.notifier.clone(),
             Neighbours {
@@ -163,9 +159,10 @@ impl Door {
             notifying,
         );
         let upgrades = TaskTracker::new();
-        let parts = Parts { gateway, messages, notifier, channels, upgrades };
+        let parts = Parts { gateway, store, notifier, channels, upgrades };
         let call_metrics = doorbell_gateway::http::Metrics::register(&self.metrics)?;
-        self.open(config, &parts, Doors { authenticator, trust, wall, queue, hints, call_metrics });
+        let doors = Doors { messages, authenticator, trust, wall, queue, hints, call_metrics };
+        self.open(config, &parts, doors);
         Ok(parts)
     }
 
@@ -198,7 +195,7 @@ impl Door {
     }
 
     fn open(&self, config: &Config, parts: &Parts, doors: Doors) {
-        let Doors { authenticator, trust, wall, queue, hints, call_metrics } = doors;
+        let Doors { messages, authenticator, trust, wall, queue, hints, call_metrics } = doors;
         let Trust { keys, api_keys } = trust;
         let handshake = Handshake {
             origins: Origins::new(config.listener.origins.clone()),
@@ -208,7 +205,7 @@ impl Door {
             metrics: self.handshakes.clone(),
         };
         let calls = CallDoor {
-            messages: Arc::clone(&parts.messages) as Arc<dyn Messages>,
+            messages,
             authenticator,
             api_keys,
             clock: Arc::clone(&wall),

@@ -1,0 +1,84 @@
+//! What is wired for back ends of the operator's own: the door for hints, the upstream.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use doorbell_gateway::http::hints::{self, HintsDoor};
+use doorbell_message_svc::{MessageService, Neighbours};
+use doorbell_notifier::Ingress;
+use doorbell_protocol::Clock;
+use doorbell_rpc::{Audiences, Messages};
+use doorbell_upstream::Upstream;
+
+use super::{Door, Trust};
+use crate::config::Config;
+use crate::secretfile;
+
+/// Who answers the gateways.
+pub(super) struct Answering {
+    /// Calls.
+    pub(super) messages: Arc<dyn Messages>,
+    /// Questions about audiences.
+    pub(super) audiences: Arc<dyn Audiences>,
+    /// The message service, where it is that.
+    pub(super) store: Option<Arc<MessageService>>,
+}
+
+/// Kinds of topics whose versions the message service counts, or a part of ours will; fewer with an upstream in its
+/// place.
+pub(super) const fn reserved_kinds(config: &Config) -> &'static [&'static str] {
+    if config.upstream.is_set() { &["presence"] } else { &["conversation", "inbox", "presence"] }
+}
+
+impl Door {
+    /// An upstream where one is configured, and then no store is opened. Its families are there in any case, so that a
+    /// dashboard has them at 0.
+    pub(super) async fn answering(
+        &self,
+        config: &Config,
+        wall: &Clock,
+        told: Neighbours,
+    ) -> Result<Answering> {
+        let metrics = doorbell_upstream::Metrics::register(&self.metrics)?;
+        if !config.upstream.is_set() {
+            let store = self.open_store(config, wall, told).await?;
+            return Ok(Answering {
+                messages: Arc::clone(&store) as _,
+                audiences: Arc::clone(&store) as _,
+                store: Some(store),
+            });
+        }
+        let upstream = Arc::new(upstream(config, metrics)?);
+        tracing::info!(
+            url = config.upstream.url,
+            "methods are answered by the upstream: no message store is opened"
+        );
+        Ok(Answering { messages: Arc::clone(&upstream) as _, audiences: upstream, store: None })
+    }
+
+    pub(super) fn hints_door(&self, config: &Config, trust: &Trust, ingress: Ingress) -> Result<HintsDoor> {
+        Ok(HintsDoor::new(
+            Arc::new(ingress),
+            Arc::clone(&trust.api_keys),
+            config.hints.clone(),
+            config.listener.body_timeout,
+            hints::Metrics::register(&self.metrics)?,
+        ))
+    }
+}
+
+/// Builds what is configured and lets it go; answers all that would keep it from starting. Nothing is sent.
+pub fn probe(config: &Config) -> Vec<anyhow::Error> {
+    if !config.upstream.is_set() {
+        return Vec::new();
+    }
+    let nowhere = prometheus::Registry::new();
+    let built = doorbell_upstream::Metrics::register(&nowhere).map_err(Into::into);
+    built.and_then(|metrics| upstream(config, metrics)).err().into_iter().collect()
+}
+
+fn upstream(config: &Config, metrics: doorbell_upstream::Metrics) -> Result<Upstream> {
+    let section = &config.upstream;
+    let secret = secretfile::of("upstream", &section.secret, &section.secret_file)?;
+    Ok(Upstream::new(doorbell_upstream::Parts { config: section.clone(), secret, metrics })?)
+}
