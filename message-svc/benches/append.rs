@@ -46,7 +46,7 @@ impl Bench {
             Arc::new(Memory::new(&doorbell_backplane::Config::default(), clock.clone()));
         let config = Config { throttle_messages: 0, ..Config::default() };
         let metrics = Arc::new(Metrics::register(&prometheus::Registry::new()).expect("a fresh registry"));
-        let neighbours = Neighbours { queue, channels: Arc::new(NoChannels) };
+        let neighbours = Neighbours { queue, channels: Arc::new(NoChannels), offline: None };
         let service =
             MessageService::open(config, dir.path(), clock, neighbours, metrics).expect("a fresh store");
         let runtime = Runtime::new().expect("a runtime");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use doorbell_backplane::HintQueue;
 use doorbell_protocol::{Clock, ErrorBody, Payload};
-use doorbell_rpc::{CallRequest, Channels, Messages};
+use doorbell_rpc::{CallRequest, Channels, Messages, OfflineHook};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -42,6 +42,8 @@ pub struct Neighbours {
     pub queue: Arc<dyn HintQueue>,
     /// Rings the followers of large ones.
     pub channels: Arc<dyn Channels>,
+    /// Hears of members of small ones who have no session; `None` where nobody does.
+    pub offline: Option<Arc<dyn OfflineHook>>,
 }
 
 /// The truth that clients pull.
@@ -152,6 +154,7 @@ impl MessageService {
             reader: self.reader.for_announcing(),
             queue: Arc::clone(&self.neighbours.queue),
             channels: Arc::clone(&self.neighbours.channels),
+            offline: self.neighbours.offline.clone(),
             metrics: Arc::clone(&self.tools.metrics),
             config: Arc::clone(&self.tools.config),
             reaches: Reaches::default(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use doorbell_backplane::{HintQueue, Registry};
 use doorbell_protocol::Clock;
-use doorbell_rpc::Gateways;
+use doorbell_rpc::{Gateways, OfflineHook};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,8 @@ pub struct Neighbours {
     pub registry: Arc<dyn Registry>,
     /// Who rings.
     pub gateways: Arc<dyn Gateways>,
+    /// Who hears of users without a session; `None` where nobody does.
+    pub offline: Option<Arc<dyn OfflineHook>>,
     /// The clock by which the queue says since when news wait; used for metrics only.
     pub clock: Clock,
 }
@@ -40,7 +42,7 @@ impl Notifier {
     /// Puts the parts together; nothing runs yet. `config` has been validated.
     #[must_use]
     pub fn new(config: Config, neighbours: Neighbours, metrics: Metrics) -> Self {
-        let Neighbours { queue, registry, gateways, clock } = neighbours;
+        let Neighbours { queue, registry, gateways, offline, clock } = neighbours;
         metrics.capacity(config.users_in_hand_max.get());
         let backplane = Backplane::new(queue, registry, config.backplane_deadline, metrics.clone());
         let courier = Courier {
@@ -50,7 +52,7 @@ impl Notifier {
             delay_max: config.delay_max,
             metrics: metrics.clone(),
         };
-        Self { shared: Arc::new(Shared { config, backplane, courier, clock, metrics }) }
+        Self { shared: Arc::new(Shared { config, backplane, courier, offline, clock, metrics }) }
     }
 
     /// Runs until `stop`. What was claimed before is settled or released: it ends within the delivery's deadline and

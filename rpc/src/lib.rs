@@ -30,4 +30,4 @@ pub use gateway::{DeliverRequest, Delivered, GatewayApi, Gateways, Heard};
 pub use ingress::Ingress;
 pub use local::LocalGateways;
 pub use message::{CallRequest, Caller, Messages};
-pub use offline::{Missed, OfflineHook};
+pub use offline::{Missed, Mutes, OfflineHook};

@@ -58,9 +58,13 @@ fn keys(config: &Config, found: &mut Found) {
 /// Secrets and users' data go there.
 fn other_back_ends(config: &Config, found: &mut Found) {
     found.wrong.extend(backends::probe(config).iter().map(|error| format!("{error:#}")));
-    if leaves_in_plain_text(&config.upstream.url) {
-        let what = "is http, and not on this machine: what goes there travels in plain text; use https";
-        found.warnings.push(format!("`upstream.url` {what}"));
+    for (key, url) in [("upstream.url", &config.upstream.url), ("offline_hook.url", &config.offline_hook.url)]
+    {
+        if leaves_in_plain_text(url) {
+            found.warnings.push(format!(
+                "`{key}` is http, and not on this machine: what goes there travels in plain text; use https"
+            ));
+        }
     }
 }
 
@@ -203,16 +207,20 @@ mod tests {
 
     #[test]
     fn other_back_ends_are_looked_at_without_a_call() {
-        let (_scratch, sound) = config("upstream.url = 'http://127.0.0.1:1'\nupstream.secret = 's3cret'");
+        let (_scratch, sound) = config(
+            "upstream.url = 'http://127.0.0.1:1'\nupstream.secret = 's3cret'\n\
+             offline_hook.url = 'https://push.example'\noffline_hook.secret = 'a secret of some length'",
+        );
         assert_eq!(about(&sound, ".url"), (vec![], vec![]));
 
-        let (_scratch, faulty) =
-            config("upstream.url = 'http://app.example'\nupstream.secret_file = '/nowhere'");
-        let (wrong, warnings) = about(&faulty, ".url");
-        assert!(
-            wrong.len() == 1 && wrong[0].contains("`upstream.secret_file`: cannot read /nowhere"),
-            "{wrong:?}"
+        let (_scratch, faulty) = config(
+            "upstream.url = 'http://app.example'\nupstream.secret_file = '/nowhere'\n\
+             offline_hook.url = 'http://[::1]:1'\noffline_hook.secret = 'short'",
         );
+        let (wrong, warnings) = about(&faulty, ".url");
+        assert!(wrong[0].contains("`upstream.secret_file`: cannot read /nowhere"), "{wrong:?}");
+        assert!(wrong[1].contains("`offline_hook` must be at least 16 bytes"), "{wrong:?}");
+        assert!(!wrong.concat().contains("short") && wrong.len() == 2, "{wrong:?}");
         assert!(warnings.len() == 1 && warnings[0].contains("`upstream.url` is http"), "{warnings:?}");
     }
 

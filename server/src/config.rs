@@ -63,6 +63,8 @@ pub struct Config {
     pub notifier: doorbell_notifier::Config,
     /// From a publish to the gateways that have followers.
     pub channel: doorbell_channel_svc::Config,
+    /// A webhook that hears who was to be rung and had no session: for push services.
+    pub offline_hook: doorbell_upstream::hook::Config,
     /// The hint queue, the session registry and the versions of channels.
     pub backplane: doorbell_backplane::Config,
 }
@@ -114,6 +116,7 @@ impl Default for Config {
             upstream: doorbell_upstream::Config::default(),
             notifier: doorbell_notifier::Config::default(),
             channel: doorbell_channel_svc::Config::default(),
+            offline_hook: doorbell_upstream::hook::Config::default(),
             backplane: doorbell_backplane::Config::default(),
         }
     }
@@ -147,6 +150,7 @@ impl Config {
         check("hints", self.hints.validate().map_err(|error| error.to_string()));
         check("message", self.message.validate().map_err(|error| error.to_string()));
         check("upstream", self.upstream.validate().map_err(|error| error.to_string()));
+        check("offline_hook", self.offline_hook.validate().map_err(|error| error.to_string()));
         check("notifier", self.notifier.validate().map_err(|error| error.to_string()));
         check("channel", self.channel.validate().map_err(|error| error.to_string()));
         if broken.is_empty() { Ok(()) } else { Err(broken) }
@@ -221,6 +225,12 @@ impl Config {
             return Err(
                 "`upstream.call_timeout` must not be longer than `gateway.call_timeout`, or a client never learns \
                         what the upstream said"
+                    .to_owned(),
+            );
+        }
+        if self.offline_hook.stop_timeout > self.shutdown.finish_budget {
+            return Err(
+                "`offline_hook.stop_timeout` must not be longer than `shutdown.finish_budget`, which it is a part of"
                     .to_owned(),
             );
         }

@@ -20,7 +20,8 @@ use doorbell_gateway::{Gateway, GatewayParts};
 use doorbell_message_svc::MessageService;
 use doorbell_notifier::{Ingress, Neighbours, Notifier};
 use doorbell_protocol::{Clock, GatewayId};
-use doorbell_rpc::{Channels, Gateways, LocalGateways, Messages};
+use doorbell_rpc::{Channels, Gateways, LocalGateways, Messages, OfflineHook};
+use doorbell_upstream::Hook;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
@@ -56,6 +57,8 @@ pub struct Parts {
     pub notifier: Notifier,
     /// Publishes to large audiences.
     pub channels: Arc<ChannelService>,
+    /// Reports who had no session.
+    pub hook: Option<Hook>,
     /// Sockets on their way from a request to a session.
     pub upgrades: TaskTracker,
 }
@@ -118,11 +121,18 @@ impl Door {
         let versions: Arc<dyn Versions> = backplane;
         let gateways = Arc::new(LocalGateways::default());
         let channels = self.channels(config, Arc::clone(&versions), &gateways)?;
+        let hook = self.hook(config, &wall)?;
+        let offline: Option<Arc<dyn OfflineHook>> = hook.as_ref().map(|hook| Arc::new(hook.handle()) as _);
         let told = doorbell_message_svc::Neighbours {
             queue: Arc::clone(&queue),
             channels: Arc::clone(&channels) as Arc<dyn Channels>,
+            offline: offline.clone(),
         };
         let Answering { messages, audiences, store } = self.answering(config, &wall, told).await?;
+        let hook = match (hook, &store) {
+            (Some(hook), Some(store)) => Some(hook.heeding(Arc::clone(store) as _)),
+            (hook, _) => hook,
+        };
         let authenticator: Arc<dyn Authenticator> =
             Arc::new(SignedTokens::trusting(Arc::clone(&trust.keys.trusted), &config.auth));
         let gateway = Gateway::new(GatewayParts {
@@ -143,7 +153,7 @@ impl Door {
         let ingress = Ingress {
             queue: Arc::clone(&queue),
             channels: Some(Arc::clone(&channels) as Arc<dyn Channels>),
-            offline: None,
+            offline: offline.clone(),
             reserved_kinds: backends::reserved_kinds(config),
             metrics: notifying.clone(),
         };
@@ -154,12 +164,13 @@ impl Door {
                 queue: Arc::clone(&queue),
                 registry,
                 gateways: gateways as Arc<dyn Gateways>,
+                offline,
                 clock: steady,
             },
             notifying,
         );
         let upgrades = TaskTracker::new();
-        let parts = Parts { gateway, store, notifier, channels, upgrades };
+        let parts = Parts { gateway, store, notifier, channels, hook, upgrades };
         let call_metrics = doorbell_gateway::http::Metrics::register(&self.metrics)?;
         let doors = Doors { messages, authenticator, trust, wall, queue, hints, call_metrics };
         self.open(config, &parts, doors);

@@ -25,6 +25,7 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("upstream", include_str!("../../upstream/src/config.rs"), "Config"),
     ("notifier", include_str!("../../notifier/src/config.rs"), "Config"),
     ("channel", include_str!("../../channel-svc/src/config.rs"), "Config"),
+    ("offline_hook", include_str!("../../upstream/src/hook/config.rs"), "Config"),
     ("backplane", include_str!("../../backplane/src/config.rs"), "Config"),
 ];
 

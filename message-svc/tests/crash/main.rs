@@ -50,7 +50,7 @@ fn open(dir: &Path) -> Arc<MessageService> {
         ..Config::default()
     };
     let metrics = Arc::new(Metrics::register(&prometheus::Registry::new()).unwrap());
-    let neighbours = Neighbours { queue, channels: Arc::new(NoChannels) };
+    let neighbours = Neighbours { queue, channels: Arc::new(NoChannels), offline: None };
     MessageService::open(config, dir, clock, neighbours, metrics).unwrap()
 }
 

@@ -15,7 +15,7 @@ use doorbell_notifier::{Config, Metrics, Neighbours, Notifier};
 use doorbell_protocol::{
     Clock, DirtyMap, Epoch, GatewayId, Generation, Hint, Stamp, Timestamp, TopicId, UserId, Version,
 };
-use doorbell_rpc::{DeliverRequest, Delivered, Gateways, Heard};
+use doorbell_rpc::{DeliverRequest, Delivered, Gateways, Missed, OfflineHook};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -85,7 +85,12 @@ pub struct SettledUser {
     pub settled: Settled,
 }
 
+/// Who was reported as offline, with the versions that they missed.
+#[derive(Default)]
+pub struct Heard(Mutex<Vec<(UserId, Vec<u64>)>>);
+
 pub struct Rig {
+    pub heard: Arc<Heard>,
     pub memory: Arc<Memory>,
     pub metrics: prometheus::Registry,
     gateways: Arc<Told>,
@@ -124,6 +129,7 @@ impl Rig {
         let (calls_in, calls) = mpsc::channel(EVENTS_MAX);
         let (settled_in, settled) = mpsc::channel(EVENTS_MAX);
         Self {
+            heard: Arc::default(),
             metrics: prometheus::Registry::new(),
             gateways: Arc::new(Told { behaviours: Mutex::default(), calls: calls_in }),
             watched: Arc::new(Watched {
@@ -145,6 +151,7 @@ impl Rig {
             queue: Arc::clone(&self.watched) as Arc<dyn HintQueue>,
             registry: Arc::clone(&self.watched) as Arc<dyn Registry>,
             gateways: Arc::clone(&self.gateways) as Arc<dyn Gateways>,
+            offline: Some(Arc::clone(&self.heard) as Arc<dyn OfflineHook>),
             clock: Arc::clone(&self.clock),
         };
         Notifier::new(config, neighbours, Metrics::register(&self.metrics).unwrap())
@@ -230,6 +237,24 @@ impl Running {
     }
 }
 
+impl Heard {
+    pub fn of(&self, name: &str) -> Vec<u64> {
+        let heard = self.0.lock();
+        heard
+            .iter()
+            .filter(|(user, _)| user.as_str() == name)
+            .flat_map(|(_, versions)| versions.clone())
+            .collect()
+    }
+}
+
+impl OfflineHook for Heard {
+    fn missed(&self, missed: Vec<Missed>) {
+        let versions = |news: &DirtyMap| news.topics().values().map(|version| version.get()).collect();
+        self.0.lock().extend(missed.iter().map(|missed| (missed.user.clone(), versions(&missed.news))));
+    }
+}
+
 #[async_trait]
 impl Gateways for Told {
     async fn deliver(
@@ -256,7 +281,11 @@ impl Gateways for Told {
         }
     }
 
-    async fn publish(&self, id: &GatewayId, _: Vec<Hint>) -> Result<Vec<Heard>, doorbell_rpc::Error> {
+    async fn publish(
+        &self,
+        id: &GatewayId,
+        _: Vec<Hint>,
+    ) -> Result<Vec<doorbell_rpc::Heard>, doorbell_rpc::Error> {
         Err(doorbell_rpc::Error::Unreachable { gateway: id.clone() })
     }
 }

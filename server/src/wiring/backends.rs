@@ -1,4 +1,4 @@
-//! What is wired for back ends of the operator's own: the door for hints, the upstream.
+//! What is wired for back ends of the operator's own: the door for hints, the upstream, the offline hook.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use doorbell_message_svc::{MessageService, Neighbours};
 use doorbell_notifier::Ingress;
 use doorbell_protocol::Clock;
 use doorbell_rpc::{Audiences, Messages};
-use doorbell_upstream::Upstream;
+use doorbell_upstream::{Hook, Upstream};
 
 use super::{Door, Trust};
 use crate::config::Config;
-use crate::secretfile;
+use crate::{clock, secretfile};
 
 /// Who answers the gateways.
 pub(super) struct Answering {
@@ -56,6 +56,15 @@ impl Door {
         Ok(Answering { messages: Arc::clone(&upstream) as _, audiences: upstream, store: None })
     }
 
+    /// The offline hook, where one is configured; its families are there in any case.
+    pub(super) fn hook(&self, config: &Config, wall: &Clock) -> Result<Option<Hook>> {
+        let metrics = doorbell_upstream::hook::Metrics::register(&self.metrics)?;
+        if !config.offline_hook.is_set() {
+            return Ok(None);
+        }
+        offline_hook(config, wall, metrics).map(Some)
+    }
+
     pub(super) fn hints_door(&self, config: &Config, trust: &Trust, ingress: Ingress) -> Result<HintsDoor> {
         Ok(HintsDoor::new(
             Arc::new(ingress),
@@ -69,16 +78,25 @@ impl Door {
 
 /// Builds what is configured and lets it go; answers all that would keep it from starting. Nothing is sent.
 pub fn probe(config: &Config) -> Vec<anyhow::Error> {
-    if !config.upstream.is_set() {
-        return Vec::new();
-    }
     let nowhere = prometheus::Registry::new();
-    let built = doorbell_upstream::Metrics::register(&nowhere).map_err(Into::into);
-    built.and_then(|metrics| upstream(config, metrics)).err().into_iter().collect()
+    let upstream = || upstream(config, doorbell_upstream::Metrics::register(&nowhere)?).map(|_| ());
+    let hook = || {
+        let metrics = doorbell_upstream::hook::Metrics::register(&nowhere)?;
+        offline_hook(config, &clock::wall(), metrics).map(|_| ())
+    };
+    let probes: [(bool, &dyn Fn() -> Result<()>); 2] =
+        [(config.upstream.is_set(), &upstream), (config.offline_hook.is_set(), &hook)];
+    probes.into_iter().filter(|(is_set, _)| *is_set).filter_map(|(_, probe)| probe().err()).collect()
 }
 
 fn upstream(config: &Config, metrics: doorbell_upstream::Metrics) -> Result<Upstream> {
     let section = &config.upstream;
     let secret = secretfile::of("upstream", &section.secret, &section.secret_file)?;
     Ok(Upstream::new(doorbell_upstream::Parts { config: section.clone(), secret, metrics })?)
+}
+
+fn offline_hook(config: &Config, wall: &Clock, metrics: doorbell_upstream::hook::Metrics) -> Result<Hook> {
+    let section = &config.offline_hook;
+    let secret = secretfile::of("offline_hook", &section.secret, &section.secret_file)?;
+    Ok(Hook::new(section.clone(), &secret, Arc::clone(wall), metrics)?)
 }

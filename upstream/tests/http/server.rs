@@ -1,5 +1,6 @@
 //! A small HTTP server that keeps what it was asked and answers as told.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// What it does with a request.
@@ -42,17 +44,27 @@ pub struct Server {
 }
 
 struct Shared {
+    /// What it does first, one a request.
+    script: Mutex<VecDeque<Behaviour>>,
     behaviour: Mutex<Behaviour>,
+    came: Notify,
     asked: Mutex<Vec<Asked>>,
     connections: AtomicUsize,
 }
 
 impl Server {
     pub async fn start(behaviour: Behaviour) -> Self {
+        Self::scripted([], behaviour).await
+    }
+
+    /// Does each of these once, and then `behaviour`.
+    pub async fn scripted(script: impl IntoIterator<Item = Behaviour>, behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
+            script: Mutex::new(script.into_iter().collect()),
             behaviour: Mutex::new(behaviour),
+            came: Notify::new(),
             asked: Mutex::default(),
             connections: AtomicUsize::new(0),
         });
@@ -78,6 +90,17 @@ impl Server {
         *self.shared.behaviour.lock() = behaviour;
     }
 
+    /// The request of that number, from 0, once it is there.
+    pub async fn nth(&self, number: usize) -> Asked {
+        loop {
+            let came = self.shared.came.notified();
+            if let Some(asked) = self.shared.asked.lock().get(number) {
+                return asked.clone();
+            }
+            came.await;
+        }
+    }
+
     pub fn asked(&self) -> Vec<Asked> {
         self.shared.asked.lock().clone()
     }
@@ -92,7 +115,9 @@ impl Shared {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
         self.asked.lock().push(Asked { path: head.uri.path().to_owned(), headers: head.headers, body });
-        let behaviour = self.behaviour.lock().clone();
+        self.came.notify_waiters();
+        let scripted = self.script.lock().pop_front();
+        let behaviour = scripted.unwrap_or_else(|| self.behaviour.lock().clone());
         match behaviour {
             Behaviour::Answer(status, headers, body) => {
                 let mut response = Response::builder().status(status);
