@@ -5,13 +5,16 @@
 //! Beside it, `POST /v1/hints` for other back ends.
 //!
 //! Map: [`head`] which requests are ambiguous; [`body`] reading a request's body within its limits; [`answer`] results
-//! and error objects as HTTP answers; [`acting`] as whom a back end acts; [`hints`] the door for hints.
+//! and error objects as HTTP answers; [`acting`] as whom a back end acts; [`rates`] how many calls a user may make;
+//! [`metrics`]; [`hints`] the door for hints.
 
 pub mod acting;
 pub mod answer;
 pub mod body;
 pub mod head;
 pub mod hints;
+pub mod metrics;
+pub mod rates;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +32,8 @@ use tokio::time::timeout;
 pub use acting::{USER_HEADER, acting_user};
 pub use answer::{challenge, error_response, json_response, status_of};
 pub use body::{BodyLimits, drain_body, read_body};
+pub use metrics::Metrics;
+pub use rates::CallRates;
 
 use crate::auth::api_keys::is_api_key;
 use crate::auth::bearer::bearer;
@@ -47,6 +52,8 @@ pub struct CallDoor {
     pub api_keys: Arc<ApiKeys>,
     /// The wall clock, for tokens.
     pub clock: Clock,
+    /// How many calls each user may make.
+    pub rates: CallRates,
     /// For the parameters.
     pub body: BodyLimits,
     /// From the parameters to the result; then the answer is `unavailable`.
@@ -82,8 +89,11 @@ impl CallDoor {
     where
         B: Body<Data = Bytes> + Send,
     {
-        let caller = self.caller(request.headers());
-        let (caller, method) = match caller.and_then(|caller| Ok((caller, method(request.uri().path())?))) {
+        let admitted = self.caller(request.headers()).and_then(|caller| {
+            self.rates.take(&caller.user)?;
+            Ok((caller, method(request.uri().path())?))
+        });
+        let (caller, method) = match admitted {
             Ok(head) => head,
             Err(error) => {
                 drain_body(request, self.body).await;

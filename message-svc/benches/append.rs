@@ -50,6 +50,7 @@ impl Bench {
             channels: Arc::new(NoChannels),
             registry: queue,
             gateways: Arc::<LocalGateways>::default(),
+            offline: None,
         };
         let service =
             MessageService::open(config, dir.path(), clock, neighbours, metrics).expect("a fresh store");

@@ -41,6 +41,7 @@ impl Bench {
             channels: Arc::new(NoChannels),
             registry: queue,
             gateways: Arc::<LocalGateways>::default(),
+            offline: None,
         };
         let service =
             MessageService::open(config, data_dir, clock, neighbours, metrics).expect("a fresh store");

@@ -9,6 +9,7 @@
 //! somebody's list raises that user's inbox in the home shard first, durably, and then rings the user: repeated after a
 //! crash, the inbox moves once more, which costs a pull. A new status moves its user's presence, by the same rule.
 
+mod offline;
 mod persist;
 pub mod plan;
 mod publisher;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 use doorbell_backplane::{HintQueue, News, UserHint};
 use doorbell_protocol::{ConversationId, Hint, TopicId, UserId, Version};
-use doorbell_rpc::Channels;
+use doorbell_rpc::{Channels, OfflineHook};
 use tokio_util::sync::CancellationToken;
 
 use self::persist::Persistence;
@@ -53,6 +54,8 @@ pub struct Announcer {
     pub queue: Arc<dyn HintQueue>,
     /// Where changes of large conversations go.
     pub channels: Arc<dyn Channels>,
+    /// Who hears of members without a session; `None` where nobody does.
+    pub offline: Option<Arc<dyn OfflineHook>>,
     /// What it counts.
     pub metrics: Arc<Metrics>,
     /// How it works.
@@ -269,6 +272,9 @@ impl Announcer {
         }
         let report = self.persist("hint", || self.queue.hint(hints.clone())).await;
         self.metrics.hinted(report.queued, report.merged, report.offline.len());
+        if let Some(hook) = self.offline.as_ref().filter(|_| !report.offline.is_empty()) {
+            hook.missed(offline::missed(hints, report.offline));
+        }
     }
 
     async fn persist<T, E, F>(&self, what: &'static str, attempt: impl FnMut() -> F) -> T

@@ -4,6 +4,7 @@ pub mod audiences;
 pub mod changes;
 pub mod cursor;
 pub mod listing;
+pub mod mutes;
 pub mod pull;
 pub mod since;
 pub mod size;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use doorbell_backplane::{HintQueue, Registry};
 use doorbell_protocol::{Clock, ErrorBody, Payload};
-use doorbell_rpc::{CallRequest, Channels, Gateways, Messages};
+use doorbell_rpc::{CallRequest, Channels, Gateways, Messages, OfflineHook};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -54,6 +54,8 @@ pub struct Neighbours {
     pub registry: Arc<dyn Registry>,
     /// Take signals to them.
     pub gateways: Arc<dyn Gateways>,
+    /// Hears of members of small ones who have no session; `None` where nobody does.
+    pub offline: Option<Arc<dyn OfflineHook>>,
 }
 
 /// The truth that clients pull.
@@ -179,6 +181,7 @@ impl MessageService {
             reader: self.reader.for_announcing(),
             queue: Arc::clone(&self.neighbours.queue),
             channels: Arc::clone(&self.neighbours.channels),
+            offline: self.neighbours.offline.clone(),
             metrics: Arc::clone(&self.tools.metrics),
             config: Arc::clone(&self.tools.config),
             reaches: Reaches::default(),

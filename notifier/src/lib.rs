@@ -1,7 +1,8 @@
 //! Moves hints from the queue to the gateways that hold the users' sockets.
 //!
 //! This crate owns the turn: claim, group, deliver, settle; the sweep of what a dead gateway left in the registry; and
-//! the ingress for hints from other back ends. It never sees content, sockets or who is in an audience, and it keeps nothing that must survive it.
+//! the ingress for hints from other back ends. Who was to be rung and had no session it reports to the offline hook. It
+//! never sees content, sockets or who is in an audience, and it keeps nothing that must survive it.
 //!
 //! One turn: a bell or the look of each second -> [`worker`] claims users of a partition -> [`batch`] makes one batch
 //! a gateway -> [`courier`] delivers all of them at once, each with a deadline -> as the answers come, [`settle`]
@@ -16,6 +17,7 @@
 //! - **NT-5** The users in hand are bounded for the process, whatever the gateways do.
 //! - **NT-6** The sweep removes entries only by the stamps that the registry gave as lapsed.
 //! - **NT-7** The sweep removes entries only after message-svc was told whose they were.
+//! - **NT-8** Reporting who is offline never holds up a turn: the hook takes note at once, or drops.
 //!
 //! Map: [`notifier`] the whole; [`worker`] when to claim; [`turn`] one claim from delivery to settlement; [`batch`]
 //! and [`settle`] the pure parts; [`courier`] one call to one gateway; [`reach`] which gateways answer; [`sweep`] what

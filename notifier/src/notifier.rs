@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use doorbell_backplane::{HintQueue, Registry};
 use doorbell_protocol::Clock;
-use doorbell_rpc::{Gateways, Presence};
+use doorbell_rpc::{Gateways, OfflineHook, Presence};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,8 @@ pub struct Neighbours {
     pub presence: Option<Arc<dyn Presence>>,
     /// Who rings.
     pub gateways: Arc<dyn Gateways>,
+    /// Who hears of users without a session; `None` where nobody does.
+    pub offline: Option<Arc<dyn OfflineHook>>,
     /// The clock by which the queue says since when news wait; used for metrics only.
     pub clock: Clock,
 }
@@ -42,7 +44,7 @@ impl Notifier {
     /// Puts the parts together; nothing runs yet. `config` has been validated.
     #[must_use]
     pub fn new(config: Config, neighbours: Neighbours, metrics: Metrics) -> Self {
-        let Neighbours { queue, registry, presence, gateways, clock } = neighbours;
+        let Neighbours { queue, registry, presence, gateways, offline, clock } = neighbours;
         metrics.capacity(config.users_in_hand_max.get());
         let asked = Asked { queue, registry, presence };
         let backplane = Backplane::new(asked, config.backplane_deadline, metrics.clone());
@@ -53,7 +55,7 @@ impl Notifier {
             delay_max: config.delay_max,
             metrics: metrics.clone(),
         };
-        Self { shared: Arc::new(Shared { config, backplane, courier, clock, metrics }) }
+        Self { shared: Arc::new(Shared { config, backplane, courier, offline, clock, metrics }) }
     }
 
     /// Runs until `stop`. What was claimed before is settled or released: it ends within the delivery's deadline and

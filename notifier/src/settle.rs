@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use doorbell_backplane::{Entry, Settlement};
-use doorbell_protocol::{GatewayId, Stamp, Timestamp};
+use doorbell_protocol::{GatewayId, Stamp, Timestamp, UserId};
 use doorbell_rpc::Delivered;
 
 use crate::batch::{Held, Route};
@@ -112,6 +112,11 @@ impl Tally {
         done
     }
 
+    /// Who a member is; `None` once the user is done.
+    pub(crate) fn user(&self, index: usize) -> Option<&UserId> {
+        self.users[index].held.as_ref().map(|held| &held.user)
+    }
+
     /// When a member's oldest news came in; `None` once the user is done.
     pub(crate) fn since(&self, index: usize) -> Option<Timestamp> {
         self.users[index].held.as_ref().map(|held| held.since)
@@ -122,7 +127,7 @@ impl Tally {
 mod tests {
     use super::*;
     use doorbell_backplane::ClaimToken;
-    use doorbell_protocol::{Epoch, Generation, UserId};
+    use doorbell_protocol::{Epoch, Generation};
 
     fn stamp(generation: u64) -> Stamp {
         Stamp { epoch: Epoch(7), generation: Generation(generation) }

@@ -1,12 +1,12 @@
 //! One claim, from delivery to settlement.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use doorbell_backplane::{Claim, Partition, Settled, Settlement};
-use doorbell_protocol::Clock;
-use doorbell_rpc::{Backoff, Delivered};
+use doorbell_protocol::{Clock, DirtyMap, UserId};
+use doorbell_rpc::{Backoff, Delivered, Missed, OfflineHook};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::OwnedSemaphorePermit;
@@ -25,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) backplane: Backplane,
     pub(crate) courier: Courier,
+    pub(crate) offline: Option<Arc<dyn OfflineHook>>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
 }
@@ -39,12 +40,17 @@ pub(crate) struct Turn {
     /// When the claims end by themselves.
     pub(crate) lease_ends: Instant,
     pub(crate) stop: CancellationToken,
+    /// What each user was to be told who has not been rung so far; empty where no hook hears of it.
+    pub(crate) unrung: HashMap<UserId, DirtyMap>,
 }
 
 impl Turn {
     /// Delivers and settles; done within the delivery's deadline and the backplane's answers, or the lease.
     pub(crate) async fn run(mut self, claims: Vec<Claim>) {
         let users = claims.len();
+        if self.shared.offline.is_some() {
+            self.unrung = claims.iter().map(|claim| (claim.user.clone(), claim.dirty.clone())).collect();
+        }
         self.shared.metrics.turn_began(users);
         let (held, batches) = group(claims);
         let mut tally = Tally::new(held);
@@ -65,7 +71,7 @@ impl Turn {
     }
 
     /// Counts what became of each user at one gateway.
-    fn note(&self, tally: &Tally, route: &Route, answer: &Answer) {
+    fn note(&mut self, tally: &Tally, route: &Route, answer: &Answer) {
         let metrics = &self.shared.metrics;
         let Answer::Outcomes { outcomes, .. } = answer else {
             route.members.iter().for_each(|_| metrics.user(UserOutcome::NoAnswer));
@@ -76,6 +82,9 @@ impl Turn {
             match outcome {
                 Delivered::Sessions(sessions) if *sessions > 0 => {
                     metrics.user(UserOutcome::Rung);
+                    if let Some(user) = tally.user(*index) {
+                        self.unrung.remove(user);
+                    }
                     if let Some(since) = tally.since(*index) {
                         metrics.hint_delivered(now.since(since));
                     }
@@ -99,15 +108,29 @@ impl Turn {
         }
     }
 
+    /// Tells the hook of those who have no session left and were not rung.
+    fn report(&mut self, settlements: &[Settlement], settled: &[Settled]) {
+        let Some(hook) = &self.shared.offline else { return };
+        let offline = settlements.iter().zip(settled).filter(|(_, settled)| is_offline(settled));
+        let missed: Vec<Missed> = offline
+            .filter_map(|(settlement, _)| self.unrung.remove_entry(&settlement.user))
+            .map(|(user, news)| Missed { user, news })
+            .collect();
+        if !missed.is_empty() {
+            hook.missed(missed);
+        }
+    }
+
     /// Tries until the backplane answers. Past the lease it has nothing left to settle (NT-1); after a stop one try
     /// has to do.
-    async fn settle_alike(&self, settlements: Vec<Settlement>, delay: Duration) {
+    async fn settle_alike(&mut self, settlements: Vec<Settlement>, delay: Duration) {
         let config = &self.shared.config;
         let mut backoff = Backoff::new(config.delay_min, config.delay_max);
         loop {
             match self.shared.backplane.settle(self.partition, settlements.clone(), delay).await {
                 Ok(settled) => {
                     settled.iter().for_each(|settled| self.shared.metrics.settled(outcome_of(*settled)));
+                    self.report(&settlements, &settled);
                     return;
                 }
                 Err(_) if Instant::now() >= self.lease_ends => return,
@@ -120,6 +143,10 @@ impl Turn {
             }
         }
     }
+}
+
+const fn is_offline(settled: &Settled) -> bool {
+    matches!(settled, Settled::Acked { online: false, .. })
 }
 
 const fn outcome_of(settled: Settled) -> SettleOutcome {

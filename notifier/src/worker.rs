@@ -1,6 +1,6 @@
 //! When to claim: rung by the bell, or by itself once a look.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::ready;
 use std::sync::Arc;
 
@@ -102,7 +102,14 @@ impl Worker {
         }
         let taken = places.split(claims.len()).unwrap_or(places);
         let shared = Arc::clone(&self.shared);
-        let turn = Turn { shared, partition, in_hand: taken, lease_ends, stop: stop.clone() };
+        let turn = Turn {
+            shared,
+            partition,
+            in_hand: taken,
+            lease_ends,
+            stop: stop.clone(),
+            unrung: HashMap::new(),
+        };
         self.turns.spawn(turn.run(claims));
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ids::{TopicId, UserId};
@@ -11,7 +12,7 @@ use crate::time::Timestamp;
 use crate::version::Version;
 
 /// The body of `POST /v1/hints`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HintsRequest {
     /// What to ring, and whom.
@@ -19,7 +20,7 @@ pub struct HintsRequest {
 }
 
 /// One hint, and who is to be rung with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ring {
     /// What changed.
@@ -38,14 +39,14 @@ fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<UserId>
 }
 
 /// The answer to `POST /v1/hints`, in the order of the request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HintsReply {
     /// One for each hint.
     pub hints: Vec<Rung>,
 }
 
 /// What became of one hint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rung {
     /// Users who are being rung now; for followers, those who are online.
     pub queued: u64,

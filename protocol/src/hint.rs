@@ -82,6 +82,11 @@ impl DirtyMap {
         }
     }
 
+    /// Forgets the topics that `keep` refuses; the marks stay.
+    pub fn retain(&mut self, mut keep: impl FnMut(&TopicId) -> bool) {
+        self.topics.retain(|topic, _| keep(topic));
+    }
+
     /// Nothing to tell.
     #[must_use]
     pub fn is_empty(&self) -> bool {

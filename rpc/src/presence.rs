@@ -36,3 +36,14 @@ pub trait Presence: Send + Sync {
     /// Nothing is known to be published: repeat it.
     async fn moved(&self, moves: Vec<Move>) -> Result<(), Error>;
 }
+
+/// Where nobody shows who is there: what is told is dropped.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoPresence;
+
+#[async_trait]
+impl Presence for NoPresence {
+    async fn moved(&self, _: Vec<Move>) -> Result<(), Error> {
+        Ok(())
+    }
+}

@@ -1,7 +1,7 @@
 //! What `doorbell check` finds beyond the configuration's own rules: what of this host would keep it from starting, or
 //! have it serve badly. It only looks.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use doorbell_gateway::tls::Standing;
@@ -9,6 +9,7 @@ use doorbell_protocol::Timestamp;
 use rustix::fs::{Access, FsWord, access, statfs, statvfs};
 
 use crate::config::{Config, Demo};
+use crate::wiring::backends;
 use crate::{apikeyfile, certificate, clock, descriptors, jwks, keyfile, trust};
 
 /// Below this many open files it says so: each socket is one, and a gateway is made for many.
@@ -32,6 +33,7 @@ pub fn look<'a>(config: &Config, ignored: impl Iterator<Item = &'a str>) -> Foun
     let mut found = Found::default();
     keys(config, &mut found);
     tls(config, (clock::wall())(), &mut found);
+    other_back_ends(config, &mut found);
     address(config, &mut found);
     data(config, &mut found);
     files(descriptors::limit(), &mut found);
@@ -73,6 +75,27 @@ fn tls(config: &Config, now: Timestamp, found: &mut Found) {
         Standing::Early | Standing::Expired => found.wrong.push(finding),
         Standing::Good | Standing::Soon => found.warnings.push(finding),
     }
+}
+
+/// Secrets and users' data go there.
+fn other_back_ends(config: &Config, found: &mut Found) {
+    found.wrong.extend(backends::probe(config).iter().map(|error| format!("{error:#}")));
+    for (key, url) in [("upstream.url", &config.upstream.url), ("offline_hook.url", &config.offline_hook.url)]
+    {
+        if leaves_in_plain_text(url) {
+            found.warnings.push(format!(
+                "`{key}` is http, and not on this machine: what goes there travels in plain text; use https"
+            ));
+        }
+    }
+}
+
+fn leaves_in_plain_text(url: &str) -> bool {
+    let Ok(url) = url.parse::<http::Uri>() else { return false };
+    let host = url.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    url.scheme_str() == Some("http") && !is_here
 }
 
 fn address(config: &Config, found: &mut Found) {
@@ -218,6 +241,25 @@ mod tests {
         let (_scratch, config) = config("listen = '0.0.0.0:80'\ndemo = 'on'");
         let (wrong, warnings) = about(&config, "`listen` is not loopback");
         assert_eq!((wrong.len(), warnings.len()), (0, 3), "{warnings:?}");
+    }
+
+    #[test]
+    fn other_back_ends_are_looked_at_without_a_call() {
+        let (_scratch, sound) = config(
+            "upstream.url = 'http://127.0.0.1:1'\nupstream.secret = 's3cret'\n\
+             offline_hook.url = 'https://push.example'\noffline_hook.secret = 'a secret of some length'",
+        );
+        assert_eq!(about(&sound, ".url"), (vec![], vec![]));
+
+        let (_scratch, faulty) = config(
+            "upstream.url = 'http://app.example'\nupstream.secret_file = '/nowhere'\n\
+             offline_hook.url = 'http://[::1]:1'\noffline_hook.secret = 'short'",
+        );
+        let (wrong, warnings) = about(&faulty, ".url");
+        assert!(wrong[0].contains("`upstream.secret_file`: cannot read /nowhere"), "{wrong:?}");
+        assert!(wrong[1].contains("`offline_hook` must be at least 16 bytes"), "{wrong:?}");
+        assert!(!wrong.concat().contains("short") && wrong.len() == 2, "{wrong:?}");
+        assert!(warnings.len() == 1 && warnings[0].contains("`upstream.url` is http"), "{warnings:?}");
     }
 
     #[test]

@@ -61,10 +61,14 @@ pub struct Config {
     pub hints: doorbell_gateway::http::hints::Config,
     /// Conversations and messages.
     pub message: doorbell_message_svc::Config,
+    /// A back end of your own, over HTTP, in place of the message service.
+    pub upstream: doorbell_upstream::Config,
     /// From the queue to the gateways.
     pub notifier: doorbell_notifier::Config,
     /// From a publish to the gateways that have followers.
     pub channel: doorbell_channel_svc::Config,
+    /// A webhook that hears who was to be rung and had no session: for push services.
+    pub offline_hook: doorbell_upstream::hook::Config,
     /// The hint queue, the session registry and the versions of channels.
     pub backplane: doorbell_backplane::Config,
 }
@@ -114,8 +118,10 @@ impl Default for Config {
             gateway: doorbell_gateway::Config::default(),
             hints: doorbell_gateway::http::hints::Config::default(),
             message: doorbell_message_svc::Config::default(),
+            upstream: doorbell_upstream::Config::default(),
             notifier: doorbell_notifier::Config::default(),
             channel: doorbell_channel_svc::Config::default(),
+            offline_hook: doorbell_upstream::hook::Config::default(),
             backplane: doorbell_backplane::Config::default(),
         }
     }
@@ -149,6 +155,8 @@ impl Config {
         check("gateway", self.gateway.validate().map_err(|error| error.to_string()));
         check("hints", self.hints.validate().map_err(|error| error.to_string()));
         check("message", self.message.validate().map_err(|error| error.to_string()));
+        check("upstream", self.upstream.validate().map_err(|error| error.to_string()));
+        check("offline_hook", self.offline_hook.validate().map_err(|error| error.to_string()));
         check("notifier", self.notifier.validate().map_err(|error| error.to_string()));
         check("channel", self.channel.validate().map_err(|error| error.to_string()));
         if broken.is_empty() { Ok(()) } else { Err(broken) }
@@ -214,10 +222,28 @@ impl Config {
                     .to_owned(),
             );
         }
+        self.times_of_other_back_ends()?;
         if self.message.drain_timeout > self.shutdown.finish_budget {
             return Err(
                 "`message.drain_timeout` must not be longer than `shutdown.finish_budget`, which it is a \
                         part of"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    fn times_of_other_back_ends(&self) -> Result<(), String> {
+        if self.upstream.is_set() && self.upstream.call_timeout > self.gateway.call_timeout {
+            return Err(
+                "`upstream.call_timeout` must not be longer than `gateway.call_timeout`, or a client never learns \
+                        what the upstream said"
+                    .to_owned(),
+            );
+        }
+        if self.offline_hook.stop_timeout > self.shutdown.finish_budget {
+            return Err(
+                "`offline_hook.stop_timeout` must not be longer than `shutdown.finish_budget`, which it is a part of"
                     .to_owned(),
             );
         }

@@ -6,8 +6,8 @@
 //! Map: [`cli`] what was asked; [`config`] four layers become one configuration; [`serve`] from start to end;
 //! [`wiring`] builds the services; [`supervisor`] runs them; [`shutdown`] the phases of the end; [`signals`];
 //! [`site`] which path is whose, with [`admin`], [`openapi`], [`page`] and [`demo`]; [`readiness`] and [`heartbeat`];
-//! [`keyfile`], [`trust`], [`jwks`], [`apikeyfile`], [`certificate`], [`reload`], [`datadir`], [`descriptors`]; [`check`] what
-//! of this host would go wrong; [`clock`], [`telemetry`], [`metrics`].
+//! [`keyfile`], [`trust`], [`jwks`], [`apikeyfile`], [`secretfile`], [`certificate`], [`reload`], [`datadir`],
+//! [`descriptors`]; [`check`] what of this host would go wrong; [`clock`], [`telemetry`], [`metrics`].
 
 mod admin;
 mod apikeyfile;
@@ -27,6 +27,7 @@ mod openapi;
 mod page;
 mod readiness;
 mod reload;
+mod secretfile;
 mod serve;
 mod shutdown;
 mod signals;

@@ -3,30 +3,47 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use doorbell_gateway::http::hints::HINTS_PATH;
 use doorbell_gateway::http::{CALL_PATH, status_of};
 use doorbell_message_svc::{Description, MethodDescription, describe};
+use doorbell_protocol::backends::{HintsReply, HintsRequest};
 use doorbell_protocol::{ErrorBody, ErrorCode};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use crate::site::Behind;
+
 /// Where it is.
 pub const PATH: &str = "/v1/openapi.json";
 
 /// The document; made when it is first asked for.
-pub fn document() -> Bytes {
-    static DOCUMENT: LazyLock<Bytes> =
-        LazyLock::new(|| serde_json::to_vec(&build()).expect("values always encode").into());
-    DOCUMENT.clone()
+pub fn document(behind: Behind) -> Bytes {
+    static MESSAGE_SERVICE: LazyLock<Bytes> = LazyLock::new(|| written(Behind::MessageService));
+    static UPSTREAM: LazyLock<Bytes> = LazyLock::new(|| written(Behind::Upstream));
+    match behind {
+        Behind::MessageService => MESSAGE_SERVICE.clone(),
+        Behind::Upstream => UPSTREAM.clone(),
+    }
 }
 
-fn build() -> Value {
+fn written(behind: Behind) -> Bytes {
+    serde_json::to_vec(&build(behind)).expect("values always encode").into()
+}
+
+fn build(behind: Behind) -> Value {
     let Description { methods, mut schemas } = describe();
     schemas.append(&mut errors());
-    let mut paths: Map<String, Value> =
-        methods.iter().map(|method| (format!("{CALL_PATH}{}", method.name), call(method))).collect();
+    schemas.append(&mut hint_words());
+    let mut paths: Map<String, Value> = match behind {
+        Behind::MessageService => {
+            methods.iter().map(|method| (format!("{CALL_PATH}{}", method.name), call(method))).collect()
+        }
+        Behind::Upstream => Map::from_iter([(format!("{CALL_PATH}{{method}}"), any_call())]),
+    };
     paths.append(&mut operators());
     paths.append(&mut doors());
+    paths.insert(HINTS_PATH.to_owned(), hints());
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -39,16 +56,33 @@ fn build() -> Value {
         "tags": [
             {"name": "calls", "description": "Pull and act: the methods of docs/protocol.md"},
             {"name": "sockets", "description": "Where clients are rung"},
+            {"name": "back ends", "description": "What other back ends say; docs/http-api.md tells the whole"},
             {"name": "operators", "description": "Health and metrics; keep them to yourself in the proxy"},
         ],
         "security": [{"token": []}],
         "paths": paths,
         "components": {
-            "securitySchemes": {"token": {
-                "type": "http",
-                "scheme": "bearer",
-                "bearerFormat": "JWT",
-                "description": "A user's token; `doorbell token USER` makes one",
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "A user's token; `doorbell token USER` makes one",
+                },
+                "apiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "dbk_…",
+                    "description": "Another back end's key; `doorbell api-key NAME` makes one",
+                },
+            },
+            "parameters": {"DoorbellUser": {
+                "name": "Doorbell-User",
+                "in": "header",
+                "description": "As whom an API key acts, one of its `act_as`: UTF-8, percent-encoded where it is no \
+                                visible ASCII, and `%` itself. Needed with an API key, forbidden with a token",
+                "schema": {"type": "string", "minLength": 1},
+                "example": "Zo%C3%AB",
             }},
             "schemas": schemas,
             "responses": refusals(),
@@ -65,12 +99,34 @@ fn call(method: &MethodDescription) -> Value {
         "operationId": method.name,
         "summary": method.about,
         "tags": ["calls"],
+        "security": [{"token": []}, {"apiKey": []}],
+        "parameters": [{"$ref": "#/components/parameters/DoorbellUser"}],
         "requestBody": {
             "description": "No body means `{}`.",
             "content": {"application/json": {"schema": method.params, "example": method.example}},
         },
         "responses": responses,
     }})
+}
+
+/// A method of an upstream, of which nothing is known here.
+fn any_call() -> Value {
+    let object = json!({"type": "object"});
+    let method = MethodDescription {
+        name: "call",
+        about: "A method of the back end behind this server",
+        params: object.clone().try_into().expect("an object is a schema"),
+        result: object.try_into().expect("an object is a schema"),
+        example: json!({}),
+    };
+    let mut item = call(&method);
+    item["parameters"] = json!([{
+        "name": "method",
+        "in": "path",
+        "required": true,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]+$"},
+    }]);
+    item
 }
 
 /// One answer in JSON.
@@ -126,6 +182,41 @@ fn refusals() -> Map<String, Value> {
         (status.to_string(), refusal)
     };
     statuses().into_iter().map(refusal).collect()
+}
+
+fn hint_words() -> Map<String, Value> {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut generator = settings.for_deserialize().into_generator();
+    generator.subschema_for::<HintsRequest>();
+    generator.subschema_for::<HintsReply>();
+    generator.take_definitions(false)
+}
+
+/// `POST /v1/hints`.
+fn hints() -> Value {
+    let schema = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    let mut responses =
+        json!({"200": answer("What became of each hint, in its order", &schema("HintsReply"))});
+    for status in [400, 401, 403, 413, 429, 501, 503] {
+        responses[status.to_string()] = json!({"$ref": format!("#/components/responses/{status}")});
+    }
+    json!({"post": {
+        "operationId": "hints",
+        "summary": "Rings users, or the followers of a topic",
+        "tags": ["back ends"],
+        "security": [{"apiKey": []}],
+        "requestBody": {
+            "required": true,
+            "content": {"application/json": {
+                "schema": schema("HintsRequest"),
+                "example": {"hints": [{"topic": "order:17", "version": 3, "users": ["ada", "bob"]}]},
+            }},
+        },
+        "responses": responses,
+    }})
 }
 
 /// What operators and their machines ask, without a token.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use doorbell_upstream::Hook;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::certificate::CertificateFiles;
 use crate::config::Config;
@@ -142,9 +144,18 @@ fn start(
     stop: &CancellationToken,
     supervisor: &mut Supervisor,
 ) -> Ending {
-    let Parts { gateway, messages, notifier, channels, upgrades } = parts;
-    supervisor.spawn("the message service", failing(messages.run(stop.clone())));
-    supervisor.spawn("the notifier", failing(notifier.run(stop.clone())));
+    let Parts { gateway, store, notifier, channels, hook, upgrades } = parts;
+    // Those who report to the offline hook: what they find at their end is reported as well.
+    let reporters = TaskTracker::new();
+    if let Some(store) = store {
+        let stop = stop.clone();
+        supervisor.spawn("the message service", reporters.track_future(failing(store.run(stop))));
+    }
+    supervisor.spawn("the notifier", reporters.track_future(failing(notifier.run(stop.clone()))));
+    reporters.close();
+    if let Some(hook) = hook {
+        supervisor.spawn("the offline hook", reporting(hook, stop.clone(), reporters));
+    }
     supervisor.spawn("the channel service", failing(channels.run(stop.clone())));
     supervisor.spawn("the gateway", failing(Arc::clone(&gateway).run(stop.clone())));
     door.readiness.enter(Stage::Serving);
@@ -178,6 +189,16 @@ fn announce(config: &Config, door: &Door) {
              password; open {scheme}://{page} in a browser"
         ),
     }
+}
+
+async fn reporting(hook: Hook, stop: CancellationToken, reporters: TaskTracker) -> Result<()> {
+    let reported = CancellationToken::new();
+    let last = async {
+        reporters.wait().await;
+        reported.cancel();
+    };
+    tokio::join!(last, hook.run(stop, reported.clone()));
+    Ok(())
 }
 
 async fn finishing(task: impl Future<Output = ()>) -> Result<()> {

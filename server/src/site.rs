@@ -29,9 +29,19 @@ const QUEUE_LOOK_MAX: Duration = Duration::from_secs(1);
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
+/// Who answers calls here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// The message service of the project.
+    MessageService,
+    /// A back end of the operator's own.
+    Upstream,
+}
+
 /// All of a process's HTTP. It answers operators from the first moment, and everybody else once it is open.
 pub struct Site {
     admin: Admin,
+    behind: Behind,
     services: OnceLock<Services>,
 }
 
@@ -53,8 +63,8 @@ pub struct Services {
 
 impl Site {
     /// Open to operators only.
-    pub const fn new(admin: Admin) -> Self {
-        Self { admin, services: OnceLock::new() }
+    pub const fn new(admin: Admin, behind: Behind) -> Self {
+        Self { admin, behind, services: OnceLock::new() }
     }
 
     /// Opens to clients.
@@ -76,7 +86,7 @@ impl Site {
                 self.look_at_queue().await;
                 self.admin.metrics().await
             }
-            openapi::PATH => json_response(StatusCode::OK, openapi::document()),
+            openapi::PATH => json_response(StatusCode::OK, openapi::document(self.behind)),
             "/v1/ws" => self.socket(request, peer),
             "/v1/demo/token" => self.demo(request, peer).await,
             HINTS_PATH => match self.services.get() {
@@ -87,7 +97,7 @@ impl Site {
                 Some(services) => services.calls.serve(request).await,
                 None => starting(),
             },
-            _ => match page::file(path, request.headers()) {
+            _ => match page::file(self.behind, path, request.headers()) {
                 Some(_) if !is_read => wrong_method("GET, HEAD"),
                 Some(file) => file,
                 None => refuse(ErrorCode::NotFound, "nothing is here; the paths are in docs/protocol.md"),

@@ -1,5 +1,7 @@
 //! Builds everything for the roles of this process. The only place that knows all services.
 
+pub mod backends;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -10,16 +12,18 @@ use doorbell_channel_svc::ChannelService;
 use doorbell_gateway::auth::{ApiKeys, Authenticator, SignedTokens, TokenMetrics};
 use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::handshake::origin::Origins;
-use doorbell_gateway::http::hints::{self, HintsDoor};
-use doorbell_gateway::http::{BodyLimits, CallDoor};
+use doorbell_gateway::http::hints::HintsDoor;
+use doorbell_gateway::http::{BodyLimits, CallDoor, CallRates};
 use doorbell_gateway::listener::Listener;
 use doorbell_gateway::socket::Transport;
 use doorbell_gateway::tls::Tls;
+use doorbell_gateway::uptime::Uptime;
 use doorbell_gateway::{Gateway, GatewayParts};
 use doorbell_message_svc::MessageService;
 use doorbell_notifier::{Ingress, Neighbours, Notifier};
 use doorbell_protocol::{Clock, GatewayId};
-use doorbell_rpc::{Audiences, Channels, Gateways, LocalGateways, Messages, Presence, Signals};
+use doorbell_rpc::{Channels, Gateways, LocalGateways, Messages, OfflineHook};
+use doorbell_upstream::Hook;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
@@ -28,8 +32,9 @@ use crate::config::{Config, Listen};
 use crate::demo::{Admission, DemoDoor};
 use crate::heartbeat::Lag;
 use crate::readiness::Readiness;
-use crate::site::{Services, Site};
+use crate::site::{Behind, Services, Site};
 use crate::trust::Keys;
+use backends::Answering;
 
 /// The door, open to operators; the services follow.
 pub struct Door {
@@ -50,18 +55,17 @@ pub struct Door {
 pub struct Parts {
     /// Holds sockets.
     pub gateway: Arc<Gateway>,
-    /// Keeps messages.
-    pub messages: Arc<MessageService>,
+    /// Keeps messages; none where an upstream does.
+    pub store: Option<Arc<MessageService>>,
     /// Rings.
     pub notifier: Notifier,
     /// Publishes to large audiences.
     pub channels: Arc<ChannelService>,
+    /// Reports who had no session.
+    pub hook: Option<Hook>,
     /// Sockets on their way from a request to a session.
     pub upgrades: TaskTracker,
 }
-
-/// Kinds of topics whose versions the message service counts, or a part of ours will.
-const RESERVED_KINDS: &[&str] = &["conversation", "inbox", "presence"];
 
 /// What says who somebody is.
 pub struct Trust {
@@ -73,11 +77,13 @@ pub struct Trust {
 
 /// What the doors of a process share.
 struct Doors {
+    messages: Arc<dyn Messages>,
     authenticator: Arc<dyn Authenticator>,
     trust: Trust,
     wall: Clock,
     queue: Arc<dyn HintQueue>,
     hints: HintsDoor,
+    call_metrics: doorbell_gateway::http::Metrics,
 }
 
 impl Door {
@@ -102,7 +108,8 @@ impl Door {
         let readiness = Readiness::new(lag, move || asked.get().is_none_or(|messages| messages.is_sound()));
         let admin = Admin { readiness: readiness.clone(), registry: metrics.clone() };
         let (address, transport) = (listener.local_addr(), listener.transport());
-        let site = Arc::new(Site::new(admin));
+        let behind = if config.upstream.is_set() { Behind::Upstream } else { Behind::MessageService };
+        let site = Arc::new(Site::new(admin, behind));
         Ok((Self { address, transport, site, readiness, handshakes, metrics, store }, listener))
     }
 
@@ -126,26 +133,31 @@ impl Door {
         let versions: Arc<dyn Versions> = backplane;
         let gateways = Arc::new(LocalGateways::default());
         let channels = self.channels(config, Arc::clone(&versions), &gateways)?;
+        let hook = self.hook(config, &wall)?;
+        let offline: Option<Arc<dyn OfflineHook>> = hook.as_ref().map(|hook| Arc::new(hook.handle()) as _);
         let told = doorbell_message_svc::Neighbours {
             queue: Arc::clone(&queue),
             channels: Arc::clone(&channels) as Arc<dyn Channels>,
             registry: Arc::clone(&registry),
             gateways: Arc::clone(&gateways) as Arc<dyn Gateways>,
+            offline: offline.clone(),
         };
-        let messages = self.open_store(config, &wall, told).await?;
-        let tokens = TokenMetrics::register(&self.metrics)?;
-        let authenticator: Arc<dyn Authenticator> = Arc::new(
-            SignedTokens::trusting(Arc::clone(&trust.keys.trusted), &config.auth).counted_by(tokens),
-        );
+        let Answering { messages, audiences, signals, presence, store } =
+            self.answering(config, &wall, told).await?;
+        let hook = match (hook, &store) {
+            (Some(hook), Some(store)) => Some(hook.heeding(Arc::clone(store) as _)),
+            (hook, _) => hook,
+        };
+        let authenticator = self.authenticator(config, &trust)?;
         let gateway = Gateway::new(GatewayParts {
             id: GatewayId::new(format!("gw-{:016x}", rand::random::<u64>())).expect("letters and digits"),
             config: config.gateway.clone(),
             registry: Arc::clone(&registry),
             partitions: queue.partitions(),
-            messages: Arc::clone(&messages) as Arc<dyn Messages>,
-            audiences: Arc::clone(&messages) as Arc<dyn Audiences>,
-            signals: Arc::clone(&messages) as Arc<dyn Signals>,
-            presence: Arc::clone(&messages) as Arc<dyn Presence>,
+            messages: Arc::clone(&messages),
+            audiences,
+            signals,
+            presence: Arc::clone(&presence),
             channels: Arc::clone(&channels) as Arc<dyn Channels>,
             versions,
             authenticator: Arc::clone(&authenticator),
@@ -157,32 +169,35 @@ impl Door {
         let ingress = Ingress {
             queue: Arc::clone(&queue),
             channels: Some(Arc::clone(&channels) as Arc<dyn Channels>),
-            offline: None,
-            reserved_kinds: RESERVED_KINDS,
+            offline: offline.clone(),
+            reserved_kinds: backends::reserved_kinds(config),
             metrics: notifying.clone(),
         };
-        let hints = HintsDoor::new(
-            Arc::new(ingress),
-            Arc::clone(&trust.api_keys),
-            config.hints.clone(),
-            config.listener.body_timeout,
-            hints::Metrics::register(&self.metrics)?,
-        );
+        let hints = self.hints_door(config, &trust, ingress)?;
         let notifier = Notifier::new(
             config.notifier.clone(),
             Neighbours {
                 queue: Arc::clone(&queue),
                 registry,
-                presence: config.gateway.presence.then(|| Arc::clone(&messages) as Arc<dyn Presence>),
+                presence: config.gateway.presence.then_some(presence),
                 gateways: gateways as Arc<dyn Gateways>,
+                offline,
                 clock: steady,
             },
             notifying,
         );
         let upgrades = TaskTracker::new();
-        let parts = Parts { gateway, messages, notifier, channels, upgrades };
-        self.open(config, &parts, Doors { authenticator, trust, wall, queue, hints });
+        let parts = Parts { gateway, store, notifier, channels, hook, upgrades };
+        let call_metrics = doorbell_gateway::http::Metrics::register(&self.metrics)?;
+        let doors = Doors { messages, authenticator, trust, wall, queue, hints, call_metrics };
+        self.open(config, &parts, doors);
         Ok(parts)
+    }
+
+    fn authenticator(&self, config: &Config, trust: &Trust) -> Result<Arc<dyn Authenticator>> {
+        let metrics = TokenMetrics::register(&self.metrics)?;
+        let tokens = SignedTokens::trusting(Arc::clone(&trust.keys.trusted), &config.auth);
+        Ok(Arc::new(tokens.counted_by(metrics)))
     }
 
     fn channels(
@@ -214,7 +229,8 @@ impl Door {
     }
 
     fn open(&self, config: &Config, parts: &Parts, doors: Doors) {
-        let Doors { authenticator, trust: Trust { keys, api_keys }, wall, queue, hints } = doors;
+        let Doors { messages, authenticator, trust, wall, queue, hints, call_metrics } = doors;
+        let Trust { keys, api_keys } = trust;
         let handshake = Handshake {
             origins: Origins::new(config.listener.origins.clone(), self.transport),
             authenticator: Arc::clone(&authenticator),
@@ -223,7 +239,7 @@ impl Door {
             metrics: self.handshakes.clone(),
         };
         let calls = CallDoor {
-            messages: Arc::clone(&parts.messages) as Arc<dyn Messages>,
+            messages,
             authenticator,
             api_keys,
             clock: Arc::clone(&wall),
@@ -232,6 +248,7 @@ impl Door {
                 timeout: config.listener.body_timeout,
             },
             call_timeout: config.gateway.call_timeout,
+            rates: CallRates::new(&config.gateway, Uptime::start(), call_metrics),
         };
         let demo = DemoDoor {
             admission: Admission::new(config, self.address),

@@ -23,8 +23,10 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("gateway", include_str!("../../gateway/src/config.rs"), "Config"),
     ("hints", include_str!("../../gateway/src/http/hints/config.rs"), "Config"),
     ("message", include_str!("../../message-svc/src/config.rs"), "Config"),
+    ("upstream", include_str!("../../upstream/src/config.rs"), "Config"),
     ("notifier", include_str!("../../notifier/src/config.rs"), "Config"),
     ("channel", include_str!("../../channel-svc/src/config.rs"), "Config"),
+    ("offline_hook", include_str!("../../upstream/src/hook/config.rs"), "Config"),
     ("backplane", include_str!("../../backplane/src/config.rs"), "Config"),
 ];
 

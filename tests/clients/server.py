@@ -24,10 +24,19 @@ def binary():
     return path
 
 
+def api_key(path, *rights):
+    """An API key with these rights, its file written to `path`."""
+    made = subprocess.run([binary(), "api-key", "test", *rights], check=True, capture_output=True, text=True)
+    path.write_text(made.stderr)
+    path.chmod(0o600)
+    return made.stdout.strip()
+
+
 class Server:
-    def __init__(self, settings=None, tls=None):
-        """`tls` is the context of a client that trusts its certificate, where `settings` name one."""
-        self.settings, self.tls = SETTINGS | (settings or {}), tls
+    def __init__(self, tls=None, **settings):
+        """Started with these configuration keys in its environment. `tls` is the context of a client that trusts its
+        certificate, where the settings name one."""
+        self.settings, self.tls = SETTINGS | settings, tls
         self.data_dir = tempfile.mkdtemp(prefix="doorbell-test-")
         self.port = 0
         self.tokens = {}
@@ -68,8 +77,12 @@ class Server:
 
     def post(self, user, method, **params):
         """One call over HTTP: the status, and the result or the body of the error."""
-        headers = {"Authorization": f"Bearer {self.token(user)}", "Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.url}/v1/call/{method}", json.dumps(params).encode(), headers)
+        return self.request(f"/v1/call/{method}", {"Authorization": f"Bearer {self.token(user)}"}, params)
+
+    def request(self, path, headers, body):
+        """One POST of JSON: the status, and the answer."""
+        headers = headers | {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers)
         try:
             with urllib.request.urlopen(request, timeout=20, context=self.tls) as response:
                 return response.status, json.load(response)

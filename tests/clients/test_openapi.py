@@ -1,5 +1,7 @@
 """`/v1/openapi.json` is OpenAPI 3.1, and true: each example is taken, and each answer is what it says."""
 import json
+import pathlib
+import tempfile
 import unittest
 import urllib.error
 import urllib.request
@@ -7,19 +9,23 @@ import urllib.request
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from server import Server
+from server import Server, api_key
 
 CALL = "/v1/call/"
 
 
 def setUpModule():
-    global server, document
-    server = Server()
+    global server, document, key, scratch
+    scratch = tempfile.TemporaryDirectory(prefix="doorbell-test-")
+    keys = pathlib.Path(scratch.name, "api-keys.toml")
+    key = api_key(keys, "--hints", "--act-as", "Zoë")
+    server = Server(DOORBELL_API_KEYS_FILE=str(keys))
     document = get("/v1/openapi.json")[1]
 
 
 def tearDownModule():
     server.dispose()
+    scratch.cleanup()
 
 
 def get(path):
@@ -100,6 +106,29 @@ class OpenApi(unittest.TestCase):
         with refused.exception as answer:
             self.assertEqual(problems(schema_of(operation, answer.code), json.load(answer)), [])
             self.assertEqual(answer.code, 401)
+
+    def test_a_back_end_with_a_key_rings_and_acts_as_described(self):
+        bearer = {"Authorization": f"Bearer {key}"}
+        operation = document["paths"]["/v1/hints"]["post"]
+        self.assertEqual(operation["security"], [{"apiKey": []}])
+        body = operation["requestBody"]["content"]["application/json"]
+        self.assertEqual(problems(body["schema"], body["example"]), [])
+        status, answer = server.request("/v1/hints", bearer, body["example"])
+        self.assertEqual((status, problems(schema_of(operation, 200), answer)), (200, []), answer)
+        self.assertEqual(len(answer["hints"]), 1)
+        for wrong in [{}, {"hints": [{"topic": "order:17"}]}, {"hints": [{"topic": "order:17", "version": 1, "user": []}]}]:
+            self.assertNotEqual(problems(body["schema"], wrong), [])
+            status, answer = server.request("/v1/hints", bearer, wrong)
+            self.assertEqual((status, problems(schema_of(operation, 400), answer)), (400, []), answer)
+        status, answer = server.request("/v1/hints", {}, body["example"])
+        self.assertEqual((status, problems(schema_of(operation, 401), answer)), (401, []), answer)
+
+        operation = dict(calls())["topics.changes"]
+        self.assertIn({"apiKey": []}, operation["security"])
+        named = document["components"]["parameters"]["DoorbellUser"]
+        acting = bearer | {named["name"]: named["example"]}
+        status, answer = server.request(CALL + "topics.changes", acting, {})
+        self.assertEqual((status, problems(schema_of(operation, 200), answer)), (200, []), answer)
 
     def test_operators_get_what_is_described(self):
         for path in ["/healthz", "/readyz", "/v1/openapi.json"]:

@@ -23,7 +23,7 @@ def setUpModule():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="doorbell-tls-"))
     make_certificate()
     files = {"CERTIFICATE_FILE": folder / "chain.pem", "KEY_FILE": folder / "key.pem"}
-    server = Server({f"DOORBELL_TLS__{name}": str(path) for name, path in files.items()}, trusting())
+    server = Server(tls=trusting(), **{f"DOORBELL_TLS__{name}": str(path) for name, path in files.items()})
 
 
 def tearDownModule():

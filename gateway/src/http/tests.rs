@@ -9,6 +9,7 @@ use hyper::body::Frame;
 
 use super::*;
 use crate::auth::{Verified, api_keys};
+use crate::uptime::{Moment, Uptime};
 
 /// Answers what it is told to, and keeps what it was asked.
 #[derive(Default)]
@@ -45,12 +46,18 @@ impl Authenticator for Everybody {
 
 const BODY: BodyLimits = BodyLimits { bytes_max: 100, timeout: Duration::from_secs(10) };
 
+fn rates() -> CallRates {
+    let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+    CallRates::new(&crate::Config::default(), Uptime::from_fn(Moment::default), metrics)
+}
+
 fn door(answer: Option<Result<&'static str, ErrorBody>>) -> (CallDoor, Arc<Told>) {
     let told = Arc::new(Told { answer: Mutex::new(answer), ..Told::default() });
     let door = CallDoor {
         messages: told.clone(),
         authenticator: Arc::new(Everybody),
         api_keys: Arc::default(),
+        rates: rates(),
         clock: Arc::new(|| Timestamp::from_millis(1)),
         body: BODY,
         call_timeout: Duration::from_secs(10),
@@ -83,6 +90,24 @@ async fn a_call_passes_the_user_the_method_and_the_parameters() {
     assert!(!headers.contains_key("access-control-allow-origin"));
     let asked = ("ada".to_owned(), "messages.send".to_owned(), Bytes::from(r#"{"text":"hi"}"#));
     assert_eq!(*told.asked.lock().unwrap(), [asked]);
+}
+
+#[tokio::test]
+async fn beyond_the_rate_of_a_socket_a_user_is_told_to_wait_and_nobody_else() {
+    let (door, told) = door(None);
+    // Refused after they were counted.
+    for _ in 0..200 {
+        assert_eq!(answered(&door, post("/v1/call/", "ada", "")).await.0, StatusCode::NOT_FOUND);
+    }
+
+    let (status, headers, body) = answered(&door, post("/v1/call/a.b", "ada", "{}")).await;
+
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(headers["retry-after"], "1");
+    assert!(body.contains("\"rate_limited\"") && body.contains("\"retry_after_ms\""), "{body}");
+    assert!(told.asked.lock().unwrap().is_empty());
+    *told.answer.lock().unwrap() = Some(Ok("{}"));
+    assert_eq!(answered(&door, post("/v1/call/a.b", "bob", "{}")).await.0, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -55,6 +55,22 @@ impl Rate {
         self.0 = self.0.max(now) + weight;
         pass
     }
+
+    /// Counts one call where it is within the limit; answers how long to wait where it is not, and forgets it.
+    pub(crate) fn take(&mut self, rule: &RateRule, now: Moment) -> Result<(), Duration> {
+        let now = now.as_micros();
+        let ahead = self.0.saturating_sub(now);
+        if ahead > rule.burst {
+            return Err(Duration::from_micros(ahead - rule.burst));
+        }
+        self.0 = self.0.max(now) + rule.interval;
+        Ok(())
+    }
+
+    /// Whether it says no more than a fresh one.
+    pub(crate) fn is_level(self, now: Moment) -> bool {
+        self.0 <= now.as_micros()
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use doorbell_backplane::{Memory, Partitions};
 use doorbell_gateway::auth::{self, KeySet, SignedTokens};
 use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::handshake::origin::Origins;
-use doorbell_gateway::http::{CALL_PATH, CallDoor, error_response};
+use doorbell_gateway::http::{CALL_PATH, CallDoor, CallRates, error_response};
 use doorbell_gateway::listener::{self, Listener, Routes};
 use doorbell_gateway::socket::Transport;
 use doorbell_gateway::uptime::{Moment, Uptime};
@@ -97,6 +97,12 @@ impl Server {
             authenticator: authenticator.clone(),
             api_keys: Arc::default(),
             clock: clock.clone(),
+            rates: CallRates::new(
+                &config,
+                Uptime::start(),
+                doorbell_gateway::http::Metrics::register(&prometheus::Registry::new())
+                    .expect("a fresh registry"),
+            ),
             body,
             call_timeout: config.call_timeout,
         };

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use doorbell_protocol::{ConversationId, Hint, TopicId, UserId};
-use doorbell_rpc::{Audiences, Error};
+use doorbell_rpc::{Audiences, Error, Missed, Mutes};
 use tokio::time::timeout;
 
 use super::MessageService;
-use crate::read::audiences;
+use crate::read::{audiences, mutes};
 use crate::refusal::Refusal;
 
 /// How long `conversations.get` waits for the number of members online; without it, it answers all the same.
@@ -26,6 +26,14 @@ impl Audiences for MessageService {
         let user = user.clone();
         let read = self.reader.read(move |store| audiences::allowed(store, &user, topics));
         read.await.map_err(unavailable)
+    }
+}
+
+#[async_trait]
+impl Mutes for MessageService {
+    async fn unmuted(&self, missed: Vec<Missed>) -> Result<Vec<Missed>, Error> {
+        let read = self.reader.for_announcing();
+        read.read(move |store| mutes::unmuted(store, missed)).await.map_err(unavailable)
     }
 }
 

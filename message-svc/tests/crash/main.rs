@@ -55,6 +55,7 @@ fn open(dir: &Path) -> Arc<MessageService> {
         channels: Arc::new(NoChannels),
         registry: queue,
         gateways: Arc::<LocalGateways>::default(),
+        offline: None,
     };
     MessageService::open(config, dir, clock, neighbours, metrics).unwrap()
 }

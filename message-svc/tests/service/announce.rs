@@ -1,5 +1,7 @@
 //! What is committed is announced (K3, R6): to whom, with what, and after which faults.
 
+use doorbell_protocol::{DirtyMap, Hint, TopicId, UserId, Version};
+use doorbell_rpc::{Missed, Mutes};
 use serde_json::json;
 
 use crate::support::{House, fresh_key};
@@ -122,4 +124,38 @@ async fn after_the_stop_calls_are_refused_and_may_be_repeated() {
     assert_eq!(refused.code, doorbell_protocol::ErrorCode::Unavailable);
     assert!(refused.retry_after_ms.is_some());
     assert!(!house.service().is_sound());
+}
+
+#[tokio::test]
+async fn a_member_without_a_session_is_reported_with_what_they_missed() {
+    let mut house = House::new();
+    let conversation = house.send_to("ada", "bob", "x").await;
+    house.run();
+    house.stop().await;
+
+    assert!(house.bells.has_missed("bob", &topic(&conversation)));
+    assert!(house.bells.has_missed("bob", "inbox:bob"));
+    assert!(!house.bells.has_missed("bob", "inbox:ada"));
+}
+
+#[tokio::test]
+async fn what_a_member_has_muted_is_left_out_for_them_alone() {
+    let house = House::new();
+    let (loud, quiet) = (house.send_to("ada", "bob", "x").await, house.send_to("eve", "bob", "x").await);
+    house.ok("bob", "conversations.update", json!({"conversation": quiet, "muted": true})).await;
+    let missed = |user: &str, topics: &[&str]| {
+        let mut news = DirtyMap::default();
+        for topic in topics {
+            news.hint(Hint { topic: TopicId::new(*topic).unwrap(), version: Version::new(1).unwrap() });
+        }
+        Missed { user: UserId::new(user).unwrap(), news }
+    };
+    let (loud, quiet) = (topic(&loud), topic(&quiet));
+
+    let both = missed("bob", &[&loud, &quiet, "inbox:bob", "conversation:none", "order:1"]);
+    let left = house.service().unmuted(vec![both, missed("eve", &[&quiet])]).await.unwrap();
+    let nothing = house.service().unmuted(vec![missed("bob", &[&quiet])]).await.unwrap();
+
+    let rest = missed("bob", &[&loud, "inbox:bob", "conversation:none", "order:1"]);
+    assert_eq!((left, nothing), (vec![rest, missed("eve", &[&quiet])], vec![]));
 }

@@ -20,7 +20,7 @@ use doorbell_message_svc::{Config, Error, MessageService, Metrics, Neighbours};
 use doorbell_protocol::{
     Clock, Encoding, ErrorBody, ErrorCode, GatewayId, Payload, Raise, Timestamp, TopicId, UserId, Version,
 };
-use doorbell_rpc::{CallRequest, ChannelLife, Channels, Messages, Subscription};
+use doorbell_rpc::{CallRequest, ChannelLife, Channels, Messages, Missed, OfflineHook, Subscription};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -62,6 +62,8 @@ pub struct Bells {
     pub directory: Arc<Directory>,
     pub doors: Arc<Doors>,
     told: Mutex<Vec<UserHint>>,
+    /// Users without a session, with the topics that they missed. In the memory back-end nobody has one.
+    missed: Mutex<BTreeSet<(String, String)>>,
     fail: AtomicUsize,
     calls: AtomicUsize,
     asked: Notify,
@@ -75,6 +77,7 @@ impl Bells {
             doors: Arc::default(),
             inner,
             told: Mutex::default(),
+            missed: Mutex::default(),
             fail: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
             asked: Notify::new(),
@@ -130,6 +133,11 @@ impl Bells {
             .unwrap_or_else(|_| panic!("{key:?} at {version}: {:?}", self.told()));
     }
 
+    /// Whether the hook has heard that a user missed a topic.
+    pub fn has_missed(&self, user: &str, topic: &str) -> bool {
+        self.missed.lock().contains(&(user.to_owned(), topic.to_owned()))
+    }
+
     /// How often it was called.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
@@ -138,6 +146,13 @@ impl Bells {
     /// Waits for the next call, whatever becomes of it.
     pub async fn asked(&self) {
         tokio::time::timeout(PATIENCE, self.asked.notified()).await.unwrap();
+    }
+}
+
+impl OfflineHook for Bells {
+    fn missed(&self, missed: Vec<Missed>) {
+        let topics = missed.iter().flat_map(|one| one.news.topics().keys().map(|topic| (&one.user, topic)));
+        self.missed.lock().extend(topics.map(|(user, topic)| (user.to_string(), topic.to_string())));
     }
 }
 
@@ -292,6 +307,7 @@ pub fn neighbours(bells: &Arc<Bells>, published: &Arc<Published>) -> Neighbours 
         channels: published.clone(),
         registry: bells.directory.clone(),
         gateways: bells.doors.clone(),
+        offline: Some(bells.clone()),
     }
 }
 

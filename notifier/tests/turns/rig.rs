@@ -16,7 +16,8 @@ use doorbell_protocol::{
     Clock, DirtyMap, Epoch, GatewayId, Generation, Hint, Stamp, Timestamp, TopicId, UserId, Version,
 };
 use doorbell_rpc::{
-    DeliverRequest, Delivered, Gateways, Heard as Answered, Move, Presence, SignalRequest, Way,
+    DeliverRequest, Delivered, Gateways, Heard as Answered, Missed, Move, OfflineHook, Presence,
+    SignalRequest, Way,
 };
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -87,16 +88,17 @@ pub struct SettledUser {
     pub settled: Settled,
 }
 
-/// What was told of who went.
-struct Heard {
+/// What was told of who went, and who was reported as offline, with the versions that they missed.
+pub struct Heard {
     memory: Arc<Memory>,
     failing: Mutex<bool>,
     went: Mutex<Vec<String>>,
+    missed: Mutex<Vec<(UserId, Vec<u64>)>>,
 }
 
 pub struct Rig {
+    pub heard: Arc<Heard>,
     pub memory: Arc<Memory>,
-    heard: Arc<Heard>,
     pub metrics: prometheus::Registry,
     gateways: Arc<Told>,
     watched: Arc<Watched>,
@@ -145,6 +147,7 @@ impl Rig {
                 memory: Arc::clone(&memory),
                 failing: Mutex::new(false),
                 went: Mutex::default(),
+                missed: Mutex::default(),
             }),
             memory,
             calls,
@@ -161,6 +164,7 @@ impl Rig {
             registry: Arc::clone(&self.watched) as Arc<dyn Registry>,
             presence: Some(Arc::clone(&self.heard) as Arc<dyn Presence>),
             gateways: Arc::clone(&self.gateways) as Arc<dyn Gateways>,
+            offline: Some(Arc::clone(&self.heard) as Arc<dyn OfflineHook>),
             clock: Arc::clone(&self.clock),
         };
         Notifier::new(config, neighbours, Metrics::register(&self.metrics).unwrap())
@@ -252,6 +256,24 @@ pub struct Running(tokio::task::JoinSet<Result<(), doorbell_notifier::Error>>);
 impl Running {
     pub async fn ended(mut self) -> Result<(), doorbell_notifier::Error> {
         timeout(PATIENCE, self.0.join_next()).await.expect("the notifier did not end").unwrap().unwrap()
+    }
+}
+
+impl Heard {
+    pub fn of(&self, name: &str) -> Vec<u64> {
+        let heard = self.missed.lock();
+        heard
+            .iter()
+            .filter(|(user, _)| user.as_str() == name)
+            .flat_map(|(_, versions)| versions.clone())
+            .collect()
+    }
+}
+
+impl OfflineHook for Heard {
+    fn missed(&self, missed: Vec<Missed>) {
+        let versions = |news: &DirtyMap| news.topics().values().map(|version| version.get()).collect();
+        self.missed.lock().extend(missed.iter().map(|missed| (missed.user.clone(), versions(&missed.news))));
     }
 }
 

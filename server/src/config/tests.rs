@@ -163,8 +163,13 @@ fn roles_apart_and_redis_are_refused_in_this_release() {
 
 #[test]
 fn what_is_printed_holds_no_secret_and_reads_back() {
-    let config = Config { redis: "redis://:secret@h".to_owned(), ..Config::default() };
-    assert!(!config.redacted().contains("secret"));
+    let mut config = Config { redis: "redis://:hunter2@h".to_owned(), ..Config::default() };
+    config.upstream.secret = doorbell_upstream::Secret::new("hunter2".to_owned());
+    config.offline_hook.secret = doorbell_upstream::Secret::new("hunter2".to_owned());
+    assert_eq!(config.redacted().matches("<redacted>").count(), 3);
+    for shown in [config.redacted(), config.changes(), format!("{:?}", config.upstream)] {
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
 
     assert_eq!(toml::from_str::<Config>(&Config::default().redacted()).unwrap(), Config::default());
 }

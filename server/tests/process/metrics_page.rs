@@ -27,6 +27,7 @@ const PARTS: &[(&str, &str)] = &[
     ("The backplane", "doorbell_backplane_"),
     ("The notifier", "doorbell_notifier_"),
     ("The channel service", "doorbell_channel_"),
+    ("The upstream and the offline hook", "doorbell_upstream_"),
     ("The process", "doorbell_server_"),
     ("The process, as every program under Prometheus tells it", "process_"),
 ];

@@ -58,7 +58,9 @@ async fn keys_rotate_through_the_set_without_a_restart_and_our_own_tokens_hold_t
     let (set, config) = (scratch.path().join("keys.json"), scratch.path().join("doorbell.toml"));
     let (old, new) = (Issuer::new("old"), Issuer::new("new"));
     Issuer::publish(&set, &[&old]);
-    std::fs::write(&config, format!("[auth]\njwks = '{}'\njwks_refresh = '1s'", set.display())).unwrap();
+    // This test asks as often as it can.
+    let keys = "[gateway]\nframes_burst = 1000000\n[auth]\njwks_refresh = '1s'";
+    std::fs::write(&config, format!("{keys}\njwks = '{}'", set.display())).unwrap();
     let server = Server::start(&data, &["--config", config.to_str().unwrap()]).await;
     let key = data.join("key");
     let made = run(&mut crate::rig::doorbell(&["token", "bob", "--key-file", key.to_str().unwrap()])).await;

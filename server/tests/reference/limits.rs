@@ -13,6 +13,7 @@ const PARTS: &[(&str, &[&str])] = &[
         &["gateway/src/config.rs", "gateway/src/http", "gateway/src/listener", "gateway/src/auth"],
     ),
     ("Hints", &["backplane/src/queue.rs"]),
+    ("Back ends of the operator's own", &["upstream/src"]),
 ];
 
 const INTRODUCTION: &str = "

@@ -14,10 +14,24 @@ const EDGES: &[(&str, &[&str])] = &[
     ("notifier", &["protocol", "rpc", "backplane"]),
     ("channel-svc", &["protocol", "rpc", "backplane"]),
     ("message-svc", &["protocol", "rpc", "backplane"]),
-    ("server", &["protocol", "rpc", "backplane", "gateway", "notifier", "channel-svc", "message-svc"]),
+    ("upstream", &["protocol", "rpc"]),
+    (
+        "server",
+        &["protocol", "rpc", "backplane", "gateway", "notifier", "channel-svc", "message-svc", "upstream"],
+    ),
     (
         "tests",
-        &["protocol", "rpc", "backplane", "gateway", "notifier", "channel-svc", "message-svc", "server"],
+        &[
+            "protocol",
+            "rpc",
+            "backplane",
+            "gateway",
+            "notifier",
+            "channel-svc",
+            "message-svc",
+            "upstream",
+            "server",
+        ],
     ),
     ("xtask", &[]),
 ];

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use doorbell_protocol::ErrorBody;
+use doorbell_protocol::{ErrorBody, ErrorCode};
 use prometheus::{
-    HistogramOpts, HistogramVec, IntGauge, Registry, register_histogram_vec_with_registry,
-    register_int_gauge_with_registry,
+    Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry, register_histogram_with_registry,
+    register_int_counter_vec_with_registry, register_int_gauge_with_registry,
 };
 
 /// From half a millisecond to the longest that a call may take.
@@ -15,7 +15,8 @@ const SECONDS: &[f64] =
 /// The door's metrics. Cheap to clone: the families are shared.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    calls: HistogramVec,
+    calls: IntCounterVec,
+    call_time: Histogram,
     places: IntGauge,
 }
 
@@ -25,16 +26,20 @@ impl Metrics {
     /// # Errors
     /// A family of that name is there already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let calls = HistogramOpts::new(
+        let calls = register_int_counter_vec_with_registry!(
+            Opts::new("doorbell_gateway_hint_calls_total", "calls of other back ends with hints, by outcome"),
+            &["outcome"],
+            registry
+        )?;
+        let codes = ErrorCode::ALL.iter().map(|code| code.as_str());
+        codes.chain(["ok"]).for_each(|outcome| _ = calls.with_label_values(&[outcome]));
+        let call_time = HistogramOpts::new(
             "doorbell_gateway_hint_calls_seconds",
-            "calls of other back ends with hints, from the head to the answer, by outcome",
+            "calls of other back ends with hints, from the head to the answer",
         );
         Ok(Self {
-            calls: register_histogram_vec_with_registry!(
-                calls.buckets(SECONDS.to_vec()),
-                &["outcome"],
-                registry
-            )?,
+            calls,
+            call_time: register_histogram_with_registry!(call_time.buckets(SECONDS.to_vec()), registry)?,
             places: register_int_gauge_with_registry!(
                 "doorbell_gateway_hint_calls_capacity",
                 "calls with hints that may be under way at most",
@@ -49,6 +54,7 @@ impl Metrics {
 
     pub(super) fn answered(&self, outcome: Result<(), &ErrorBody>, took: Duration) {
         let label = outcome.map_or_else(|error| error.code.as_str(), |()| "ok");
-        self.calls.with_label_values(&[label]).observe(took.as_secs_f64());
+        self.calls.with_label_values(&[label]).inc();
+        self.call_time.observe(took.as_secs_f64());
     }
 }
