@@ -7,6 +7,7 @@ pub(crate) mod event;
 mod following;
 pub(crate) mod follows;
 pub(crate) mod heartbeat;
+mod incoming;
 pub(crate) mod outbox;
 mod perform;
 mod phase;
@@ -14,11 +15,9 @@ pub(crate) mod rate;
 pub(crate) mod state;
 pub(crate) mod task;
 
-use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::Waker;
 use std::time::Duration;
 
 use doorbell_protocol::codec::decode_client;
@@ -30,8 +29,6 @@ use doorbell_rpc::{CallRequest, Messages};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Instant;
 
 use crate::auth::{Authenticator, Verified};
@@ -50,15 +47,6 @@ use crate::ws;
 
 /// With so many bytes owed, the task writes before it parses further.
 const UNSENT_BYTES_PAUSE: usize = 16 * 1024;
-
-/// What was read from the socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Incoming {
-    /// The client's frames.
-    Frames,
-    /// What nobody can read any more, as our side has ended.
-    Sealed,
-}
 
 /// What every session of a gateway goes by.
 pub(crate) struct Setting {
@@ -392,53 +380,6 @@ impl Session {
             core.state.on_writes_ended();
         }
         false
-    }
-
-    /// Reads what the client wrote, from its task's half of the socket; nothing read is the client's end.
-    ///
-    /// *Cancel safety*: nothing that was read is lost.
-    pub(crate) fn poll_read(
-        &self,
-        socket: &mut OwnedReadHalf,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<Incoming>> {
-        if self.transport == Transport::Tls {
-            return self.poll_read_tls(socket, cx, buffer);
-        }
-        ready!(Pin::new(socket).poll_read(cx, buffer))?;
-        Poll::Ready(Ok(Incoming::Frames))
-    }
-
-    fn poll_read_tls(
-        &self,
-        socket: &mut OwnedReadHalf,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<Incoming>> {
-        loop {
-            let read = match &mut self.core.lock().writer {
-                Some(Writer::Tls(tls)) => tls.try_read(socket, buffer),
-                // Our side has ended, and what decrypts with it: what still comes is only counted.
-                Some(Writer::Plain(_)) | None => {
-                    ready!(Pin::new(&mut *socket).poll_read(cx, buffer))?;
-                    return Poll::Ready(Ok(Incoming::Sealed));
-                }
-            };
-            match read {
-                Ok(()) => return Poll::Ready(Ok(Incoming::Frames)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Err(error) => {
-                    tracing::debug!(session = %self.id, %error, "TLS ended");
-                    return Poll::Ready(Err(error));
-                }
-            }
-            ready!(socket.as_ref().poll_read_ready(cx))?;
-        }
     }
 
     /// Comes by with the sweep: answers what is to be done. Then it needs a new appointment.

@@ -83,7 +83,6 @@ struct Doors {
     wall: Clock,
     queue: Arc<dyn HintQueue>,
     hints: HintsDoor,
-    call_metrics: doorbell_gateway::http::Metrics,
 }
 
 impl Door {
@@ -188,9 +187,7 @@ impl Door {
         );
         let upgrades = TaskTracker::new();
         let parts = Parts { gateway, store, notifier, channels, hook, upgrades };
-        let call_metrics = doorbell_gateway::http::Metrics::register(&self.metrics)?;
-        let doors = Doors { messages, authenticator, trust, wall, queue, hints, call_metrics };
-        self.open(config, &parts, doors);
+        self.open(config, &parts, Doors { messages, authenticator, trust, wall, queue, hints })?;
         Ok(parts)
     }
 
@@ -228,8 +225,9 @@ impl Door {
         Ok(messages)
     }
 
-    fn open(&self, config: &Config, parts: &Parts, doors: Doors) {
-        let Doors { messages, authenticator, trust, wall, queue, hints, call_metrics } = doors;
+    fn open(&self, config: &Config, parts: &Parts, doors: Doors) -> Result<()> {
+        let Doors { messages, authenticator, trust, wall, queue, hints } = doors;
+        let call_metrics = doorbell_gateway::http::Metrics::register(&self.metrics)?;
         let Trust { keys, api_keys } = trust;
         let handshake = Handshake {
             origins: Origins::new(config.listener.origins.clone(), self.transport),
@@ -266,6 +264,7 @@ impl Door {
             demo,
             queue,
         });
+        Ok(())
     }
 }
 

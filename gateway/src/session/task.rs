@@ -21,8 +21,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::field::{DisplayValue, display};
 
 use super::event::Event;
+use super::incoming::Incoming;
 use super::phase::ReadGate;
-use super::{Errand, Errands, Incoming, Session, Setting, event_of};
+use super::{Errand, Errands, Session, Setting, event_of};
 use crate::gateway::Gateway;
 use crate::pull::{Answer, Answered, Calls};
 use crate::ws::{self, ReadLimits, Reader};
