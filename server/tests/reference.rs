@@ -192,6 +192,12 @@ fn the_configuration_page_is_current() {
 }
 
 #[test]
+fn every_fixed_limit_is_in_the_table_or_known_to_be_inner() {
+    let unlisted = limits::unlisted(&root());
+    assert!(unlisted.is_empty(), "list these in PARTS or INNER of reference/limits.rs: {unlisted:#?}");
+}
+
+#[test]
 fn every_key_says_what_it_means() {
     for section in sections() {
         for key in section.keys {

@@ -1,5 +1,6 @@
 //! Limits that are fixed because clients rely on them, or because nobody has needed to set them: the constants of these
-//! folders whose names end in `_MAX` or `_MIN`, and the sizes of pages, with what is written above each.
+//! folders whose names end in `_MAX`, `_MIN`, `_TIMEOUT` or `_INTERVAL`, and the sizes of pages, with what is written
+//! above each.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,13 +8,85 @@ use std::path::{Path, PathBuf};
 /// Title, and where its constants stand: files, or folders with all that is below them.
 const PARTS: &[(&str, &[&str])] = &[
     ("Frames, names, values", &["protocol/src"]),
-    ("Methods", &["message-svc/src/api", "message-svc/src/service", "message-svc/src/read"]),
+    (
+        "Methods",
+        &[
+            "message-svc/src/api",
+            "message-svc/src/service",
+            "message-svc/src/read",
+            "message-svc/src/turns.rs",
+            "message-svc/src/writer/draft/amend.rs",
+        ],
+    ),
     (
         "HTTP, sockets, tokens",
-        &["gateway/src/config.rs", "gateway/src/http", "gateway/src/listener", "gateway/src/auth"],
+        &[
+            "gateway/src/config.rs",
+            "gateway/src/handshake.rs",
+            "gateway/src/http",
+            "gateway/src/listener.rs",
+            "gateway/src/listener",
+            "gateway/src/auth",
+            "gateway/src/signals",
+            "gateway/src/session/task.rs",
+            "server/src/cli.rs",
+            "server/src/demo.rs",
+            "server/src/jwks.rs",
+            "server/src/jwks",
+        ],
     ),
     ("Hints", &["backplane/src/queue.rs"]),
     ("Back ends of the operator's own", &["upstream/src"]),
+];
+
+/// Limits that nobody outside meets: sizes of batches, of what is remembered, of a step. By file and name.
+const INNER: &[&str] = &[
+    "backplane/src/conformance.rs:CHANNEL_TOPICS_MAX",
+    "gateway/src/entries/lane.rs:LEAVES_MAX",
+    "gateway/src/entries/lane.rs:BACKOFF_MAX",
+    "gateway/src/entries/lingering.rs:LINGERING_MAX",
+    "gateway/src/fanout/pacing.rs:CLASSES_MAX",
+    "gateway/src/follow.rs:BACKOFF_MAX",
+    "gateway/src/interest.rs:COUNT_INTERVAL",
+    "gateway/src/interest.rs:WORDS_MAX",
+    "gateway/src/interest.rs:NOTED_MAX",
+    "gateway/src/interest.rs:BACKOFF_MAX",
+    "gateway/src/look.rs:READ_MAX",
+    "gateway/src/look.rs:CHANGES_MAX",
+    "gateway/src/look.rs:BACKOFF_MAX",
+    "gateway/src/presence.rs:MOVES_MAX",
+    "gateway/src/presence.rs:BACKOFF_MAX",
+    "gateway/src/socket/tls.rs:HELD_BYTES_MAX",
+    "gateway/src/socket/tls.rs:READS_MAX",
+    "gateway/src/sweep.rs:AHEAD_SECONDS_MAX",
+    "gateway/src/tls/certificate.rs:SOON_MAX",
+    "gateway/src/ws/header.rs:CLIENT_HEADER_BYTES_MAX",
+    "gateway/src/ws/header.rs:CONTROL_BYTES_MAX",
+    "gateway/src/ws/writer.rs:HEADER_BYTES_MAX",
+    "message-svc/src/announce.rs:HINTS_MAX",
+    "message-svc/src/announce.rs:INBOXES_MAX",
+    "message-svc/src/announce/persist.rs:RETRY_MIN",
+    "message-svc/src/announce/publisher.rs:PUBLISH_TIMEOUT",
+    "message-svc/src/announce/publisher.rs:RAISES_MAX",
+    "message-svc/src/config.rs:JOURNAL_BYTES_MIN",
+    "message-svc/src/pulls.rs:SEATS_MAX",
+    "message-svc/src/pulls/facts.rs:PARTS_MAX",
+    "message-svc/src/pulls/heads.rs:HEADS_MAX",
+    "message-svc/src/reach.rs:CONVERSATIONS_MAX",
+    "message-svc/src/reach.rs:MEMBERS_MAX",
+    "message-svc/src/service.rs:TIDY_INTERVAL",
+    "message-svc/src/throttle.rs:SIZES_MAX",
+    "message-svc/src/writer/draft.rs:COUNTED_MAX",
+    "message-svc/src/writer/memory.rs:REMEMBERED_MAX",
+    "message-svc/src/writer/recent.rs:COMMITS_MAX",
+    "message-svc/src/writer/recent.rs:EVENTS_MAX",
+    "notifier/src/ingress.rs:USERS_MAX",
+    "notifier/src/ingress.rs:CALLS_MAX",
+    "server/src/certificate.rs:FILE_BYTES_MAX",
+    "server/src/heartbeat.rs:LAG_MAX",
+    "server/src/secretfile.rs:BYTES_MAX",
+    "server/src/site.rs:QUEUE_LOOK_MAX",
+    "server/src/telemetry.rs:LOG_LINES_MAX",
 ];
 
 const INTRODUCTION: &str = "
@@ -62,12 +135,47 @@ fn constants(source: &str) -> Vec<(String, String, String)> {
             line.split_once("const ").filter(|(before, _)| before.is_empty() || before.starts_with("pub"));
         let Some((name, kind, value)) = declared.and_then(|(_, rest)| parts(rest)) else { continue };
         let is_page = kind == "(u32, u32)";
-        if is_page || name.ends_with("_MAX") || name.ends_with("_MIN") {
+        if is_page || is_limit(name) {
             assert!(about.len() > 10, "{name} does not say what it bounds");
             found.push((name.to_owned(), shown(name, value, is_page), about));
         }
     }
     found
+}
+
+fn is_limit(name: &str) -> bool {
+    ["_MAX", "_MIN", "_TIMEOUT", "_INTERVAL"].iter().any(|end| name.ends_with(end))
+}
+
+/// Limits of the crates' sources that are neither in the table nor known to be inner, and names of inner ones that are
+/// gone.
+pub fn unlisted(root: &Path) -> Vec<String> {
+    let listed: Vec<PathBuf> =
+        PARTS.iter().flat_map(|(_, places)| *places).flat_map(|place| sources(&root.join(place))).collect();
+    let mut inner: Vec<&str> = INNER.to_vec();
+    let mut unlisted = Vec::new();
+    for crate_source in std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path().join("src")) {
+        let is_product = !["tests", "xtask", "web"].iter().any(|other| crate_source == root.join(other).join("src"));
+        if !crate_source.is_dir() || !is_product {
+            continue;
+        }
+        let ours = |file: &PathBuf| !listed.contains(file) && !file.ends_with("tests.rs");
+        for file in sources(&crate_source).into_iter().filter(ours) {
+            let shown = file.strip_prefix(root).unwrap().display().to_string();
+            let source = std::fs::read_to_string(&file).unwrap();
+            let declared = source.lines().filter_map(|line| parts(line.trim().split_once("const ")?.1));
+            for (name, ..) in declared.filter(|(name, ..)| is_limit(name)) {
+                let place = format!("{shown}:{name}");
+                match inner.iter().position(|known| *known == place) {
+                    Some(at) => drop(inner.remove(at)),
+                    None => unlisted.push(place),
+                }
+            }
+        }
+    }
+    unlisted.extend(inner.into_iter().map(|gone| format!("{gone} is not there")));
+    unlisted.sort();
+    unlisted
 }
 
 /// `NAME: kind = value;` in its parts.
@@ -83,9 +191,11 @@ fn shown(name: &str, value: &str, is_page: bool) -> String {
         let (default, most) = value.trim_matches(['(', ')']).split_once(", ").expect("two sizes");
         return format!("{}, {} at most", sole(default), sole(most));
     }
-    match value.strip_prefix("Duration::from_secs(").and_then(|rest| rest.strip_suffix(')')) {
-        Some(secs) => format!("{} s", sole(secs)),
-        None => sole(value).to_string(),
+    let within = |start: &str| value.strip_prefix(start)?.strip_suffix(')');
+    match (within("Duration::from_secs("), within("Duration::from_millis(")) {
+        (Some(secs), _) => format!("{} s", sole(secs)),
+        (_, Some(millis)) => format!("{} ms", sole(millis)),
+        (None, None) => sole(value).to_string(),
     }
 }
 
