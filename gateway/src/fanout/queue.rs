@@ -74,7 +74,13 @@ impl Queue {
         self.bell.notify_one();
     }
 
-    /// A run goes on after the others had their turn.
+    /// Another part of a fan-out that has begun.
+    pub(super) fn push_part(&self, run: Box<Run>) {
+        self.put_back(run);
+        self.bell.notify_one();
+    }
+
+    /// A run goes on after the others had their turn. Nobody is woken: whoever puts it back looks next.
     pub(super) fn put_back(&self, run: Box<Run>) {
         self.state.lock().ready.push_back(Turn::Row(run));
     }

@@ -1,10 +1,11 @@
 //! Tells the followers of topics their versions: a hot topic costs sockets, not publishes times sockets.
 //!
-//! A fan-out walks over a topic's followers row by row, and after each row the next topic has its turn. A version that
-//! comes while a fan-out waits or runs replaces what waits; a topic with many followers begins one at most every
+//! A fan-out walks over a topic's followers row by row, in as many parts as there are threads, and after each row the next
+//! topic has its turn. A version that comes while a fan-out waits or runs replaces what waits; a topic with many followers begins one at most every
 //! `fanout_interval`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use doorbell_protocol::{Generation, Hint, SessionId, TopicId, Version};
 use tokio::task::JoinSet;
@@ -25,12 +26,21 @@ pub(crate) struct FanOuts {
     queue: Queue,
 }
 
-/// One fan-out under way.
+/// A part of a fan-out under way: each `shared.parts`th row.
 pub(super) struct Run {
+    shared: Arc<Shared>,
+    next_row: usize,
+    /// Each part encodes for itself: that is less than to share a buffer.
+    notices: Notices,
+}
+
+/// What the parts of a fan-out have in common.
+struct Shared {
     stay: Stay,
     begun: Begun,
-    next_row: usize,
-    notices: Notices,
+    parts: usize,
+    /// Parts that still run: the last one ends the fan-out.
+    running: AtomicUsize,
     /// Since when the first of its followers waits.
     since: Instant,
     /// What is raised from now on goes with the next one.
@@ -63,13 +73,17 @@ impl Notices {
 impl FanOuts {
     /// Starts the runners: one a thread, since a fan-out is nothing but work.
     pub(crate) fn spawn(&self, gateway: &Arc<Gateway>, into: &mut JoinSet<()>, stop: &CancellationToken) {
-        for _ in 0..tokio::runtime::Handle::current().metrics().num_workers() {
+        for _ in 0..runners() {
             let (gateway, stop) = (Arc::clone(gateway), stop.clone());
             into.spawn(async move {
                 stop.run_until_cancelled(gateway.fan_out_topics()).await;
             });
         }
     }
+}
+
+fn runners() -> usize {
+    tokio::runtime::Handle::current().metrics().num_workers()
 }
 
 impl Gateway {
@@ -89,7 +103,7 @@ impl Gateway {
         loop {
             match self.fan_outs().queue.next().await {
                 Turn::Begin(stay, since) => {
-                    if let Some(run) = self.begin_fan_out(stay, since) {
+                    if let Some(run) = self.begin_fan_out(stay, since, runners()) {
                         self.fan_out_row(run, &mut sessions).await;
                     }
                 }
@@ -99,7 +113,8 @@ impl Gateway {
         }
     }
 
-    fn begin_fan_out(&self, stay: Stay, since: Instant) -> Option<Box<Run>> {
+    /// Begins a fan-out; answers one part, and queues the others.
+    fn begin_fan_out(&self, stay: Stay, since: Instant, parts_max: usize) -> Option<Box<Run>> {
         let began = Instant::now();
         let begun = self.topics().begin(&stay, began)?;
         self.setting().metrics.topics.fan_out_began();
@@ -108,12 +123,19 @@ impl Gateway {
             per_second: config.topic_pulls_per_second.get(),
             followers_min: config.topic_pulls_spread_from,
         };
-        let notices = Notices::new(stay.topic.clone(), &begun, &rate);
-        Some(Box::new(Run { stay, begun, next_row: 0, notices, since, began }))
+        let parts = begun.rows_count().clamp(1, parts_max);
+        let shared = Arc::new(Shared { stay, begun, parts, running: AtomicUsize::new(parts), since, began });
+        let part = |row| {
+            let notices = Notices::new(shared.stay.topic.clone(), &shared.begun, &rate);
+            Box::new(Run { shared: Arc::clone(&shared), next_row: row, notices })
+        };
+        (1..parts).for_each(|row| self.fan_outs().queue.push_part(part(row)));
+        Some(part(0))
     }
 
     async fn fan_out_row(&self, mut run: Box<Run>, sessions: &mut Vec<Arc<Session>>) {
-        if !self.topics().row(&run.stay, &run.begun, run.next_row, sessions) {
+        let shared = Arc::clone(&run.shared);
+        if !self.topics().row(&shared.stay, &shared.begun, run.next_row, sessions) {
             return;
         }
         for (nth, session) in sessions.drain(..).enumerate() {
@@ -123,14 +145,14 @@ impl Gateway {
                 tokio::task::yield_now().await;
             }
         }
-        run.next_row += 1;
-        if run.next_row < run.begun.rows_count() {
+        run.next_row += shared.parts;
+        if run.next_row < shared.begun.rows_count() {
             self.fan_outs().queue.put_back(run);
-        } else {
+        } else if shared.running.fetch_sub(1, Ordering::AcqRel) == 1 {
             let now = Instant::now();
-            self.setting().metrics.topics.fan_out_ended(now - run.since);
-            if let Some(due) = self.topics().end(&run.stay, now) {
-                self.fan_outs().queue.push(run.stay, due, run.began);
+            self.setting().metrics.topics.fan_out_ended(now - shared.since);
+            if let Some(due) = self.topics().end(&shared.stay, now) {
+                self.fan_outs().queue.push(shared.stay.clone(), due, shared.began);
             }
         }
     }
