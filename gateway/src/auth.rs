@@ -25,7 +25,7 @@ pub use api_keys::{ApiKeys, InvalidApiKey};
 pub use claims::{Claims, TopicGrants};
 pub use config::{Config, InvalidConfig, KeySource};
 pub use flaw::Flaw;
-pub use keys::{InvalidKeys, KeySet};
+pub use keys::{Grants, InvalidKeys, KeySet};
 pub use metrics::TokenMetrics;
 pub use public::{InvalidPublicKeys, PublicKey, PublicKeys};
 pub use signed::SignedTokens;

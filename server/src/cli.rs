@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use doorbell_gateway::auth::Grants;
 use doorbell_gateway::auth::api_keys::is_name;
-use doorbell_protocol::UserId;
+use doorbell_gateway::auth::claims::is_grant;
+use doorbell_protocol::{DeviceId, UserId};
 
 use crate::apikeyfile::Rights;
 use crate::config::Setting;
@@ -162,8 +164,24 @@ pub struct TokenArgs {
     /// How long it holds, for example 15m, 1h, 7days
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = ttl)]
     pub ttl: Duration,
+    /// A topic that its user may subscribe to, or a prefix such as 'news:*'; may be repeated
+    #[arg(long = "topic", value_name = "TOPIC", value_parser = grant)]
+    topics: Vec<String>,
+    /// Messages that its user may send in one period of the throttle
+    #[arg(long, value_name = "MESSAGES")]
+    throttle: Option<NonZeroU32>,
+    /// The device that its sessions are of
+    #[arg(long, value_name = "DEVICE", value_parser = device)]
+    device: Option<DeviceId>,
     #[command(flatten)]
     places: Places,
+}
+
+impl TokenArgs {
+    /// What the token says beside its user and its times.
+    pub fn grants(&self) -> Grants {
+        Grants { topics: self.topics.clone(), throttle: self.throttle, device: self.device.clone() }
+    }
 }
 
 /// `doorbell api-key`.
@@ -269,6 +287,19 @@ impl Flags {
 
 fn user(text: &str) -> Result<UserId, String> {
     UserId::new(text).map_err(|error| error.to_string())
+}
+
+fn device(text: &str) -> Result<DeviceId, String> {
+    DeviceId::new(text).map_err(|error| error.to_string())
+}
+
+fn grant(text: &str) -> Result<String, String> {
+    if is_grant(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a topic (kind:key) or a prefix with its kind and '*' at its end, of no conversation or inbox"
+            .to_owned())
+    }
 }
 
 fn key_name(text: &str) -> Result<String, String> {

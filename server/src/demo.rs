@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorbell_gateway::auth::KeySet;
+use doorbell_gateway::auth::{Grants, KeySet};
 use doorbell_gateway::http::{BodyLimits, error_response, json_response, read_body, status_of};
 use doorbell_gateway::socket::Transport;
 use doorbell_protocol::{Clock, ErrorBody, ErrorCode, UserId};
@@ -130,7 +130,7 @@ impl DemoDoor {
 
     fn give(&self, user: &UserId) -> Response<Full<Bytes>> {
         let now = (self.clock)();
-        let token = self.keys.issue_for(&self.auth, user, TTL, now);
+        let token = self.keys.issue_for(&self.auth, user, &Grants::default(), (TTL, now));
         // As in the token: whole seconds, rounded up.
         let expires_at_ms = now.plus(TTL).as_millis().div_ceil(1_000) * 1_000;
         let given = Given { user, token: &token.0, expires_at_ms };

@@ -123,13 +123,14 @@ impl Jwks {
     }
 
     async fn read(&mut self) -> Result<()> {
+        let began = Instant::now();
         let reading = async { Ok(PublicKeys::parse(&self.source.read().await?)?) };
         let read = tokio::time::timeout(self.timeout, reading).await;
         match read.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {:?}", self.timeout))) {
             Ok(keys) => {
                 self.metrics.read(keys.len(), (self.wall)());
                 self.enter(State::Good(keys.len(), keys.left_out), None);
-                self.trusted.replace_fetched(keys);
+                self.trusted.replace_fetched(keys, began);
                 Ok(())
             }
             Err(error) => {

@@ -91,10 +91,10 @@ fn layers(flags: impl Into<Flags>) -> Layers {
 }
 
 fn token(args: TokenArgs) -> Result<ExitCode> {
-    let (user, ttl) = (args.user.clone(), args.ttl);
+    let (user, grants, ttl) = (args.user.clone(), args.grants(), args.ttl);
     let config = load(args.flags())?;
     let keys = keyfile::read(&config.key_path())?;
-    let token = keys.issue_for(&config.auth, &user, ttl, (clock::wall())());
+    let token = keys.issue_for(&config.auth, &user, &grants, (ttl, (clock::wall())()));
     writeln!(std::io::stdout(), "{}", token.0)?;
     Ok(ExitCode::SUCCESS)
 }

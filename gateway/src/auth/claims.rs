@@ -56,6 +56,12 @@ impl TopicGrants {
     }
 }
 
+/// Whether a token may grant this: a topic, or a prefix that ends in `*`.
+#[must_use]
+pub fn is_grant(text: &str) -> bool {
+    Grant::parse(text).is_some()
+}
+
 impl Grant {
     fn parse(text: &str) -> Option<Self> {
         if RESERVED.iter().any(|kind| text.starts_with(kind)) {

@@ -5,12 +5,13 @@
 //! when its last token has expired.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use doorbell_protocol::frames::Token;
-use doorbell_protocol::{Timestamp, UserId};
+use doorbell_protocol::{DeviceId, Timestamp, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use rand::TryRngCore;
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,22 @@ struct Issued<'a> {
     aud: Option<&'a str>,
     iat: u64,
     exp: u64,
+    #[serde(flatten)]
+    grants: &'a Grants,
+}
+
+/// What a token of ours says beside its user and its times (docs/protocol.md, "Tokens").
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Grants {
+    /// Topics, and prefixes with `*`, that its user may subscribe to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<String>,
+    /// Messages in one period of the throttle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<NonZeroU32>,
+    /// The session's device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
 }
 
 impl KeySet {
@@ -142,18 +159,24 @@ impl KeySet {
     /// Makes a token for `user` that holds from `now` for `ttl`, rounded up to a whole second.
     #[must_use]
     pub fn issue(&self, user: &UserId, ttl: Duration, now: Timestamp) -> Token {
-        self.issue_for(&Config::default(), user, ttl, now)
+        self.issue_for(&Config::default(), user, &Grants::default(), (ttl, now))
     }
 
-    /// As [`KeySet::issue`], with the `iss` and `aud` that a gateway of this configuration demands.
+    /// As [`KeySet::issue`], with the `iss` and `aud` that a gateway of this configuration demands, and with grants.
     #[must_use]
-    pub fn issue_for(&self, config: &Config, user: &UserId, ttl: Duration, now: Timestamp) -> Token {
+    pub fn issue_for(
+        &self,
+        config: &Config,
+        user: &UserId,
+        grants: &Grants,
+        (ttl, now): (Duration, Timestamp),
+    ) -> Token {
         let key = self.keys.first().expect("a set has a key");
         let mut header = Header::new(Algorithm::HS256);
         header.kid.clone_from(&key.kid);
         let exp = now.plus(ttl).as_millis().div_ceil(1000);
         let (iss, aud) = (config.token_issuer.as_deref(), config.token_audience.as_deref());
-        let claims = Issued { sub: user, iss, aud, iat: now.as_millis() / 1000, exp };
+        let claims = Issued { sub: user, iss, aud, iat: now.as_millis() / 1000, exp, grants };
         Token(jsonwebtoken::encode(&header, &claims, &key.signing).expect("HMAC signs any claims"))
     }
 

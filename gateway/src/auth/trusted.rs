@@ -3,15 +3,29 @@
 //! A key is found by `kid`, by comparing text, or tried where a token names none; its algorithm is its own. The fetched
 //! set is replaced whole, by whoever reads its source.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Header};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::flaw::Flaw;
 use super::keys::KeySet;
 use super::public::{PublicKey, PublicKeys};
+
+/// Keys that tokens named in vain and that are remembered; with more, the oldest is forgotten and undecided again.
+const MISSING_MAX: usize = 64;
+
+/// Keys that are not here.
+#[derive(Default)]
+struct Missing {
+    /// Since when each is named.
+    named: VecDeque<(String, Instant)>,
+    /// When the last reading that succeeded began.
+    read_at: Option<Instant>,
+}
 
 /// All keys that verify.
 pub struct TrustedKeys {
@@ -20,6 +34,7 @@ pub struct TrustedKeys {
     /// `None` before the first reading.
     fetched: RwLock<Option<Arc<PublicKeys>>>,
     has_source: bool,
+    missing: Mutex<Missing>,
     unknown_kid: Notify,
 }
 
@@ -27,19 +42,28 @@ impl TrustedKeys {
     /// Trusts the installation's own keys and these.
     #[must_use]
     pub fn new(own: Arc<KeySet>, fixed: Vec<PublicKey>) -> Self {
-        Self { own, fixed, fetched: RwLock::default(), has_source: false, unknown_kid: Notify::new() }
+        Self {
+            own,
+            fixed,
+            fetched: RwLock::default(),
+            has_source: false,
+            missing: Mutex::default(),
+            unknown_kid: Notify::new(),
+        }
     }
 
-    /// The keys of a set that somebody reads count as well. A token of a key that is not here is undecided from now on:
-    /// its issuer may have published the key after the last reading, and a client that is told "no" never comes back.
+    /// The keys of a set that somebody reads count as well. A token of a key that is not here is undecided until the set
+    /// was read once more: its issuer may have published the key after the last reading, and a client that is told "no"
+    /// never comes back.
     #[must_use]
     pub fn with_source(self) -> Self {
         Self { has_source: true, ..self }
     }
 
-    /// Takes a newly read set in place of the last one. Tokens of keys that are gone no longer hold; sessions that they
-    /// opened go on to their end.
-    pub fn replace_fetched(&self, keys: PublicKeys) {
+    /// Takes a set, whose reading began then, in place of the last one. Tokens of keys that are gone no longer hold;
+    /// sessions that they opened go on to their end.
+    pub fn replace_fetched(&self, keys: PublicKeys, began: Instant) {
+        self.missing.lock().read_at = Some(began);
         *self.fetched.write() = Some(Arc::new(keys));
     }
 
@@ -76,11 +100,27 @@ impl TrustedKeys {
         }
         // Without a `kid` the set that is not read yet may have the key that the others are not.
         let may_be_missing = flaw.is_none() || (kid.is_none() && fetched.is_none());
-        if self.has_source && may_be_missing {
+        // No set has keys of HS256: they would be everybody's who reads it.
+        if self.has_source && header.alg != Algorithm::HS256 && may_be_missing && !self.was_read_since(header)
+        {
             self.unknown_kid.notify_one();
             return Err(Flaw::UndecidedKey);
         }
         Err(flaw.unwrap_or(Flaw::UnknownKey))
+    }
+
+    /// Whether the set was read after a token first named this key, which it did not bring; notes that one does.
+    fn was_read_since(&self, header: &Header) -> bool {
+        let named = format!("{:?} {}", header.alg, header.kid.as_deref().unwrap_or_default());
+        let mut missing = self.missing.lock();
+        if let Some((_, first)) = missing.named.iter().find(|(other, _)| *other == named) {
+            return missing.read_at.is_some_and(|read_at| read_at > *first);
+        }
+        if missing.named.len() == MISSING_MAX {
+            missing.named.pop_front();
+        }
+        missing.named.push_back((named, Instant::now()));
+        false
     }
 }
 

@@ -5,6 +5,7 @@ use jsonwebtoken::EncodingKey;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::auth::Grants;
 
 /// 2033-05-18, in seconds.
 const NOW: u64 = 2_000_000_000;
@@ -79,7 +80,9 @@ fn a_token_issued_for_a_configuration_holds_under_it() {
     };
     let minute = Duration::from_secs(60);
 
-    assert!(verify(&keys().issue_for(&config, &user, minute, now()).0, &config).is_ok());
+    assert!(
+        verify(&keys().issue_for(&config, &user, &Grants::default(), (minute, now())).0, &config).is_ok()
+    );
     assert_eq!(verify(&keys().issue(&user, minute, now()).0, &config), Err(AuthError::Bad));
 }
 

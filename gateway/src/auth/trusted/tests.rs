@@ -104,7 +104,7 @@ fn by_pem() -> Arc<TrustedKeys> {
 /// The same by a JWK Set.
 fn by_jwks() -> Arc<TrustedKeys> {
     let trusted = TrustedKeys::new(Arc::new(KeySet::generate()), Vec::new());
-    trusted.replace_fetched(set(&issuers().map(|(name, issuer)| issuer.jwk(name))));
+    trusted.replace_fetched(set(&issuers().map(|(name, issuer)| issuer.jwk(name))), Instant::now());
     Arc::new(trusted)
 }
 
@@ -131,7 +131,7 @@ fn the_installations_own_tokens_hold_beside_them() {
     let now = Timestamp::from_millis(NOW * 1000);
     let token = own.issue(&user, std::time::Duration::from_secs(60), now);
     let trusted = Arc::new(TrustedKeys::new(own, vec![RSA.pem("rsa")]));
-    trusted.replace_fetched(set(&[EC.jwk("ec")]));
+    trusted.replace_fetched(set(&[EC.jwk("ec")]), Instant::now());
     assert_eq!(takes(&trusted, &token.0), Ok("bob".into()));
 }
 
@@ -260,7 +260,7 @@ fn a_token_beyond_its_limit_and_two_in_one_are_refused() {
 #[test]
 fn a_fetched_set_is_replaced_whole_and_an_unknown_kid_is_told_once() {
     let trusted = reading();
-    trusted.replace_fetched(set(&[EC.jwk("ES256")]));
+    trusted.replace_fetched(set(&[EC.jwk("ES256")]), Instant::now());
     let fresh = Issuer::new(Algorithm::ES256);
     let token = fresh.token(json!({"alg": "ES256", "kid": "next"}), &good());
     assert_eq!(trusted.unknown_kid().now_or_never(), None);
@@ -272,9 +272,16 @@ fn a_fetched_set_is_replaced_whole_and_an_unknown_kid_is_told_once() {
 
     let old = EC.token(json!({"alg": "ES256", "kid": "ES256"}), &good());
     assert_eq!(takes(&trusted, &old), Ok("ada".into()));
-    trusted.replace_fetched(set(&[fresh.jwk("next")]));
+    trusted.replace_fetched(set(&[fresh.jwk("next")]), Instant::now());
     assert_eq!(takes(&trusted, &token), Ok("ada".into()));
     assert_eq!(takes(&trusted, &old), Err(AuthError::Undecided), "a reading may be behind");
+    trusted.replace_fetched(set(&[fresh.jwk("next")]), Instant::now());
+    assert_eq!(takes(&trusted, &old), Err(AuthError::Bad), "it was read once more, and lacks the key");
+
+    let user = doorbell_protocol::UserId::new("bob").unwrap();
+    let now = Timestamp::from_millis(NOW * 1000);
+    let foreign = KeySet::generate().issue(&user, std::time::Duration::from_secs(60), now);
+    assert_eq!(takes(&trusted, &foreign.0), Err(AuthError::Bad), "no set has keys of HS256");
 }
 
 #[test]
@@ -292,7 +299,7 @@ fn a_token_is_refused_only_by_who_can_know_and_undecided_before_that() {
     }
     assert_eq!(takes(&trusted, "no token"), Err(AuthError::Bad));
 
-    trusted.replace_fetched(set(&[EC.jwk("ES256")]));
+    trusted.replace_fetched(set(&[EC.jwk("ES256")]), Instant::now());
     let stranger = Issuer::new(Algorithm::ES256);
     for header in [named, bare] {
         assert_eq!(takes(&trusted, &EC.token(header.clone(), &good())), Ok("ada".into()), "{header}");
