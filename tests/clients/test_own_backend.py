@@ -112,6 +112,36 @@ class OwnBackend(unittest.IsolatedAsyncioTestCase):
             _, _, reset = await eve.changes("0123.7")
             self.assertTrue(reset)
 
+    def test_what_is_malformed_is_told_as_that_and_not_to_be_repeated(self):
+        cursor = server.call("ada", "topics.changes")["cursor"].partition(".")[0]
+        malformed = {
+            "notes.list": [{}, {"board": ["trip"]}],
+            "notes.add": [{}, {"board": "trip"}, {"board": "trip", "text": 1}, {"board": "trip", "text": "", "with": "bob"}],
+            "topics.changes": [{"cursor": 1}, {"cursor": f"{cursor}.x"}, {"cursor": f"{cursor}."}, {"cursor": f"{cursor}.-1"}],
+        }
+        for method, calls in malformed.items():
+            for params in calls:
+                with self.subTest(method, **params):
+                    status, answer = server.post("ada", method, **params)
+                    self.assertEqual((status, answer.get("error", {}).get("code")), (400, "invalid"), answer)
+        self.assertEqual(server.post("ada", "topics.changes", cursor=f"{cursor}.{'9' * 5_000}")[0], 200)
+
+    async def test_signals_and_presence_are_not_there_and_its_topics_may_be_of_any_other_kind(self):
+        async with Client(server.ws_url, "json") as ada:
+            await ada.hello(server.token("ada"))
+            await ada.send(type="signal", topic="conversation:trip", data={"typing": True})
+            self.assertEqual((await ada.next("error"))["code"], "unsupported")
+            self.assertEqual((await ada.reply("status.get", users=["bob"]))["error"]["code"], "unknown_method")
+            for kind, status in (("conversation", 200), ("inbox", 200), ("presence", 403)):
+                hints = {"hints": [{"topic": f"{kind}:trip", "version": 1, "users": ["ada"]}]}
+                key = {"Authorization": f"Bearer {backend.API_KEY}"}
+                answered, answer = await asyncio.to_thread(server.request, "/v1/hints", key, hints)
+                self.assertEqual(answered, status, answer)
+            self.assertEqual(await ada.hinted("inbox:trip", 1), 1)
+            await ada.send(type="subscribe", id=1, topics={"presence:bob": 0})
+            reply = await ada.next("reply", lambda frame: frame["id"] == 1)
+            self.assertEqual(reply["error"]["code"], "not_found")
+
     async def test_a_topic_is_followed_as_long_as_it_allows_it(self):
         allowed["news:sport"] = 7
         async with Client(server.ws_url, "json") as ada:
@@ -173,12 +203,12 @@ class WithoutIt(unittest.IsolatedAsyncioTestCase):
         self.addCleanup(lonely.dispose)
         async with Client(lonely.ws_url, "json") as ada:
             await ada.hello(lonely.token("ada"))
-            for _ in range(3):
+            for user in ("bob", "eve"):
                 error = (await ada.reply("topics.changes"))["error"]
                 self.assertEqual(error["code"], "unavailable")
                 self.assertGreater(error["retry_after_ms"], 0)
-            status, body = lonely.post("ada", "topics.changes")
-            self.assertEqual((status, body["error"]["code"]), (503, "unavailable"))
+                status, body = await asyncio.to_thread(lonely.post, user, "topics.changes")
+                self.assertEqual((status, body["error"]["code"]), (503, "unavailable"))
             self.assertIn("\ndoorbell_upstream_breaker_open 1\n", metrics(lonely))
 
             place.listen()

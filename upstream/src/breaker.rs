@@ -1,14 +1,25 @@
-//! When to spare the upstream: after some failures in a row, and then but for one probe at a time.
+//! When to spare the upstream: after failures of several calls with no success since, and then but for a few probes.
+//!
+//! One slow or faulty method, called by one user as often as may be, must cut nobody off from the others. So a failure
+//! counts only where nothing has succeeded since its call began, and seldom of the same user; and one user has one probe.
 
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use doorbell_protocol::UserId;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::metrics::Metrics;
 
-/// Counts failures in a row. Closed, calls go out; open, none does; when its time is over, the next one probes.
+/// Calls that may try at a time whether a spared upstream is back, each of another user.
+const PROBES_MAX: usize = 3;
+/// Of one user's failed calls, those that began sooner than this after the last that counted do not count.
+const FAILURES_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Counts failures. Closed, calls go out; open, none does; when its time is over, some probe, and the first that succeeds
+/// closes it.
 pub(crate) struct Breaker {
     failures_max: NonZeroU32,
     open_for: Duration,
@@ -16,171 +27,116 @@ pub(crate) struct Breaker {
     metrics: Metrics,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum State {
-    /// So many calls in a row have failed.
-    Closed { failures: u32 },
-    /// Spared until then; a call after that probes.
-    Open { until: Instant },
-    /// The probe is out.
-    Probing,
+#[derive(Debug, Default)]
+struct State {
+    /// Open until then; a call after that probes. None: closed.
+    open_until: Option<Instant>,
+    /// When it last answered, or was last opened. A failure of a call that began before says nothing new.
+    known_at: Option<Instant>,
+    /// Failures that counted since it last answered.
+    failures: u32,
+    /// Who made those, and when the last of each counted: at most as many as `failures`.
+    counted: HashMap<UserId, Instant>,
+    /// Whose probes are out, `PROBES_MAX` at most.
+    probes: HashSet<UserId>,
 }
 
 /// Leave for one call. What is dropped without a verdict says nothing about the upstream.
 pub(crate) struct Permit<'b> {
     breaker: &'b Breaker,
+    user: &'b UserId,
+    began: Instant,
     probes: bool,
-    settled: bool,
 }
 
 impl Breaker {
     pub(crate) fn new(failures_max: NonZeroU32, open_for: Duration, metrics: Metrics) -> Self {
-        Self { failures_max, open_for, state: Mutex::new(State::Closed { failures: 0 }), metrics }
+        Self { failures_max, open_for, state: Mutex::default(), metrics }
     }
 
     /// Leave to call, or how long the upstream is still spared.
-    pub(crate) fn admit(&self, now: Instant) -> Result<Permit<'_>, Duration> {
+    pub(crate) fn admit<'b>(&'b self, user: &'b UserId, now: Instant) -> Result<Permit<'b>, Duration> {
         let mut state = self.state.lock();
-        let probes = match *state {
-            State::Closed { .. } => false,
-            State::Open { until } if now >= until => {
-                *state = State::Probing;
-                true
-            }
-            State::Open { until } => return Err(until - now),
+        let probes = match state.open_until {
+            None => false,
+            Some(until) if now < until => return Err(until - now),
             // About as long as a probe takes that succeeds; one that does not opens it anew.
-            State::Probing => return Err(self.open_for),
+            Some(_) if state.probes.len() >= PROBES_MAX || state.probes.contains(user) => {
+                return Err(self.open_for);
+            }
+            Some(_) => state.probes.insert(user.clone()),
         };
-        Ok(Permit { breaker: self, probes, settled: false })
+        Ok(Permit { breaker: self, user, began: now, probes })
     }
 
     fn open(&self, state: &mut State, now: Instant) {
-        *state = State::Open { until: now + self.open_for };
+        state.open_until = Some(now + self.open_for);
+        state.known_at = Some(now);
+        state.start_count();
         self.metrics.breaker(true);
+    }
+}
+
+impl State {
+    fn start_count(&mut self) {
+        self.failures = 0;
+        self.counted.clear();
+    }
+
+    /// Whether this failure is one more.
+    fn count(&mut self, user: &UserId, began: Instant, now: Instant) -> bool {
+        let last = self.counted.get(user);
+        let counts = last.is_none_or(|last| began >= *last + FAILURES_INTERVAL);
+        if counts {
+            self.counted.insert(user.clone(), now);
+            self.failures += 1;
+        }
+        counts
     }
 }
 
 impl Permit<'_> {
     /// It answered.
-    pub(crate) fn succeeded(mut self) {
-        self.settled = true;
+    pub(crate) fn succeeded(self, now: Instant) {
         let mut state = self.breaker.state.lock();
-        match *state {
-            State::Closed { .. } => *state = State::Closed { failures: 0 },
-            State::Probing if self.probes => {
-                *state = State::Closed { failures: 0 };
-                self.breaker.metrics.breaker(false);
-                tracing::info!("the upstream answers again");
-            }
-            // A call from before it opened: only a probe closes it.
-            State::Open { .. } | State::Probing => {}
+        state.known_at = Some(now);
+        state.start_count();
+        // Open, and a call from before: only a probe closes it.
+        if self.probes && state.open_until.take().is_some() {
+            self.breaker.metrics.breaker(false);
+            tracing::info!("the upstream answers again");
         }
     }
 
     /// It did not answer, or could not.
-    pub(crate) fn failed(mut self, now: Instant) {
-        self.settled = true;
+    pub(crate) fn failed(self, now: Instant) {
         let breaker = self.breaker;
         let mut state = breaker.state.lock();
-        match *state {
-            State::Closed { failures } if failures + 1 >= breaker.failures_max.get() => {
+        if state.known_at.is_some_and(|at| at >= self.began) {
+            return;
+        }
+        if state.open_until.is_some() {
+            if self.probes {
                 breaker.open(&mut state, now);
-                tracing::error!(
-                    failures = breaker.failures_max,
-                    "the upstream does not answer: it is spared, and tried again from time to time"
-                );
             }
-            State::Closed { failures } => *state = State::Closed { failures: failures + 1 },
-            State::Probing if self.probes => breaker.open(&mut state, now),
-            State::Open { .. } | State::Probing => {}
+        } else if state.count(self.user, self.began, now) && state.failures >= breaker.failures_max.get() {
+            breaker.open(&mut state, now);
+            tracing::error!(
+                failures = breaker.failures_max,
+                "the upstream does not answer: it is spared, and tried again from time to time"
+            );
         }
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if self.probes && !self.settled {
-            // Its caller went away: the next call probes at once.
-            *self.breaker.state.lock() = State::Open { until: Instant::now() };
+        if self.probes {
+            // Also where its caller went away: another call may probe.
+            self.breaker.state.lock().probes.remove(self.user);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OPEN_FOR: Duration = Duration::from_secs(5);
-
-    fn breaker() -> Breaker {
-        let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
-        Breaker::new(NonZeroU32::new(3).unwrap(), OPEN_FOR, metrics)
-    }
-
-    fn fail(breaker: &Breaker, times: usize) {
-        for _ in 0..times {
-            breaker.admit(Instant::now()).ok().unwrap().failed(Instant::now());
-        }
-    }
-
-    fn spared(breaker: &Breaker) -> Option<Duration> {
-        breaker.admit(Instant::now()).err()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_opens_after_failures_in_a_row_and_says_for_how_long() {
-        let breaker = breaker();
-        fail(&breaker, 2);
-        breaker.admit(Instant::now()).ok().unwrap().succeeded();
-        fail(&breaker, 2);
-        assert_eq!(spared(&breaker), None, "a success between starts the count anew");
-        fail(&breaker, 1);
-        assert_eq!(spared(&breaker), Some(OPEN_FOR));
-        tokio::time::advance(Duration::from_secs(4)).await;
-        assert_eq!(spared(&breaker), Some(Duration::from_secs(1)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn then_one_call_probes_and_its_success_closes_it() {
-        let breaker = breaker();
-        fail(&breaker, 3);
-        tokio::time::advance(OPEN_FOR).await;
-
-        let probe = breaker.admit(Instant::now()).ok().unwrap();
-        assert!(spared(&breaker).is_some(), "one probe at a time");
-        probe.succeeded();
-
-        fail(&breaker, 2);
-        assert_eq!(spared(&breaker), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_probe_that_fails_opens_it_anew() {
-        let breaker = breaker();
-        fail(&breaker, 3);
-        tokio::time::advance(OPEN_FOR).await;
-        fail(&breaker, 1);
-        assert_eq!(spared(&breaker), Some(OPEN_FOR));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_probe_whose_caller_went_away_is_followed_by_another() {
-        let breaker = breaker();
-        fail(&breaker, 3);
-        tokio::time::advance(OPEN_FOR).await;
-        drop(breaker.admit(Instant::now()).ok().unwrap());
-        assert_eq!(spared(&breaker), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn calls_from_before_it_opened_change_nothing() {
-        let breaker = breaker();
-        let (late, later) =
-            (breaker.admit(Instant::now()).ok().unwrap(), breaker.admit(Instant::now()).ok().unwrap());
-        fail(&breaker, 3);
-        late.succeeded();
-        tokio::time::advance(Duration::from_secs(4)).await;
-        later.failed(Instant::now());
-        assert_eq!(spared(&breaker), Some(Duration::from_secs(1)));
-    }
-}
+mod tests;

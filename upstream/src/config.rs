@@ -31,7 +31,9 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// Largest answer, in bytes: as much as a frame to a client holds.
     pub response_bytes_max: NonZeroUsize,
-    /// Requests under way at most; what comes beyond is answered with `unavailable`.
+    /// Calls of clients under way at most; what comes beyond is answered with `unavailable`. One user may have an eighth of
+    /// them, at least one, and is told `rate_limited` beyond that. Questions for `topics.authorize` have half as many
+    /// places beside these, shared out alike.
     pub calls_in_flight_max: NonZeroUsize,
     /// Idle connections that are kept.
     pub idle_connections_max: usize,
@@ -39,9 +41,10 @@ pub struct Config {
     /// request meets a connection that is being closed.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// Failures in a row after which the upstream is spared: no answer in time, none at all, or 502, 503 or 504.
+    /// Failures without a success between after which the upstream is spared: no answer in time, none at all, or 502, 503
+    /// or 504. One counts where nothing has succeeded since its call began, and one a second of the same user.
     pub breaker_failures_max: NonZeroU32,
-    /// How long it is spared before one call tries again.
+    /// How long it is spared before calls try again, three at a time, each of another user.
     #[serde(with = "humantime_serde")]
     pub breaker_open_for: Duration,
 }

@@ -15,15 +15,16 @@
 //! - **UP-1** A client reaches methods and nothing else: a name is a path's last segment as it stands, and
 //!   `topics.authorize` is the gateways' question.
 //! - **UP-2** Every request has a deadline, every answer a largest size, and the requests under way are bounded; a call that
-//!   finds no place is refused at once.
-//! - **UP-3** An upstream that does not answer is spared: after some failures in a row, one probe at a time goes out.
+//!   finds no place is refused at once. One user holds an eighth of the places, and the gateways' questions have their own.
+//! - **UP-3** An upstream that does not answer is spared: after some failures, a few probes at a time go out. While it
+//!   answers anything, a method of it that does not spares nobody anything.
 //! - **UP-4** No request is sent twice for one call: the upstream's own keys make a client's repeat harmless.
 //! - **UP-5** No log and no error shows a secret, a parameter, a result or a user.
 //! - **UP-6** Reporting never waits. What the hook has no room for is dropped, the oldest first, and counted.
 //! - **UP-7** The hook reports nothing that its user has muted, and nothing older than `age_max`.
 //!
 //! Map: [`upstream`] who answers calls; `exchange` a call as a request; `answer` statuses and bodies to results; `breaker`
-//! when to spare it; [`hook`] the offline hook; `http` one request and its answer; `address` where it goes; [`secret`];
+//! when to spare it; `places` how much may be under way; [`hook`] the offline hook; `http` one request and its answer; `address` where it goes; [`secret`];
 //! [`config`], [`error`], [`metrics`].
 
 mod address;
@@ -35,6 +36,7 @@ mod exchange;
 pub mod hook;
 mod http;
 pub mod metrics;
+mod places;
 pub mod secret;
 pub mod upstream;
 

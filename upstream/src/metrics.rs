@@ -52,10 +52,10 @@ impl Metrics {
         outcomes.for_each(|outcome| _ = calls.with_label_values(&[outcome]));
         let refused = counters(
             "doorbell_upstream_calls_refused_total",
-            "calls that were not sent: the upstream is spared, or too many are under way",
+            "calls that were not sent: the upstream is spared, or too many are under way, of all users or of one",
             "reason",
         )?;
-        ["spared", "busy"].iter().for_each(|reason| _ = refused.with_label_values(&[reason]));
+        ["spared", "busy", "busy_user"].iter().for_each(|reason| _ = refused.with_label_values(&[reason]));
         let call_time = HistogramOpts::new(
             "doorbell_upstream_calls_seconds",
             "calls of the upstream, from the request to the last byte of the answer",
@@ -67,7 +67,7 @@ impl Metrics {
             in_flight: gauge("doorbell_upstream_calls_in_flight", "calls of the upstream under way")?,
             in_flight_max: gauge(
                 "doorbell_upstream_calls_in_flight_capacity",
-                "calls of the upstream that may be under way at most",
+                "calls of the upstream that may be under way at most, the gateways' questions included",
             )?,
             open: gauge("doorbell_upstream_breaker_open", "1 while the upstream is spared")?,
             opened: register_int_counter_with_registry!(

@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use doorbell_protocol::backends::{AuthorizeReply, AuthorizeRequest};
 use doorbell_protocol::{Encoding, ErrorBody, ErrorCode, Hint, Payload, TopicId, UserId};
 use doorbell_rpc::{Audiences, CallRequest, Messages};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::breaker::Breaker;
@@ -17,6 +16,7 @@ use crate::error::{Error, NoAnswer};
 use crate::exchange::Exchange;
 use crate::http::{Answer, with_causes};
 use crate::metrics::Metrics;
+use crate::places::{Place, Places, Taken};
 use crate::secret::Secret;
 
 /// The gateways' question; a client that asked it would learn about others.
@@ -40,7 +40,10 @@ pub struct Parts {
 pub struct Upstream {
     exchange: Exchange,
     breaker: Breaker,
-    places: Semaphore,
+    /// For calls of clients.
+    places: Places,
+    /// For the gateways' questions, which no call is to keep from being asked.
+    questions: Places,
     metrics: Metrics,
     /// Whether the last answer was a fault: a row of them is logged once.
     faulty: AtomicBool,
@@ -53,22 +56,37 @@ impl Upstream {
     /// The address or the secret is none, or there are no certificates of authorities.
     pub fn new(parts: Parts) -> Result<Self, Error> {
         let Parts { config, secret, metrics } = parts;
-        metrics.capacity(config.calls_in_flight_max.get());
+        let calls = config.calls_in_flight_max.get();
+        let questions = (calls / 2).max(1);
+        metrics.capacity(calls.saturating_add(questions));
         Ok(Self {
             exchange: Exchange::new(&config, &secret)?,
             breaker: Breaker::new(config.breaker_failures_max, config.breaker_open_for, metrics.clone()),
-            places: Semaphore::new(config.calls_in_flight_max.get()),
+            places: Places::new(calls),
+            questions: Places::new(questions),
             metrics,
             faulty: AtomicBool::new(false),
         })
     }
 
+    fn place<'p>(&self, places: &'p Places, user: &UserId) -> Result<Place<'p>, ErrorBody> {
+        places.take(user).map_err(|taken| match taken {
+            Taken::ByAll => {
+                self.metrics.refused("busy");
+                unavailable("too many calls of the upstream are under way", BUSY_RETRY_MS)
+            }
+            Taken::ByUser => {
+                self.metrics.refused("busy_user");
+                let message = "too many calls of yours are under way";
+                ErrorBody::retry_after(ErrorCode::RateLimited, message, BUSY_RETRY_MS)
+            }
+        })
+    }
+
     async fn ask(&self, method: &str, user: &UserId, params: &Payload) -> Result<Payload, ErrorBody> {
-        let Ok(_place) = self.places.try_acquire() else {
-            self.metrics.refused("busy");
-            return Err(unavailable("too many calls of the upstream are under way", BUSY_RETRY_MS));
-        };
-        let permit = self.breaker.admit(Instant::now()).map_err(|wait| {
+        let places = if method == AUTHORIZE { &self.questions } else { &self.places };
+        let _place = self.place(places, user)?;
+        let permit = self.breaker.admit(user, Instant::now()).map_err(|wait| {
             self.metrics.refused("spared");
             unavailable("the upstream does not answer", jittered(wait))
         })?;
@@ -81,7 +99,7 @@ impl Upstream {
                 if answer.is_failure() {
                     permit.failed(Instant::now());
                 } else {
-                    permit.succeeded();
+                    permit.succeeded(Instant::now());
                 }
                 self.answered(method, answer, began.elapsed())
             }
@@ -91,7 +109,7 @@ impl Upstream {
                 match cause {
                     // It is there, and has a fault of one method.
                     NoAnswer::TooLarge => {
-                        permit.succeeded();
+                        permit.succeeded(Instant::now());
                         Err(ErrorBody::new(
                             ErrorCode::TooLarge,
                             "the upstream's answer is too large: ask for less",

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use doorbell_protocol::{Encoding, ErrorBody, ErrorCode, Hint, Payload, TopicId, UserId, Version};
 use doorbell_rpc::{Audiences, CallRequest, Messages};
 use doorbell_upstream::{Config, Error, Metrics, Parts, Secret, Upstream};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::server::{Behaviour, Server};
@@ -44,6 +45,10 @@ fn answer(status: u16, body: &Value) -> Behaviour {
 
 async fn refused(upstream: &Upstream) -> ErrorBody {
     upstream.call(call("notes.add", params())).await.unwrap_err()
+}
+
+async fn call_as(upstream: &Upstream, name: &str) -> Result<Payload, ErrorBody> {
+    upstream.call(CallRequest { caller: user(name).into(), ..call("notes.add", params()) }).await
 }
 
 #[tokio::test]
@@ -105,8 +110,8 @@ async fn no_answer_is_unavailable_and_after_some_it_is_spared_until_a_probe_succ
     for silent in [Behaviour::Hang, Behaviour::Close, answer(503, &json!({}))] {
         let server = Server::start(silent.clone()).await;
         let upstream = upstream_with(config(&server.url));
-        for _ in 0..3 {
-            let error = refused(&upstream).await;
+        for name in ["ada", "bob", "cleo"] {
+            let error = call_as(&upstream, name).await.unwrap_err();
             assert_eq!(error.code, ErrorCode::Unavailable, "{silent:?}: {error:?}");
             assert!(error.retry_after_ms.is_some());
         }
@@ -155,6 +160,49 @@ async fn beyond_the_calls_under_way_one_is_refused_at_once() {
     assert!(first.message.contains("may have taken effect"), "{first:?}");
     assert!(second.message.contains("too many"), "{second:?}");
     assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn slow_calls_of_one_user_spare_nobody_the_upstream() {
+    let server = Server::scripted(vec![Behaviour::Hang; 12], answer(200, &json!({}))).await;
+    let upstream = upstream_with(Config { call_timeout: Duration::from_secs(2), ..config(&server.url) });
+    let slow = join_all((0..12).map(|_| call_as(&upstream, "eve")));
+    let others = async {
+        server.nth(11).await;
+        call_as(&upstream, "ada").await.unwrap();
+    };
+
+    let (late, ()) = tokio::join!(slow, others);
+
+    assert!(late.iter().all(Result::is_err), "{late:?}");
+    call_as(&upstream, "ada").await.unwrap();
+}
+
+#[tokio::test]
+async fn one_user_never_holds_the_places_of_all_nor_those_of_the_gateways_questions() {
+    let server = Server::scripted(vec![Behaviour::Hang; 3], answer(200, &json!({"news:a": 1}))).await;
+    let upstream = upstream_with(Config {
+        calls_in_flight_max: 16.try_into().unwrap(),
+        call_timeout: Duration::from_secs(2),
+        ..config(&server.url)
+    });
+    let topics = vec![TopicId::new("news:a").unwrap()];
+    let (one, two) = (call_as(&upstream, "eve"), call_as(&upstream, "eve"));
+    let eve = user("eve");
+    let question = upstream.authorize(&eve, topics.clone());
+    let others = async {
+        server.nth(2).await;
+        let beyond = call_as(&upstream, "eve").await.unwrap_err();
+        assert_eq!(beyond.code, ErrorCode::RateLimited, "{beyond:?}");
+        assert!(beyond.retry_after_ms.is_some());
+        assert!(upstream.authorize(&eve, topics.clone()).await.is_err(), "an eighth of half as many");
+        call_as(&upstream, "ada").await.unwrap();
+        assert_eq!(upstream.authorize(&user("ada"), topics.clone()).await.unwrap().len(), 1);
+    };
+
+    let (one, two, question, ()) = tokio::join!(one, two, question, others);
+
+    assert!(one.is_err() && two.is_err() && question.is_err());
 }
 
 #[tokio::test]
