@@ -5,7 +5,7 @@
 pub mod metrics;
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,6 +67,10 @@ impl Texts {
 }
 
 fn read_file(path: &Path) -> std::io::Result<(Vec<u8>, u32)> {
+    // Asked before it is opened: to open a pipe would wait for somebody who writes to it.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
+    }
     let file = File::open(path)?;
     let mode = file.metadata()?.mode();
     let mut bytes = Vec::new();

@@ -41,9 +41,11 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Parser;
 use doorbell_gateway::auth::api_keys;
+use doorbell_gateway::auth::claims::GRANTS_MAX;
+use doorbell_protocol::frames::TOKEN_BYTES_MAX;
 
 use cli::{ApiKeyArgs, CheckArgs, Cli, Command, Flags, TokenArgs};
 use config::{Config, ConfigError, Layers};
@@ -92,9 +94,18 @@ fn layers(flags: impl Into<Flags>) -> Layers {
 
 fn token(args: TokenArgs) -> Result<ExitCode> {
     let (user, grants, ttl) = (args.user.clone(), args.grants(), args.ttl);
+    if grants.topics.len() > GRANTS_MAX {
+        bail!("a token grants at most {GRANTS_MAX} topics: use prefixes");
+    }
     let config = load(args.flags())?;
     let keys = keyfile::read(&config.key_path())?;
     let token = keys.issue_for(&config.auth, &user, &grants, (ttl, (clock::wall())()));
+    if token.0.len() > TOKEN_BYTES_MAX {
+        bail!(
+            "the token would have {} bytes, and {TOKEN_BYTES_MAX} are taken: grant fewer topics",
+            token.0.len()
+        );
+    }
     writeln!(std::io::stdout(), "{}", token.0)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 /// Topics that one token may name. A token is at most 8 KiB, so that few are longer; the sessions keep them.
-const GRANTS_MAX: usize = 64;
+pub const GRANTS_MAX: usize = 64;
 /// Kinds that message-svc alone says who may follow: nobody gets into somebody else's conversation by a token.
 const RESERVED: [&str; 2] = ["conversation:", "inbox:"];
 /// What a prefix ends with in a token.
