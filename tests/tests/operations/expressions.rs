@@ -12,7 +12,8 @@ use crate::{Pair, unlimited, until};
 #[tokio::test]
 async fn every_expression_of_the_dashboard_has_data() -> Result<()> {
     // Two are a small audience, three a large one.
-    let doorbell = Doorbell::start_with(unlimited().with("DOORBELL_MESSAGE__SMALL_AUDIENCE_MAX", "2")).await?;
+    let doorbell =
+        Doorbell::start_with(unlimited().with("DOORBELL_MESSAGE__SMALL_AUDIENCE_MAX", "2")).await?;
     let Some(prometheus) = Prometheus::watch(doorbell.address()).await? else { return Ok(()) };
     let load = load(&doorbell);
     let asked = async {
@@ -33,7 +34,8 @@ async fn every_expression_of_the_dashboard_has_data() -> Result<()> {
 async fn load(doorbell: &Doorbell) -> Result<()> {
     let mut pair = Pair::meet(doorbell).await?;
     let token = doorbell.token("cleo").await?;
-    let large = pair.ada.call("conversations.create", json!({"members": ["bob", "cleo"], "key": "large"})).await?;
+    let large =
+        pair.ada.call("conversations.create", json!({"members": ["bob", "cleo"], "key": "large"})).await?;
     let large = large["conversation"].as_str().context("it has an id")?.to_owned();
     for round in 0.. {
         for _ in 0..10 {
