@@ -87,7 +87,7 @@ pub struct Config {
     /// Asks about audiences that may be on their way to message-svc: sessions that start all at once must not be a
     /// storm there.
     pub asks_in_flight_max: NonZeroUsize,
-    /// One ask about an audience; then it is tried again.
+    /// One ask about an audience, or one telling of who came and went; then it is tried again.
     #[serde(with = "humantime_serde")]
     pub audience_timeout: Duration,
     /// How often message-svc is asked again whether what a session subscribed to may still be followed: no hint goes

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorbell_protocol::UserId;
-use doorbell_rpc::{Backoff, Move, Way};
+use doorbell_rpc::{Backoff, Move, Peer, Way};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::sync::{Notify, watch};
 
 use crate::gateway::Gateway;
 use crate::metrics::{Metrics, Told};
@@ -31,9 +30,21 @@ pub(crate) struct Presence {
     waiting: Mutex<HashMap<UserId, Way>>,
     waiting_max: usize,
     bell: Notify,
-    /// Held while something is told, so that the end waits for what is on its way.
-    telling: tokio::sync::Mutex<()>,
+    peer: Peer,
+    /// How often the end has asked for a round of telling: the task alone tells, so that nobody overtakes what is on
+    /// its way.
+    asked: watch::Sender<u64>,
+    answered: watch::Sender<Round>,
     metrics: Metrics,
+}
+
+/// A round of telling.
+#[derive(Clone, Copy, Debug, Default)]
+struct Round {
+    /// It began after so many asks.
+    asks: u64,
+    /// All that waited was taken.
+    told: bool,
 }
 
 /// Message-svc did not take it.
@@ -45,8 +56,9 @@ impl Presence {
         waiting_max: usize,
         metrics: Metrics,
     ) -> Self {
-        let (waiting, bell, telling) = (Mutex::default(), Notify::new(), tokio::sync::Mutex::default());
-        Self { service, waiting, waiting_max, bell, telling, metrics }
+        let (waiting, bell, peer) = (Mutex::default(), Notify::new(), Peer::new("message-svc (presence)"));
+        let (asked, answered) = (watch::Sender::new(0), watch::Sender::new(Round::default()));
+        Self { service, waiting, waiting_max, bell, peer, asked, answered, metrics }
     }
 
     /// A user came or went. The registry shows it already.
@@ -100,49 +112,80 @@ enum Precedence {
 }
 
 impl Gateway {
-    /// Tells as long as it is polled.
+    /// Tells as long as it is polled, by one task.
     pub(crate) async fn tell_presence(&self) {
+        let presence = self.presence();
         let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MAX);
+        let mut asked = presence.asked.subscribe();
+        // What was asked before it began is answered as well.
+        asked.mark_changed();
         loop {
-            self.presence().bell.notified().await;
-            tokio::time::sleep(GATHER).await;
-            while self.tell_moves().await.is_err() {
-                tokio::time::sleep(backoff.failed()).await;
+            let gathered = async {
+                presence.bell.notified().await;
+                tokio::time::sleep(GATHER).await;
+            };
+            unless_asked(&mut asked, gathered).await;
+            while self.tell_round(&mut asked).await.is_err() {
+                unless_asked(&mut asked, tokio::time::sleep(backoff.failed())).await;
             }
             backoff.succeeded();
         }
     }
 
-    /// Tells what waits, once: at the end. What message-svc does not take is lost, and said so.
+    /// Has what waits told, once, at the end, after what is on its way. What message-svc does not take is lost, and
+    /// said so. [`Gateway::tell_presence`] must be under way.
     pub(crate) async fn tell_last_moves(&self) {
-        if self.tell_moves().await.is_err() {
-            let left = self.presence().waiting.lock().len();
+        let presence = self.presence();
+        if presence.service.is_none() {
+            return;
+        }
+        let mut answered = presence.answered.subscribe();
+        let mut ask = 0;
+        presence.asked.send_modify(|asks| {
+            *asks += 1;
+            ask = *asks;
+        });
+        let round = answered.wait_for(|round| round.asks >= ask).await.map(|round| *round);
+        if !round.expect("the sender lives in self").told {
+            let left = presence.waiting.lock().len();
             tracing::warn!(users = left, "presence: nobody took who went; it shows when they are asked for");
         }
+    }
+
+    /// Tells what waits, and answers who has asked for it by now.
+    async fn tell_round(&self, asked: &mut watch::Receiver<u64>) -> Result<(), NotTold> {
+        let asks = *asked.borrow_and_update();
+        let told = self.tell_moves().await;
+        self.presence().answered.send_replace(Round { asks, told: told.is_ok() });
+        told
     }
 
     async fn tell_moves(&self) -> Result<(), NotTold> {
         let presence = self.presence();
         let Some(service) = &presence.service else { return Ok(()) };
-        let _telling = presence.telling.lock().await;
         loop {
             let moves = presence.take();
             if moves.is_empty() {
                 return Ok(());
             }
             let wait = self.setting().rules.config.audience_timeout;
-            match timeout(wait, service.moved(moves.clone())).await {
-                Ok(Ok(())) => presence.metrics.presence.moved(Told::Done, moves.len()),
-                failed => {
-                    if let Ok(Err(error)) = failed {
-                        tracing::debug!(%error, "presence: message-svc refused");
-                    }
+            match presence.peer.within(wait, service.moved(moves.clone())).await {
+                Ok(()) => presence.metrics.presence.moved(Told::Done, moves.len()),
+                Err(_) => {
                     presence.metrics.presence.moved(Told::Failed, moves.len());
                     moves.into_iter().for_each(|moved| presence.keep(moved, Precedence::Older));
                     return Err(NotTold);
                 }
             }
         }
+    }
+}
+
+/// Waits for something, or until the end asks.
+async fn unless_asked(asked: &mut watch::Receiver<u64>, waited_for: impl Future<Output = ()>) {
+    tokio::select! {
+        () = waited_for => {}
+        asked = asked.changed() => asked.expect("the sender lives in the gateway"),
     }
 }
 

@@ -56,7 +56,7 @@
 //! `reach` whom they go to, and by which way;
 //! `status` how a user is seen, `seen` when last;
 //! `marks` what a read mark counts; `throttle` messages a user; `inflight` a user's own writes come before own reads;
-//! `turns` a user's wide reads one after the other;
+//! `turns` a user's wide reads, and statuses, one after the other;
 //! `reader` threads for reads; `conversation` plain data; `shard` who lives where; [`config`], [`error`], [`metrics`].
 
 mod announce;

@@ -32,18 +32,39 @@ pub struct Reader {
 struct Line {
     waiting: AtomicUsize,
     waiting_max: usize,
+    /// Of the calls' line alone: the others' is bounded by who may ask.
+    metrics: Option<Arc<Metrics>>,
+}
+
+impl Line {
+    fn new(waiting_max: usize, metrics: Option<Arc<Metrics>>) -> Arc<Self> {
+        Arc::new(Self { waiting: AtomicUsize::new(0), waiting_max, metrics })
+    }
+
+    /// A place in it, counted; `None` where it is full.
+    fn place(&self) -> Option<Place<'_>> {
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Place(self);
+        if before >= self.waiting_max {
+            self.metrics.iter().for_each(|metrics| metrics.reads.refused());
+            return None;
+        }
+        self.count(before + 1);
+        Some(place)
+    }
+
+    fn count(&self, waiting: usize) {
+        self.metrics.iter().for_each(|metrics| metrics.reads.waiting(waiting));
+    }
 }
 
 /// A place in the line, until it is dropped.
-struct Place<'a> {
-    line: &'a Line,
-    metrics: &'a Metrics,
-}
+struct Place<'a>(&'a Line);
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let before = self.line.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.metrics.reads.waiting(before - 1);
+        let before = self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.count(before - 1);
     }
 }
 
@@ -53,7 +74,7 @@ impl Reader {
     pub fn new(store: Arc<dyn Store>, config: &Config, metrics: Arc<Metrics>) -> Self {
         let reads_max = usize::try_from(config.reads_max.get()).unwrap_or(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(reads_max.min(Semaphore::MAX_PERMITS)));
-        let line = Arc::new(Line { waiting: AtomicUsize::new(0), waiting_max: config.reads_waiting_max });
+        let line = Line::new(config.reads_waiting_max, Some(Arc::clone(&metrics)));
         metrics.reads.waiting_capacity(config.reads_waiting_max);
         Self::of(store, permits, line, metrics, ReadFor::Call)
     }
@@ -69,11 +90,12 @@ impl Reader {
         Self { bare, store, permits, line, metrics }
     }
 
-    /// For one announcer, which reads one thing after the other, beside all calls: pulls in line hold up no hint.
+    /// Reads the same store beside all calls, `reads_max` at a time, and as many as `waiting_max` in a line of its own:
+    /// neither keeps the other waiting, nor takes the other's places. What waits here is not counted as calls.
     #[must_use]
-    pub fn for_announcing(&self) -> Self {
-        let Self { bare, line, metrics, .. } = self.clone();
-        Self::of(bare, Arc::new(Semaphore::new(1)), line, metrics, ReadFor::Announce)
+    pub fn beside_calls(&self, read_for: ReadFor, reads_max: usize, waiting_max: usize) -> Self {
+        let Self { bare, metrics, .. } = self.clone();
+        Self::of(bare, Arc::new(Semaphore::new(reads_max)), Line::new(waiting_max, None), metrics, read_for)
     }
 
     /// The newest commit of a shard that a read shows; taken from memory.
@@ -82,13 +104,6 @@ impl Reader {
     /// As [`Store::view`].
     pub fn newest(&self, shard: Shard) -> Result<Position, Refusal> {
         Ok(self.bare.view(shard)?.position())
-    }
-
-    /// The same, counted as signals' and within a bound of its own: signals never keep a call waiting, nor calls them.
-    #[must_use]
-    pub fn for_signals(&self, reads_max: usize) -> Self {
-        let Self { bare, line, metrics, .. } = self.clone();
-        Self::of(bare, Arc::new(Semaphore::new(reads_max)), line, metrics, ReadFor::Signal)
     }
 
     /// Runs one read.
@@ -117,13 +132,7 @@ impl Reader {
         if let Ok(permit) = permits().try_acquire_owned() {
             return Ok(permit);
         }
-        let before = self.line.waiting.fetch_add(1, Ordering::Relaxed);
-        let _place = Place { line: &self.line, metrics: &self.metrics };
-        if before >= self.line.waiting_max {
-            self.metrics.reads.refused();
-            return Err(Refusal::ReadsWait);
-        }
-        self.metrics.reads.waiting(before + 1);
+        let _place = self.line.place().ok_or(Refusal::ReadsWait)?;
         Ok(permits().acquire_owned().await.expect("nobody closes it"))
     }
 }
@@ -154,41 +163,78 @@ mod tests {
         }
     }
 
+    /// Begins a read that ends when what is answered is dropped.
+    async fn hold(reader: &Reader, reads: &mut JoinSet<Result<(), Refusal>>) -> mpsc::Sender<()> {
+        let (began, begun) = oneshot::channel();
+        let (let_go, held) = mpsc::channel();
+        let reader = reader.clone();
+        reads.spawn(async move {
+            let hold = move |_: &dyn Store| {
+                began.send(()).unwrap();
+                assert!(held.recv().is_err(), "nothing is sent");
+                Ok(())
+            };
+            reader.read(hold).await
+        });
+        begun.await.unwrap();
+        let_go
+    }
+
+    async fn wait(reader: Reader) -> Result<(), Refusal> {
+        reader.read(|_| Ok(())).await
+    }
+
     #[tokio::test]
     async fn beyond_its_bound_the_line_sends_calls_away_and_an_announcer_is_not_in_it() {
         let dir = tempfile::tempdir().unwrap();
         let (reader, metrics) = reader(dir.path(), 2);
-        let (began, begun) = oneshot::channel();
-        let (let_go, held) = mpsc::channel::<()>();
         let mut reads = JoinSet::new();
-        let first = reader.clone();
-        reads.spawn(async move {
-            let hold = move |_: &dyn Store| {
-                began.send(()).unwrap();
-                held.recv().unwrap();
-                Ok(())
-            };
-            first.read(hold).await
-        });
-        begun.await.unwrap();
-        let wait = |reader: Reader| async move { reader.read(|_| Ok(())).await };
+        let held = hold(&reader, &mut reads).await;
         reads.spawn(wait(reader.clone()));
         let leaver = reads.spawn(wait(reader.clone()));
         settle().await;
 
         assert!(matches!(wait(reader.clone()).await, Err(Refusal::ReadsWait)));
         assert_eq!(metrics.reads.line(), (2, 1), "in line, and sent away");
-        wait(reader.for_announcing()).await.expect("an announcer waits for no call");
+        wait(reader.beside_calls(ReadFor::Announce, 1, 0)).await.expect("an announcer waits for no call");
 
         leaver.abort();
         settle().await;
         assert_eq!(metrics.reads.line(), (1, 1), "who gave up has left the line");
-        let_go.send(()).unwrap();
+        drop(held);
         while let Some(end) = reads.join_next().await {
             // Only the one that left has no end of its own.
             assert!(end.is_err() || matches!(end, Ok(Ok(()))), "{end:?}");
         }
         wait(reader).await.unwrap();
         assert_eq!(metrics.reads.line(), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn what_waits_beside_the_calls_takes_no_call_s_place_and_a_full_line_of_calls_none_of_its() {
+        let dir = tempfile::tempdir().unwrap();
+        let (reader, metrics) = reader(dir.path(), 1);
+        let beside = reader.beside_calls(ReadFor::Signal, 1, 1);
+        let (mut calls, mut signals) = (JoinSet::new(), JoinSet::new());
+        let call = hold(&reader, &mut calls).await;
+        let signal = hold(&beside, &mut signals).await;
+
+        signals.spawn(wait(beside.clone()));
+        settle().await;
+        assert_eq!(metrics.reads.line(), (0, 0), "it is no call");
+        assert!(matches!(wait(beside.clone()).await, Err(Refusal::ReadsWait)));
+        assert_eq!(metrics.reads.line(), (0, 0));
+        calls.spawn(wait(reader.clone()));
+        settle().await;
+        assert_eq!(metrics.reads.line(), (1, 0), "the only place was free");
+
+        drop(signal);
+        while let Some(end) = signals.join_next().await {
+            end.unwrap().expect("the calls' line is full, and not its own");
+        }
+        drop(call);
+        while let Some(end) = calls.join_next().await {
+            end.unwrap().unwrap();
+        }
     }
 }

@@ -35,13 +35,18 @@ use crate::store::Store;
 use crate::store::counted::Counted;
 use crate::store::disk::DiskStore;
 use crate::throttle::Throttles;
-use crate::turns::Turns;
+use crate::turns::{Turns, WIDE_READS_MAX};
 use crate::writer::request::Request;
 use crate::writer::{Tools, WriterHandle};
 use crate::{Config, Error, Metrics};
 
 /// How often the throttle forgets users who have not sent anything for a while.
 const TIDY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Reads of neighbours that run at the same time: each of them asks for hundreds of users at once, and seldom.
+const ASIDE_READS_MAX: usize = 2;
+/// Those that may wait, beyond which a neighbour asks again: more than there are workers that ask.
+const ASIDE_WAITING_MAX: usize = 256;
 
 /// Whom the service tells.
 #[derive(Clone)]
@@ -65,10 +70,14 @@ pub struct MessageService {
     tools: Tools,
     neighbours: Neighbours,
     reader: Reader,
+    /// For what neighbours ask: who is muted, whose presence may be shown.
+    aside: Reader,
     pulls: Pulls,
     signals: SignalLane,
     inflight: Inflight,
     turns: Turns,
+    /// Statuses of one user are set one after the other.
+    status_turns: Turns,
     seen: Seen,
     writers: Arc<[WriterHandle]>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -101,15 +110,18 @@ impl MessageService {
         let pulls = Pulls::new(reader.clone(), Arc::clone(&heads), &config, Arc::clone(&metrics));
         let store = Arc::new(Counted::new(store, Arc::clone(&metrics), ReadFor::Write));
         let signals = SignalLane::new(&reader, &config);
+        let aside = reader.beside_calls(ReadFor::Announce, ASIDE_READS_MAX, ASIDE_WAITING_MAX);
         let tools = Tools { store, clock, throttles, heads, metrics, config: Arc::new(config) };
         let writer_ended = CancellationToken::new();
         let mut service = Self {
             neighbours,
             reader,
+            aside,
             pulls,
             signals,
             inflight: Inflight::default(),
-            turns: Turns::default(),
+            turns: Turns::of(WIDE_READS_MAX),
+            status_turns: Turns::of(1),
             seen: Seen::new(tools.config.seen_users_max.get()),
             writers: Arc::new([]),
             threads: Mutex::default(),
@@ -178,7 +190,8 @@ impl MessageService {
             shard,
             shards,
             writers: Arc::clone(&self.writers),
-            reader: self.reader.for_announcing(),
+            // It reads one thing after the other; one place, for what waits behind a read that was given up.
+            reader: self.reader.beside_calls(ReadFor::Announce, 1, 1),
             queue: Arc::clone(&self.neighbours.queue),
             channels: Arc::clone(&self.neighbours.channels),
             offline: self.neighbours.offline.clone(),

@@ -215,6 +215,13 @@ impl Config {
                     .to_owned(),
             );
         }
+        if self.message.signal_deadline >= self.gateway.signal_timeout {
+            return Err(
+                "`message.signal_deadline` must be less than `gateway.signal_timeout`, or signals that were passed \
+                        on count as lost"
+                    .to_owned(),
+            );
+        }
         if self.channel.publish_deadline > self.shutdown.finish_budget {
             return Err(
                 "`channel.publish_deadline` must not be longer than `shutdown.finish_budget`, in which the last calls \

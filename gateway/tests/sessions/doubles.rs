@@ -45,6 +45,8 @@ pub struct Gated {
     memory: Memory,
     open: watch::Sender<bool>,
     failing: AtomicBool,
+    /// Leaves alone fail.
+    keeping: AtomicBool,
     pub enters: AtomicUsize,
     pub left: Mutex<Vec<UserId>>,
     losing: AtomicBool,
@@ -58,6 +60,7 @@ impl Gated {
             memory,
             open: watch::Sender::new(true),
             failing: AtomicBool::new(false),
+            keeping: AtomicBool::new(false),
             enters: AtomicUsize::new(0),
             left: Mutex::default(),
             losing: AtomicBool::new(false),
@@ -77,8 +80,14 @@ impl Gated {
         self.failing.store(true, Ordering::SeqCst);
     }
 
+    /// Leaves fail, and all else works.
+    pub fn fail_leaves(&self) {
+        self.keeping.store(true, Ordering::SeqCst);
+    }
+
     pub fn recover(&self) {
         self.failing.store(false, Ordering::SeqCst);
+        self.keeping.store(false, Ordering::SeqCst);
     }
 
     pub fn lose_leaves(&self) {
@@ -138,6 +147,9 @@ impl Registry for Gated {
 
     async fn leave(&self, leaves: Vec<Enter>) -> Result<(), Error> {
         self.check()?;
+        if self.keeping.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable { reason: "the test lets nobody leave".into() });
+        }
         if self.losing.load(Ordering::SeqCst) {
             self.lost.lock().extend(leaves);
             return Err(Error::Unavailable { reason: "the answer is lost".into() });

@@ -96,9 +96,10 @@ async fn whoever_goes_while_the_registry_fails_is_told_when_it_left() {
     let rig = Rig::lingering(SHORT, Config::default());
     let mut ada = rig.session("ada").await;
     rig.until("she came", || rig.members.ways("ada").len() == 1).await;
-    rig.registry.fail();
+    rig.registry.fail_leaves();
     ada.close().await;
     rig.until("a leave failed", || rig.metric("doorbell_gateway_leaves_total") >= 1.0).await;
+    settled(&rig, "witness").await;
     assert_eq!(rig.members.ways("ada"), [Way::Came], "the registry still shows her");
 
     rig.registry.recover();
@@ -142,6 +143,8 @@ async fn turned_off_it_tells_nobody_and_nobody_lingers() {
     let rig = Rig::lingering(LONG, Config { presence: false, ..Config::default() });
     rig.session("ada").await.close().await;
     rig.until("she left", || rig.registry.left.lock().len() == 1).await;
+    // The drain tells whatever waits.
+    rig.gateway.drain(Duration::from_secs(5)).await;
     assert_eq!(rig.members.ways("ada"), []);
     rig.stop().await;
 }

@@ -108,7 +108,7 @@ impl Reads {
         )?;
         Ok(Self {
             look_ups: ReadFor::ALL.map(|reader| look_ups.with_label_values(&[reader.label()])),
-            waiting: gauge("doorbell_message_reads_waiting", "Reads that wait for their turn")?,
+            waiting: gauge("doorbell_message_reads_waiting", "Reads of calls that wait for their turn")?,
             waiting_capacity: gauge(
                 "doorbell_message_reads_waiting_capacity",
                 "Reads of calls that may wait at most",

@@ -32,8 +32,7 @@ impl Audiences for MessageService {
 #[async_trait]
 impl Mutes for MessageService {
     async fn unmuted(&self, missed: Vec<Missed>) -> Result<Vec<Missed>, Error> {
-        let read = self.reader.for_announcing();
-        read.read(move |store| mutes::unmuted(store, missed)).await.map_err(unavailable)
+        self.aside.read(move |store| mutes::unmuted(store, missed)).await.map_err(unavailable)
     }
 }
 

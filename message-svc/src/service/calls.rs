@@ -1,6 +1,7 @@
 //! One function a method: parameters in, result out.
 //!
-//! A write is put into its writer's queue before the first await: that keeps the order in which calls were made.
+//! A write is put into its writer's queue before the first await: that keeps the order in which calls were made. A new
+//! status may have to be waited for first: it takes the user's turn instead, which reads of statuses wait for.
 
 use doorbell_protocol::{ConversationId, ErrorBody, ErrorCode, Payload, TopicId, UserId};
 use doorbell_rpc::{CallRequest, Caller};

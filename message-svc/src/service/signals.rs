@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::MessageService;
 use crate::Config;
-use crate::metrics::{SignalCall, SignalOutcome};
+use crate::metrics::{ReadFor, SignalCall, SignalOutcome};
 use crate::read::audiences;
 use crate::reader::Reader;
 use crate::refusal::Refusal;
@@ -36,10 +36,10 @@ impl SignalLane {
     /// A lane of the configuration's width, which reads the store of `reader` on threads of its own.
     pub fn new(reader: &Reader, config: &Config) -> Self {
         let places = usize::try_from(config.signals_in_flight_max.get()).unwrap_or(Semaphore::MAX_PERMITS);
-        Self {
-            reader: reader.for_signals(READ_THREADS),
-            places: Semaphore::new(places.min(Semaphore::MAX_PERMITS)),
-        }
+        let places = places.min(Semaphore::MAX_PERMITS);
+        // Whoever has a place may wait for a read.
+        let reader = reader.beside_calls(ReadFor::Signal, READ_THREADS, places);
+        Self { reader, places: Semaphore::new(places) }
     }
 }
 

@@ -168,6 +168,41 @@ async fn nothing_that_an_invisible_user_does_can_be_seen() {
 }
 
 #[tokio::test]
+async fn statuses_set_one_after_the_other_stand_in_that_order_whatever_the_registry_does() {
+    let house = House::new();
+    let call = |method: &'static str, params: Value| house.ok("bob", method, params);
+    house.bells.directory.hold();
+    let mut hide = Box::pin(call("status.set", json!({"state": "invisible"})));
+    let mut show = Box::pin(call("status.set", json!({"state": "away"})));
+    let mut hide_again = Box::pin(call("status.set", json!({"state": "invisible", "text": "gone"})));
+    let mut ask = Box::pin(call("status.get", json!({"users": ["bob"]})));
+    for call in [&mut hide, &mut show, &mut hide_again, &mut ask] {
+        assert!(futures_util::poll!(call).is_pending());
+    }
+
+    house.bells.directory.let_go();
+    let (hidden, shown, hidden_again, asked) = tokio::join!(hide, show, hide_again, ask);
+
+    let states = [&hidden["state"], &shown["state"], &hidden_again["state"]];
+    assert_eq!(states, ["invisible", "away", "invisible"]);
+    assert_eq!((&asked["bob"]["state"], &asked["bob"]["text"]), (&json!("invisible"), &json!("gone")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_move_ends_before_whoever_tells_it_gives_up_whoever_is_silent() {
+    let house = House::new();
+    house.bells.directory.hold();
+    let began = tokio::time::Instant::now();
+    moved(&house, "bob", Way::Went).await;
+    assert_eq!(published(&house, "bob"), 1, "without the registry, a hint too many costs a pull");
+
+    house.published.hold();
+    let moves = vec![Move { user: user("bob"), way: Way::Went }];
+    assert!(house.service().moved(moves).await.is_err(), "it is told again");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn whoever_hides_while_away_was_not_seen_by_hiding() {
     let house = House::new();
     house.send_to("ada", "bob", "x").await;

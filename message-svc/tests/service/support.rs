@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -233,10 +233,16 @@ pub fn config() -> Config {
 pub struct Published {
     topics: Mutex<BTreeMap<String, u64>>,
     fail: AtomicUsize,
+    held: AtomicBool,
     asked: Notify,
 }
 
 impl Published {
+    /// Leaves every further call without an answer.
+    pub fn hold(&self) {
+        self.held.store(true, Ordering::SeqCst);
+    }
+
     /// Lets the next calls fail.
     pub fn fail(&self, calls: usize) {
         self.fail.store(calls, Ordering::SeqCst);
@@ -265,6 +271,9 @@ impl Published {
 #[async_trait]
 impl Channels for Published {
     async fn publish(&self, raises: Vec<(TopicId, Raise)>) -> Result<Vec<Version>, doorbell_rpc::Error> {
+        if self.held.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         if self.fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
             let reason = "a test said so".into();
             return Err(doorbell_rpc::Error::Unavailable { service: "channel-svc", reason });

@@ -152,6 +152,18 @@ fn a_broken_relation_names_both_keys_and_where_they_were_set() {
 }
 
 #[test]
+fn a_signal_ends_at_the_message_service_before_the_gateway_gives_it_up() {
+    let said =
+        refusal(Some("[message]\nsignal_deadline = '300ms'\n[gateway]\nsignal_timeout = '300ms'"), &[], &[]);
+    assert!(
+        said.contains("`message.signal_deadline`") && said.contains("`gateway.signal_timeout`"),
+        "{said}"
+    );
+    let nested = "[message]\nsignal_deadline = '299ms'\n[gateway]\nsignal_timeout = '300ms'";
+    assert!(load(Some(nested), &[], &[]).is_ok());
+}
+
+#[test]
 fn roles_apart_and_redis_are_refused_in_this_release() {
     let apart = refusal(None, &[], &[("roles", "gateway")]);
     assert!(apart.contains("without Redis") && apart.contains("--roles"), "{apart}");

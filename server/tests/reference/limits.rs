@@ -74,6 +74,8 @@ const INNER: &[&str] = &[
     "message-svc/src/pulls/heads.rs:HEADS_MAX",
     "message-svc/src/reach.rs:CONVERSATIONS_MAX",
     "message-svc/src/reach.rs:MEMBERS_MAX",
+    "message-svc/src/service.rs:ASIDE_READS_MAX",
+    "message-svc/src/service.rs:ASIDE_WAITING_MAX",
     "message-svc/src/service.rs:TIDY_INTERVAL",
     "message-svc/src/throttle.rs:SIZES_MAX",
     "message-svc/src/writer/draft.rs:COUNTED_MAX",

@@ -156,6 +156,7 @@ impl Registry for Directory {
         if *self.failing.borrow() {
             return Err(Unavailable::Unavailable { reason: "a test said so".into() });
         }
+        self.open.subscribe().wait_for(|open| *open).await.expect("the sender lives in self");
         self.memory.online(users).await
     }
 
