@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use doorbell_tests::{Doorbell, Options, api_key, process};
 
@@ -38,6 +39,9 @@ struct Cli {
     /// Where the data directory is made; the system's temporary folder by default.
     #[arg(long, global = true)]
     scratch: Option<PathBuf>,
+    /// A setting of the server, as its environment variable: DOORBELL_GATEWAY__FANOUT_INTERVAL=125ms; may be repeated.
+    #[arg(long, global = true, value_name = "NAME=VALUE")]
+    set: Vec<String>,
 }
 
 #[derive(Subcommand)]
@@ -77,11 +81,16 @@ async fn main() -> anyhow::Result<()> {
     };
     let keys = scratch.path().join("api-keys.toml");
     let key = api_key(&keys, "load", &["--hints"]).await?;
-    let options = Options::default()
+    let mut options = Options::default()
         .with("DOORBELL_API_KEYS_FILE", &keys.display().to_string())
         .with("DOORBELL_MESSAGE__THROTTLE_MESSAGES", "1000000")
         .with("DOORBELL_MESSAGE__THROTTLE_PERIOD", "1s")
         .with("DOORBELL_LOG", "warn");
+    for setting in &cli.set {
+        let (name, value) =
+            setting.split_once('=').with_context(|| format!("--set {setting}: NAME=VALUE"))?;
+        options = options.with(name, value);
+    }
     let doorbell = Doorbell::start_in(&scratch.path().join("data"), options).await?;
     // One thread, on purpose: nothing else runs here, so nothing is held up.
     let meter = Meter { doorbell: &doorbell, measured: Duration::from_secs(cli.seconds) };
