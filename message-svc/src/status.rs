@@ -73,6 +73,13 @@ impl Status {
     pub fn to_others(&self, whereabouts: Whereabouts, now: Timestamp) -> (State, Option<Timestamp>) {
         let Whereabouts { online, seen } = whereabouts;
         let seen = if online { Some(now) } else { seen };
+        // In whole seconds: beside the version of the presence, a time to the millisecond tells who went from who hid.
+        let whole = |at: Timestamp| Timestamp::from_millis(at.as_millis() / 1_000 * 1_000);
+        let (state, seen) = self.as_chosen(online, seen);
+        (state, seen.map(whole))
+    }
+
+    fn as_chosen(&self, online: bool, seen: Option<Timestamp>) -> (State, Option<Timestamp>) {
         match self.chosen {
             Chosen::Auto if online => (State::Online, seen),
             Chosen::Auto => (State::Offline, seen),
@@ -102,7 +109,8 @@ mod tests {
 
     #[test]
     fn others_see_the_choice_and_of_whoever_hides_what_was_before() {
-        let at = Timestamp::from_millis;
+        let at = |second: u64| Timestamp::from_millis(second * 1_000);
+        let within = |second: u64| Timestamp::from_millis(second * 1_000 + 321);
         let now = at(9);
         let cases = [
             (Chosen::Auto, State::Online, State::Offline),
@@ -112,7 +120,7 @@ mod tests {
         ];
         for (chosen, there, gone) in cases {
             let status = Status { chosen, seen_before: Some(at(1)), ..Status::default() };
-            let whereabouts = |online| Whereabouts { online, seen: Some(at(4)) };
+            let whereabouts = |online| Whereabouts { online, seen: Some(within(4)) };
             assert_eq!(status.to_others(whereabouts(true), now), (there, Some(now)), "{chosen:?}");
             assert_eq!(status.to_others(whereabouts(false), now), (gone, Some(at(4))), "{chosen:?}");
             assert_eq!(status.to_others(Whereabouts::default(), now), (gone, None), "{chosen:?}");
@@ -120,7 +128,7 @@ mod tests {
         for seen_before in [None, Some(at(1))] {
             let hidden = Status { chosen: Chosen::Invisible, seen_before, ..Status::default() };
             for online in [false, true] {
-                let whereabouts = Whereabouts { online, seen: Some(at(4)) };
+                let whereabouts = Whereabouts { online, seen: Some(within(4)) };
                 assert_eq!(hidden.to_others(whereabouts, now), (State::Offline, seen_before));
             }
         }
