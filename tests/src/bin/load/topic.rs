@@ -22,6 +22,10 @@ use crate::session::{Heard, Session};
 
 /// The topic; each token grants it.
 const TOPIC: &str = "score:final";
+/// Sockets of one look: all that a fan-out wrote to, so that few looks are made.
+const EVENTS: usize = 16_384;
+/// Between two looks at the sockets; a follower may seem later by that.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(4);
 /// Nobody may have to wait longer for the last version.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// Where the version stands for "nothing published": what a follower begins with.
@@ -104,9 +108,11 @@ impl Followers {
         deadline: Duration,
     ) -> anyhow::Result<Vec<u32>> {
         let (began, mut behind, mut late) = (Instant::now(), self.all.len(), Vec::new());
-        let mut events = Events::with_capacity(1_024);
+        let mut events = Events::with_capacity(EVENTS);
         while behind > 0 {
             ensure!(began.elapsed() < deadline, "{behind} followers do not have the last version");
+            // Not waiting in the poll: whoever writes to a socket would have to wake this thread each time, and pay for it.
+            std::thread::park_timeout(BETWEEN_LOOKS);
             match self.poll.poll(&mut events, Some(Duration::from_secs(1))) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 outcome => outcome?,
