@@ -7,7 +7,9 @@ mod after;
 #[path = "exhaustive/world.rs"]
 mod world;
 
-use std::collections::{HashSet, VecDeque};
+use std::hash::Hash;
+
+use doorbell_walk::{breaks, keeps};
 
 use world::{Budget, Move, Without, World};
 
@@ -29,74 +31,49 @@ const FORGETTING: Budget = Budget { versions: 2, followers: 2, send_losses: 1, f
 /// A store that loses everything.
 const STORE: Budget = Budget { versions: 2, send_losses: 1, store_losses: 1, ..CALM };
 
-/// The shortest way to a world in which nothing moves and something is wrong, and how many worlds were seen.
-fn search(without: Without, budget: Budget) -> (Option<Vec<Move>>, usize) {
-    let start = World::new(without, budget);
-    let mut seen = HashSet::from([start.clone()]);
-    let mut ways: Vec<(Option<Move>, usize)> = vec![(None, 0)];
-    let mut open = VecDeque::from([(start, 0)]);
-    while let Some((world, at)) = open.pop_front() {
-        let (system, outside) = world.moves();
-        if system.is_empty() && (world.somebody_waits() || world.is_ghost_or_missing()) {
-            return (Some(way(&ways, at)), seen.len());
-        }
-        for step in system.into_iter().chain(outside) {
-            let next = world.after(step);
-            if seen.insert(next.clone()) {
-                ways.push((Some(step), at));
-                open.push_back((next, ways.len() - 1));
-            }
-        }
+impl doorbell_walk::World for World {
+    type Move = Move;
+
+    fn key(&self) -> impl Eq + Hash + use<> {
+        self.clone()
     }
-    (None, seen.len())
-}
 
-fn way(ways: &[(Option<Move>, usize)], mut at: usize) -> Vec<Move> {
-    let mut way = Vec::new();
-    while let (Some(step), before) = ways[at] {
-        way.push(step);
-        at = before;
+    fn moves(&self) -> (Vec<Move>, Vec<Move>) {
+        World::moves(self)
     }
-    way.reverse();
-    way
-}
 
-fn loses_nothing(budget: Budget, worlds_min: usize) {
-    let (lost, worlds) = search(Without::Nothing, budget);
-    assert!(lost.is_none(), "wrong after {lost:#?}");
-    assert!(worlds >= worlds_min, "only {worlds} worlds: the search was too small to mean anything");
-}
+    fn after(&self, step: Move) -> Self {
+        World::after(self, step)
+    }
 
-/// `--nocapture` shows how.
-fn goes_wrong(without: Without, budget: Budget) {
-    let (lost, worlds) = search(without, budget);
-    println!("without {without:?}, wrong after {lost:?}");
-    assert!(lost.is_some(), "nothing went wrong in {worlds} worlds without {without:?}");
+    fn is_wrong(&self, at_rest: bool) -> bool {
+        at_rest && (self.somebody_waits() || self.is_ghost_or_missing())
+    }
 }
 
 #[test]
 fn following_loses_nothing() {
-    loses_nothing(FOLLOWING, 100_000);
+    keeps(World::new(Without::Nothing, FOLLOWING), 100_000);
 }
 
 #[test]
 fn late_words_and_lost_sends_lose_nothing() {
-    loses_nothing(WORDS, 40_000);
+    keeps(World::new(Without::Nothing, WORDS), 40_000);
 }
 
 #[test]
 fn a_store_that_forgets_loses_nothing() {
-    loses_nothing(FORGETTING, 200_000);
+    keeps(World::new(Without::Nothing, FORGETTING), 200_000);
 }
 
 #[test]
 fn a_store_that_starts_anew_loses_nothing() {
-    loses_nothing(STORE, 20_000);
+    keeps(World::new(Without::Nothing, STORE), 20_000);
 }
 
 macro_rules! each_rule_is_needed {
     ($($name:ident: $without:ident in $budget:ident,)+) => {
-        $(#[test] fn $name() { goes_wrong(Without::$without, $budget); })+
+        $(#[test] fn $name() { breaks(World::new(Without::$without, $budget), Without::$without); })+
     };
 }
 

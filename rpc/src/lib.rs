@@ -1,6 +1,7 @@
 //! The calls between Doorbell's services: one trait each, with a local and, later, a remote implementation.
 //!
-//! This crate owns the shape of a call and what a failed one means; it owns no policy: who retries, how long to
+//! This crate owns the shape of a call and what a failed one means, and what every caller needs to bear one ([`backoff`],
+//! [`peer`]); it owns no policy: who retries, how long to
 //! wait and what to do next is the caller's. Services never import each other; they meet here.
 //!
 //! Delivery semantics: a call that returns `Err` may or may not have happened. Each call here may therefore be

@@ -1,20 +1,20 @@
 //! The file with the API keys of other back ends: names, digests and rights, never a key.
 
 use std::num::NonZeroU32;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use doorbell_gateway::auth::ApiKeys;
 use doorbell_gateway::auth::api_keys::Written;
 use doorbell_protocol::frames::Token;
 use serde::{Deserialize, Serialize};
 
 use crate::config::line_at;
+use crate::guarded::{self, Guard};
 
-/// Who can write the file can give themselves a key. Reading it gives nothing away.
-const FORBIDDEN_MODE: u32 = 0o022;
+/// Thousands of keys; more is no list of keys.
+const BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,15 +32,8 @@ pub fn load(path: &Path, keys: &ApiKeys) -> Result<()> {
         return Ok(());
     }
     let shown = path.display();
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read the API keys in {shown}"))?;
-    let mode = path.metadata().with_context(|| format!("cannot read the API keys in {shown}"))?.mode();
-    if mode & FORBIDDEN_MODE != 0 {
-        bail!(
-            "the API keys in {shown} have mode {:04o}, so others could add a key of their own; chmod go-w {shown}",
-            mode & 0o7777
-        );
-    }
+    let text = guarded::read_text(path, Guard::Trusted, BYTES_MAX, "add a key of their own");
+    let text = text.context("the API keys")?;
     let file: File = toml::from_str(&text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_at(&text, span.start));
         anyhow!("{shown}, line {line}: {}", error.message())

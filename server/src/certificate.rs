@@ -4,14 +4,10 @@
 
 pub mod metrics;
 
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use doorbell_gateway::tls::{Certificate, InvalidCertificate, Standing, Tls};
 use doorbell_protocol::{Clock, Timestamp};
 use humantime_serde::re::humantime;
@@ -21,10 +17,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::clock;
 use crate::config;
+use crate::guarded::{self, Guard};
 pub use metrics::Metrics;
 
-/// Others may not read the key; neither they nor the group may write it. A group may read, for secrets mounted that way.
-const FORBIDDEN_MODE: u32 = 0o027;
 /// The largest file: a chain is some kilobytes.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
@@ -44,19 +39,10 @@ struct Texts {
 
 impl Texts {
     fn read(config: &config::Tls) -> Result<Self> {
-        let shown = config.certificate_file.display();
-        let (chain, _) = read_file(&config.certificate_file)
-            .with_context(|| format!("`tls.certificate_file`: cannot read {shown}"))?;
-        let shown = config.key_file.display();
-        let (key, mode) =
-            read_file(&config.key_file).with_context(|| format!("`tls.key_file`: cannot read {shown}"))?;
-        if mode & FORBIDDEN_MODE != 0 {
-            bail!(
-                "`tls.key_file`: the private key in {shown} has mode {:04o}, so others could pretend to be this server; \
-                 chmod 600 {shown}",
-                mode & 0o7777
-            );
-        }
+        let chain = guarded::read(&config.certificate_file, Guard::Open, FILE_BYTES_MAX, "");
+        let chain = chain.context("`tls.certificate_file`")?;
+        let key = guarded::read(&config.key_file, Guard::Secret, FILE_BYTES_MAX, "pretend to be this server");
+        let key = key.context("`tls.key_file`")?;
         Ok(Self { chain, key })
     }
 
@@ -64,18 +50,6 @@ impl Texts {
     fn fingerprint(&self) -> (u64, u64) {
         (xxh3_64(&self.chain), xxh3_64(&self.key))
     }
-}
-
-fn read_file(path: &Path) -> std::io::Result<(Vec<u8>, u32)> {
-    // Asked before it is opened: to open a pipe would wait for somebody who writes to it.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
-    }
-    let file = File::open(path)?;
-    let mode = file.metadata()?.mode();
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok((bytes, mode))
 }
 
 fn parse(config: &config::Tls, texts: &Texts) -> Result<Certificate> {

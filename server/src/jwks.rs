@@ -43,7 +43,9 @@ fn source(config: &Config) -> Result<Option<Source>> {
     Ok(match &config.auth.jwks {
         KeySource::Nowhere => None,
         KeySource::File(path) => Some(Source::File(path.clone())),
-        KeySource::Url(url) => Some(Source::url(url.clone()).context("`auth.jwks`")?),
+        KeySource::Url(url) => {
+            Some(Source::url(url.clone(), config.auth.jwks_timeout).context("`auth.jwks`")?)
+        }
     })
 }
 
@@ -124,9 +126,8 @@ impl Jwks {
 
     async fn read(&mut self) -> Result<()> {
         let began = Instant::now();
-        let reading = async { Ok(PublicKeys::parse(&self.source.read().await?)?) };
-        let read = tokio::time::timeout(self.timeout, reading).await;
-        match read.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {:?}", self.timeout))) {
+        let read = self.source.read(self.timeout).await;
+        match read.and_then(|set| Ok(PublicKeys::parse(&set)?)) {
             Ok(keys) => {
                 self.metrics.read(keys.len(), (self.wall)());
                 self.enter(State::Good(keys.len(), keys.left_out), None);

@@ -1,33 +1,26 @@
 //! The file with the installation's keys: made once, whole, for its owner only.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use doorbell_gateway::auth::KeySet;
 
-/// Others may not read it; neither they nor the group may write it. A group may read, for secrets mounted that way.
-const FORBIDDEN_MODE: u32 = 0o027;
+use crate::guarded::{self, Guard};
+
+/// Thousands of keys; more is no key file.
+const BYTES_MAX: u64 = 1 << 20;
 
 /// Reads the keys.
 ///
 /// # Errors
 /// The file is not there, others could read it, or it is no key file.
 pub fn read(path: &Path) -> Result<KeySet> {
-    let shown = path.display();
-    let mut file = File::open(path).with_context(|| format!("cannot read the key file {shown}"))?;
-    let mode = file.metadata().with_context(|| format!("cannot read the key file {shown}"))?.mode();
-    if mode & FORBIDDEN_MODE != 0 {
-        bail!(
-            "the key file {shown} has mode {:04o}, so others could make tokens for any user; chmod 600 {shown}",
-            mode & 0o7777
-        );
-    }
-    let mut text = String::new();
-    file.read_to_string(&mut text).with_context(|| format!("cannot read the key file {shown}"))?;
-    KeySet::parse(&text).with_context(|| format!("the key file {shown} is not usable"))
+    let text = guarded::read_text(path, Guard::Secret, BYTES_MAX, "make tokens for any user");
+    let text = text.context("the key file")?;
+    KeySet::parse(&text).with_context(|| format!("the key file {} is not usable", path.display()))
 }
 
 /// Reads the keys; where there is no file yet, makes one.
@@ -71,7 +64,7 @@ impl Drop for Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     #[test]
     fn the_first_start_makes_a_key_for_its_owner_only_and_later_ones_read_it() {

@@ -6,7 +6,7 @@
 //! Map: [`cli`] what was asked; [`config`] four layers become one configuration; [`serve`] from start to end;
 //! [`wiring`] builds the services; [`supervisor`] runs them; [`shutdown`] the phases of the end; [`signals`];
 //! [`site`] which path is whose, with [`admin`], [`openapi`], [`page`] and [`demo`]; [`readiness`] and [`heartbeat`];
-//! [`keyfile`], [`trust`], [`jwks`], [`apikeyfile`], [`secretfile`], [`certificate`], [`reload`], [`datadir`],
+//! [`keyfile`], [`trust`], [`jwks`], [`apikeyfile`], [`secretfile`], [`certificate`] by way of [`guarded`], [`reload`], [`datadir`],
 //! [`descriptors`]; [`check`] what of this host would go wrong; [`clock`], [`telemetry`], [`metrics`].
 
 mod admin;
@@ -19,6 +19,7 @@ mod config;
 mod datadir;
 mod demo;
 mod descriptors;
+mod guarded;
 mod heartbeat;
 mod jwks;
 mod keyfile;

@@ -1,13 +1,12 @@
 //! Secrets of the configuration: as they stand, or in files with one each, for their owner only.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use doorbell_upstream::Secret;
 
-/// Others may not read it; neither they nor the group may write it. A group may read, for secrets mounted that way.
-const FORBIDDEN_MODE: u32 = 0o027;
+use crate::guarded::{self, Guard};
+
 /// More is no secret but a mistake.
 const BYTES_MAX: u64 = 4_096;
 
@@ -24,21 +23,11 @@ pub fn of(section: &str, secret: &Secret, path: &Path) -> Result<Secret> {
 }
 
 fn read(key: &str, path: &Path) -> Result<String> {
-    let shown = path.display();
-    let metadata = path.metadata().with_context(|| format!("`{key}`: cannot read {shown}"))?;
-    let mode = metadata.mode();
-    if mode & FORBIDDEN_MODE != 0 {
-        bail!(
-            "`{key}`: {shown} has mode {:04o}, so others could read the secret; chmod 600 {shown}",
-            mode & 0o7777
-        );
-    }
-    if metadata.len() > BYTES_MAX {
-        bail!("`{key}`: {shown} is larger than {BYTES_MAX} bytes, which is no secret");
-    }
-    let text = std::fs::read_to_string(path).with_context(|| format!("`{key}`: cannot read {shown}"))?;
+    let text = guarded::read_text(path, Guard::Secret, BYTES_MAX, "read the secret");
+    let text = text.with_context(|| format!("`{key}`"))?;
     let secret = text.trim();
     if secret.is_empty() {
+        let shown = path.display();
         bail!("`{key}`: {shown} is empty; `head -c 32 /dev/urandom | base64 > {shown}` makes a secret");
     }
     Ok(secret.to_owned())
@@ -63,7 +52,7 @@ mod tests {
         for (text, mode, said) in [
             ("s3cret", 0o644, "chmod 600"),
             (" \n", 0o600, "is empty"),
-            (&*"x".repeat(4_097), 0o600, "no secret"),
+            (&*"x".repeat(4_097), 0o600, "larger than 4096 bytes"),
         ] {
             let refused = written(text, mode).unwrap_err();
             assert!(refused.contains(said) && refused.starts_with("`upstream.secret_file`: "), "{refused}");

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::address;
 use crate::secret::Secret;
 
+/// Its name in errors.
+const SECTION: &str = "upstream";
+
 /// A back end of your own, over HTTP, in place of the message service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -69,8 +72,13 @@ impl Default for Config {
 
 /// A key that is wrong, or does not go with another.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("upstream: {0}")]
-pub struct InvalidConfig(String);
+#[error("{section}: {rule}")]
+pub struct InvalidConfig {
+    /// The section: `upstream` or `offline_hook`.
+    pub section: &'static str,
+    /// What must hold, with the keys.
+    pub rule: String,
+}
 
 impl Config {
     /// Whether there is one.
@@ -84,7 +92,7 @@ impl Config {
     /// # Errors
     /// The first rule that does not hold, with its keys.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
-        let broken = |rule: &str| Err(InvalidConfig(rule.to_owned()));
+        let broken = |rule: &str| Err(InvalidConfig { section: SECTION, rule: rule.to_owned() });
         if self.call_timeout.is_zero() || self.connect_timeout.is_zero() || self.breaker_open_for.is_zero() {
             return broken(
                 "`call_timeout`, `connect_timeout` and `breaker_open_for` must be longer than zero",
@@ -109,7 +117,10 @@ impl Config {
     /// # Errors
     /// It is no address of that kind.
     pub(crate) fn address(&self) -> Result<Uri, InvalidConfig> {
-        let rule = |rule: &str| InvalidConfig(format!("`url` {rule}, as https://app.example/doorbell"));
+        let rule = |rule: &str| InvalidConfig {
+            section: SECTION,
+            rule: format!("`url` {rule}, as https://app.example/doorbell"),
+        };
         let url = address::parse(&self.url).map_err(rule)?;
         if url.query().is_some() {
             return Err(rule("must hold no `?`: a method's name follows it"));

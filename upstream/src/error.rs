@@ -25,7 +25,7 @@ pub enum Error {
 
 /// Why one request has no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NoAnswer {
+pub enum NoAnswer {
     /// The connection was not made.
     #[error("it cannot be reached")]
     Unreachable(#[source] Cause),

@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, InvalidConfig};
+pub use config::Config;
 pub use metrics::Metrics;
 
 use deliver::Courier;
@@ -41,7 +41,7 @@ use crate::secret::Secret;
 pub enum Error {
     /// Its configuration is wrong.
     #[error(transparent)]
-    Config(#[from] InvalidConfig),
+    Config(#[from] crate::config::InvalidConfig),
     /// Short secrets can be guessed from a signature.
     #[error("the secret of `offline_hook` must be at least {} bytes", signature::SECRET_BYTES_MIN)]
     Secret,

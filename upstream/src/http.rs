@@ -21,18 +21,18 @@ use crate::error::NoAnswer;
 
 /// How connections are made and kept.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Connections {
+pub struct Connections {
     /// How long one may take to be made.
-    pub(crate) connect_timeout: Duration,
+    pub connect_timeout: Duration,
     /// How long an idle one is kept.
-    pub(crate) idle_timeout: Duration,
+    pub idle_timeout: Duration,
     /// How many idle ones are kept.
-    pub(crate) idle_max: usize,
+    pub idle_max: usize,
 }
 
 /// A client with its connections.
 #[derive(Debug)]
-pub(crate) enum Http {
+pub enum Http {
     /// Without TLS, which needs no certificates of authorities: a bare container may have none.
     Plain(Client<HttpConnector, Full<Bytes>>),
     /// With TLS, by the system's certificates (or those of `SSL_CERT_FILE`).
@@ -41,11 +41,13 @@ pub(crate) enum Http {
 
 /// A whole answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
     /// Its `Retry-After`, where that is a number of seconds.
-    pub(crate) retry_after_secs: Option<u64>,
-    pub(crate) body: Bytes,
+    pub retry_after_secs: Option<u64>,
+    /// Its body, whole.
+    pub body: Bytes,
 }
 
 impl Http {
@@ -53,7 +55,7 @@ impl Http {
     ///
     /// # Errors
     /// It wants TLS, and the system has no certificates of authorities.
-    pub(crate) fn new(address: &Uri, connections: Connections) -> io::Result<Self> {
+    pub fn new(address: &Uri, connections: Connections) -> io::Result<Self> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(connections.connect_timeout));
         connector.set_nodelay(true);
@@ -70,10 +72,13 @@ impl Http {
         Ok(Self::Tls(Box::new(builder.build(https.https_only().enable_http1().wrap_connector(connector)))))
     }
 
-    /// Sends one request and reads its answer, all within `deadline`.
+    /// Sends one request and reads its answer of at most `answer_bytes_max` bytes, all within `deadline`.
     ///
     /// *Cancel safety*: a dropped request may have been served; its connection is closed.
-    pub(crate) async fn send(
+    ///
+    /// # Errors
+    /// [`NoAnswer`]. A status of whatever kind is an answer.
+    pub async fn send(
         &self,
         request: Request<Full<Bytes>>,
         deadline: Duration,

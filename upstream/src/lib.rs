@@ -24,7 +24,7 @@
 //! - **UP-7** The hook reports nothing that its user has muted, and nothing older than `age_max`.
 //!
 //! Map: [`upstream`] who answers calls; `exchange` a call as a request; `answer` statuses and bodies to results; `breaker`
-//! when to spare it; `places` how much may be under way; [`hook`] the offline hook; `http` one request and its answer; `address` where it goes; [`secret`];
+//! when to spare it; `places` how much may be under way; [`hook`] the offline hook; [`http`] one request and its answer, for whoever asks somebody; `address` where it goes; [`secret`];
 //! [`config`], [`error`], [`metrics`].
 
 mod address;
@@ -34,7 +34,7 @@ pub mod config;
 pub mod error;
 mod exchange;
 pub mod hook;
-mod http;
+pub mod http;
 pub mod metrics;
 mod places;
 pub mod secret;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use doorbell_protocol::frames::HintFrame;
 use doorbell_protocol::{ErrorBody, ErrorCode, Hint, Payload, TopicId, Version};
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::gateway::Gateway;
 use crate::metrics::Judged;
@@ -156,12 +156,11 @@ impl Gateway {
         let user = &session.identity()?.user;
         let following = self.following();
         let asked: HashMap<_, _> = topics.iter().map(|topic| (topic.clone(), ())).collect();
-        let call = async {
-            // Sessions that come back all at once subscribe all at once.
-            let _place = following.places.acquire().await;
-            following.audiences.authorize(user, topics).await
-        };
-        let answer = following.peer.within(timeout, call).await.ok()?;
+        // Sessions that come back all at once subscribe all at once. Who waits here in vain says nothing of the peer.
+        let by = Instant::now() + timeout;
+        let _place = timeout_at(by, following.places.acquire()).await.ok()?;
+        let call = following.audiences.authorize(user, topics);
+        let answer = following.peer.within(by.saturating_duration_since(Instant::now()), call).await.ok()?;
         // Only what was asked for counts.
         let named = answer.into_iter().filter_map(|hint| {
             let (topic, ()) = asked.get_key_value(&hint.topic)?;

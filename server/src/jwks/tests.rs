@@ -59,15 +59,14 @@ fn answer(status: &str, body: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// The client of an URL needs the system's certificates; where there are none, https could not be read either.
-fn over(url: http::Uri) -> Source {
-    Source::url(url).expect("this system has certificates: install ca-certificates")
+fn over(url: http::Uri, timeout: Duration) -> Source {
+    Source::url(url, timeout).expect("plain HTTP needs no certificates")
 }
 
 #[tokio::test]
 async fn a_set_is_read_over_http() {
     let (url, _) = serve(answer("200 OK", &set(&["a", "b"]))).await;
-    let mut jwks = reader(over(url), Duration::from_secs(10));
+    let mut jwks = reader(over(url, Duration::from_secs(10)), Duration::from_secs(10));
     jwks.read().await.unwrap();
     assert_eq!(jwks.state, State::Good(2, 0));
     assert_eq!((jwks.metrics.readings("ok"), jwks.metrics.readings("failed")), (1, 0));
@@ -86,7 +85,7 @@ async fn an_answer_that_is_no_set_changes_nothing() {
         endless,
     ] {
         let (url, _) = serve(bad.clone()).await;
-        let mut jwks = reader(over(url), Duration::from_secs(10));
+        let mut jwks = reader(over(url, Duration::from_secs(10)), Duration::from_secs(10));
         assert!(jwks.read().await.is_err(), "{}", String::from_utf8_lossy(&bad[..60.min(bad.len())]));
         assert_eq!(jwks.state, State::Failing);
         assert!(jwks.read_first().await.is_ok(), "a URL that fails is no reason not to start");
@@ -96,9 +95,9 @@ async fn an_answer_that_is_no_set_changes_nothing() {
 #[tokio::test]
 async fn a_source_that_does_not_answer_is_left_at_its_deadline() {
     let (url, _) = serve(Vec::new()).await;
-    let mut jwks = reader(over(url), Duration::from_millis(50));
-    let said = jwks.read().await.unwrap_err().to_string();
-    assert!(said.contains("no answer within 50ms"), "{said}");
+    let mut jwks = reader(over(url, Duration::from_millis(50)), Duration::from_millis(50));
+    let said = format!("{:#}", jwks.read().await.unwrap_err());
+    assert!(said.contains("its URL") && said.contains("did not answer in time"), "{said}");
 }
 
 #[tokio::test]

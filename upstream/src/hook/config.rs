@@ -8,7 +8,11 @@ use http::Uri;
 use serde::{Deserialize, Serialize};
 
 use crate::address;
+use crate::config::InvalidConfig;
 use crate::secret::Secret;
+
+/// Its name in errors.
+const SECTION: &str = "offline_hook";
 
 /// One user's news always fit: 64 topics of the longest names, every byte escaped.
 const BYTES_MIN: usize = 64 * 1024;
@@ -84,11 +88,6 @@ impl Default for Config {
     }
 }
 
-/// A key that is wrong, or does not go with another.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("offline_hook: {0}")]
-pub struct InvalidConfig(String);
-
 impl Config {
     /// Whether there is one.
     #[must_use]
@@ -101,7 +100,7 @@ impl Config {
     /// # Errors
     /// The first rule that does not hold, with its keys.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
-        let broken = |rule: &str| Err(InvalidConfig(rule.to_owned()));
+        let broken = |rule: &str| Err(InvalidConfig { section: SECTION, rule: rule.to_owned() });
         if self.delivery_timeout.is_zero() || self.retry_min.is_zero() {
             return broken("`delivery_timeout` and `retry_min` must be longer than zero");
         }
@@ -135,7 +134,10 @@ impl Config {
     /// # Errors
     /// It is no address of that kind.
     pub(crate) fn address(&self) -> Result<Uri, InvalidConfig> {
-        let rule = |rule: &str| InvalidConfig(format!("`url` {rule}, as https://push.example/doorbell"));
+        let rule = |rule: &str| InvalidConfig {
+            section: SECTION,
+            rule: format!("`url` {rule}, as https://push.example/doorbell"),
+        };
         address::parse(&self.url).map_err(rule)
     }
 }

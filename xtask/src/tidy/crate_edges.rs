@@ -5,14 +5,16 @@ use toml::{Table, Value};
 
 use super::{File, Finding, Tree};
 
-/// Each crate's folder with the crates of the workspace that it may use, in tests and benches as well.
+/// Each crate's folder with the crates of the workspace that it may use, in tests and benches as well (`walk` in tests
+/// alone).
 const EDGES: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("rpc", &["protocol"]),
-    ("backplane", &["protocol"]),
-    ("gateway", &["protocol", "rpc", "backplane"]),
+    ("walk", &[]),
+    ("backplane", &["protocol", "walk"]),
+    ("gateway", &["protocol", "rpc", "backplane", "walk"]),
     ("notifier", &["protocol", "rpc", "backplane"]),
-    ("channel-svc", &["protocol", "rpc", "backplane"]),
+    ("channel-svc", &["protocol", "rpc", "backplane", "walk"]),
     ("message-svc", &["protocol", "rpc", "backplane"]),
     ("upstream", &["protocol", "rpc"]),
     (
