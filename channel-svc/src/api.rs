@@ -46,13 +46,15 @@ impl Channels for ChannelService {
             }
             tokio::task::yield_now().await;
         }
-        for batch in newer.chunks(shared.batch()) {
-            shared.store_and_tell(batch).await?;
-        }
-        for batch in begun.chunks(shared.batch()) {
-            shared.tell_stored(batch).await;
-        }
-        Ok(line.life())
+        let store_newer = async {
+            for batch in newer.chunks(shared.batch()) {
+                shared.store_and_tell(batch).await?;
+            }
+            Ok(())
+        };
+        // Beside it: the gateway waits for the answer.
+        let (stored, ()) = tokio::join!(store_newer, shared.tell_stored(&begun));
+        stored.map(|()| line.life())
     }
 
     async fn followers(&self, topics: Vec<TopicId>) -> Result<Vec<u64>, Error> {
@@ -71,15 +73,17 @@ impl Shared {
         Ok(stored)
     }
 
-    /// Tells what is stored of these topics, where somebody does not have it. Without an answer the gateways' look finds
-    /// it.
+    /// Tells what is stored of these topics, where somebody does not have it. Without an answer in a short time the
+    /// gateways' look finds it.
     async fn tell_stored(&self, topics: &[TopicId]) {
-        let read = self.versions.read(topics.to_vec());
-        let Ok(stored) = self.store.within(self.config.store_deadline, read).await else {
-            return self.metrics.store_failed();
-        };
-        for (topic, version) in topics.iter().zip(stored) {
-            self.metrics.told(self.directory.tell(topic, version));
+        let by = Instant::now() + self.config.publish_deadline;
+        for batch in topics.chunks(self.batch()) {
+            let read = self.versions.read(batch.to_vec());
+            let left = by.saturating_duration_since(Instant::now());
+            let Ok(stored) = self.store.within(left, read).await else { return self.metrics.store_failed() };
+            for (topic, version) in batch.iter().zip(stored) {
+                self.metrics.told(self.directory.tell(topic, version));
+            }
         }
     }
 

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Gateway;
+use crate::local::Left;
 use crate::metrics::Metrics;
 use crate::session::Session;
 use lane::{Lane, LaneTask};
@@ -59,8 +60,8 @@ impl Entries {
     }
 
     /// Leaves for a user whose last session has gone, after the grace, if the user is not back by then.
-    pub(crate) fn leave(&self, user: &UserId, stamp: Stamp, grace: Duration) {
-        self.lane(user).linger(user.clone(), stamp, grace);
+    pub(crate) fn leave(&self, user: &UserId, left: Left, grace: Duration) {
+        self.lane(user).linger(user.clone(), left, grace);
     }
 
     /// What an absent user is answered with. Called under the lock of the user's shard: any later enter is greater. The

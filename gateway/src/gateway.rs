@@ -241,8 +241,8 @@ impl Gateway {
         self.unfollow_all(session);
         let Some(identity) = session.identity() else { return };
         match self.local.remove(session) {
-            Removed::Last(Some(stamp)) => {
-                self.entries.leave(&identity.user, stamp, self.setting.rules.config.grace());
+            Removed::Last(Some(left)) => {
+                self.entries.leave(&identity.user, left, self.setting.rules.config.grace());
             }
             Removed::Last(None) | Removed::OneOfMany | Removed::Unknown => {}
         }

@@ -27,11 +27,20 @@ pub(crate) const SHARDS_PER_PARTITION: usize = 4;
 /// A few sessions of one user, without a heap in the usual case.
 pub(crate) type SessionsOfUser = SmallVec<[Arc<Session>; 2]>;
 
+/// What a user without sessions leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// The greatest stamp that an enter was sent with.
+    pub(crate) stamp: Stamp,
+    /// Whether an enter was confirmed, and so noted as news. One that was only sent may be answered yet.
+    pub(crate) confirmed: bool,
+}
+
 /// What became of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Removed {
-    /// It was the user's last session: leave the registry with this stamp, if the user was ever entered.
-    Last(Option<Stamp>),
+    /// It was the user's last session: leave the registry with this stamp, if an enter was ever sent.
+    Last(Option<Left>),
     /// Others of the user are there.
     OneOfMany,
     /// It was not there.
@@ -100,6 +109,11 @@ impl LocalSessions {
     /// is gone, or gone and back with an enter that was not sent yet, is not confirmed by it.
     pub(crate) fn confirm(&self, user: &UserId) -> bool {
         self.shard(user).lock().confirm(user)
+    }
+
+    /// Whether an enter was sent for the sessions that a user has now.
+    pub(crate) fn is_sent(&self, user: &UserId) -> bool {
+        self.shard(user).lock().is_sent(user)
     }
 
     /// The users of one of a partition's shards.

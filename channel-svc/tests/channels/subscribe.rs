@@ -36,6 +36,18 @@ async fn what_was_published_before_the_first_word_is_told_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_keeps_a_gateway_waiting_for_less_than_it_waits() {
+    let rig = Rig::new();
+    rig.store.hangs.store(true, Ordering::SeqCst);
+    let began = tokio::time::Instant::now();
+
+    rig.say("g1", vec![word("a", 1, 1, 0)]).await;
+
+    assert_eq!(began.elapsed(), Config::default().publish_deadline);
+    assert_eq!(rig.followers("a").await, 1, "it is held all the same");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_late_word_undoes_no_newer_one() {
     let mut rig = Rig::new();
     rig.say("g1", vec![word("a", 3, 5, 0), word("b", 4, 0, 0)]).await;

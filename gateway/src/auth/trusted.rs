@@ -18,13 +18,11 @@ use super::public::{PublicKey, PublicKeys};
 /// Keys that tokens named in vain and that are remembered; with more, the oldest is forgotten and undecided again.
 const MISSING_MAX: usize = 64;
 
-/// Keys that are not here.
-#[derive(Default)]
-struct Missing {
-    /// Since when each is named.
-    named: VecDeque<(String, Instant)>,
-    /// When the last reading that succeeded began.
-    read_at: Option<Instant>,
+/// A set that was read, and when its reading began: one piece, so that a token is judged by both of one reading.
+#[derive(Clone)]
+struct Fetched {
+    set: Arc<PublicKeys>,
+    began: Instant,
 }
 
 /// All keys that verify.
@@ -32,9 +30,10 @@ pub struct TrustedKeys {
     own: Arc<KeySet>,
     fixed: Vec<PublicKey>,
     /// `None` before the first reading.
-    fetched: RwLock<Option<Arc<PublicKeys>>>,
+    fetched: RwLock<Option<Fetched>>,
     has_source: bool,
-    missing: Mutex<Missing>,
+    /// Keys that are not here, and since when each is named.
+    missing: Mutex<VecDeque<(String, Instant)>>,
     unknown_kid: Notify,
 }
 
@@ -63,8 +62,7 @@ impl TrustedKeys {
     /// Takes a set, whose reading began then, in place of the last one. Tokens of keys that are gone no longer hold;
     /// sessions that they opened go on to their end.
     pub fn replace_fetched(&self, keys: PublicKeys, began: Instant) {
-        self.missing.lock().read_at = Some(began);
-        *self.fetched.write() = Some(Arc::new(keys));
+        *self.fetched.write() = Some(Fetched { set: Arc::new(keys), began });
     }
 
     /// Waits until a token named a key that is not here.
@@ -88,7 +86,7 @@ impl TrustedKeys {
         let kid = header.kid.as_deref();
         let fetched = self.fetched.read().clone();
         let own = self.own.candidates(kid).map(|key| (Algorithm::HS256, &key.verifying));
-        let public = self.fixed.iter().chain(fetched.iter().flat_map(|set| &set.keys));
+        let public = self.fixed.iter().chain(fetched.iter().flat_map(|fetched| &fetched.set.keys));
         let public = public.filter(|key| kid.is_none() || key.kid.as_deref() == kid);
         let all = own.chain(public.map(|key| (key.algorithm, &key.verifying)));
         let mut flaw = None;
@@ -101,7 +99,10 @@ impl TrustedKeys {
         // Without a `kid` the set that is not read yet may have the key that the others are not.
         let may_be_missing = flaw.is_none() || (kid.is_none() && fetched.is_none());
         // No set has keys of HS256: they would be everybody's who reads it.
-        if self.has_source && header.alg != Algorithm::HS256 && may_be_missing && !self.was_read_since(header)
+        if self.has_source
+            && header.alg != Algorithm::HS256
+            && may_be_missing
+            && !self.was_read_since(header, fetched.as_ref())
         {
             self.unknown_kid.notify_one();
             return Err(Flaw::UndecidedKey);
@@ -109,17 +110,17 @@ impl TrustedKeys {
         Err(flaw.unwrap_or(Flaw::UnknownKey))
     }
 
-    /// Whether the set was read after a token first named this key, which it did not bring; notes that one does.
-    fn was_read_since(&self, header: &Header) -> bool {
+    /// Whether this set's reading began after a token first named this key, which it did not bring; notes that one does.
+    fn was_read_since(&self, header: &Header, fetched: Option<&Fetched>) -> bool {
         let named = format!("{:?} {}", header.alg, header.kid.as_deref().unwrap_or_default());
         let mut missing = self.missing.lock();
-        if let Some((_, first)) = missing.named.iter().find(|(other, _)| *other == named) {
-            return missing.read_at.is_some_and(|read_at| read_at > *first);
+        if let Some((_, first)) = missing.iter().find(|(other, _)| *other == named) {
+            return fetched.is_some_and(|fetched| fetched.began > *first);
         }
-        if missing.named.len() == MISSING_MAX {
-            missing.named.pop_front();
+        if missing.len() == MISSING_MAX {
+            missing.pop_front();
         }
-        missing.named.push_back((named, Instant::now()));
+        missing.push_back((named, Instant::now()));
         false
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::lingering::{Lingering, Return};
 use super::waiting::Waiting;
 use crate::gateway::Gateway;
-use crate::local::{SHARDS_PER_PARTITION, SessionsOfUser};
+use crate::local::{Left, SHARDS_PER_PARTITION, SessionsOfUser};
 use crate::metrics::{Answer, GraceEnd, Metrics};
 use crate::session::Session;
 
@@ -42,6 +42,7 @@ struct State {
     entering: Waiting,
     /// Users whose last session ended less than the grace ago: they may be back.
     lingering: Lingering,
+    /// Until the registry has taken them.
     leaving: Vec<(UserId, Stamp)>,
     lease: Option<Lease>,
     /// A lease was lost, or its store was: everybody must be entered again under a new one.
@@ -68,14 +69,14 @@ impl Lane {
     }
 
     /// Leaves after the grace, if the user is not back by then; at once where there is none.
-    pub(super) fn linger(&self, user: UserId, stamp: Stamp, grace: Duration) {
+    pub(super) fn linger(&self, user: UserId, left: Left, grace: Duration) {
         let mut state = self.state.lock();
         if grace.is_zero() {
-            self.queue_leaves(&mut state, [(user, stamp)]);
+            self.queue_leaves(&mut state, [(user, left.stamp)]);
         } else {
             let was_empty = state.lingering.next_look().is_none();
             let until = Instant::now() + grace;
-            let cut = self.lingering(&mut state, |lingering| lingering.begin(user, stamp, until));
+            let cut = self.lingering(&mut state, |lingering| lingering.begin(user, left, until));
             if let Some(cut) = cut {
                 self.metrics.presence.grace_ended(GraceEnd::Cut, 1);
                 self.queue_leaves(&mut state, [cut]);
@@ -184,12 +185,15 @@ impl Lane {
         state.lapsed = false;
     }
 
-    /// Sends the leaves that wait, and notes who is gone by that. What fails waits again.
+    /// Sends the leaves that wait, and notes who is gone by that. What fails waits on, and so does what is on its way: the
+    /// drain sends it once more rather than miss it. A leave goes by its stamp, so that twice is as good as once.
+    ///
+    /// *Cancel safety*: nothing that waits is forgotten.
     pub(super) async fn leave_batch(&self, gateway: &Gateway) -> Result<(), NotLeft> {
-        let leaving = std::mem::take(&mut self.state.lock().leaving);
+        let leaving = self.state.lock().leaving.clone();
         let name = &gateway.entries().gateway;
         let max = gateway.setting().rules.config.enter_batch_max.get();
-        for (at, chunk) in leaving.chunks(max).enumerate() {
+        for chunk in leaving.chunks(max) {
             let leaves = chunk
                 .iter()
                 .map(|(user, stamp)| Enter {
@@ -199,16 +203,22 @@ impl Lane {
                 .collect();
             if within(gateway, gateway.entries().registry.leave(leaves)).await.is_none() {
                 gateway.setting().metrics.left(Answer::Failed, chunk.len());
-                let rest = at * max;
-                self.queue_leaves(&mut self.state.lock(), leaving[rest..].iter().cloned());
                 return Err(NotLeft);
             }
             gateway.setting().metrics.left(Answer::Done, chunk.len());
             for (user, _) in chunk {
-                // Who is back is told to have come, by an enter with a greater stamp: after that, this would hide it.
-                if gateway.local().sessions(user).is_empty() {
+                // Who is back is told to have come, by an enter with a greater stamp: after that, this would hide it. Where
+                // that enter is not sent yet, its word comes later, or never, and this one counts.
+                if !gateway.local().is_sent(user) {
                     gateway.presence().note(user, Way::Went);
                 }
+            }
+            let left: HashSet<_> = chunk.iter().collect();
+            let leaving = &mut self.state.lock().leaving;
+            leaving.retain(|waiting| !left.contains(waiting));
+            if leaving.is_empty() {
+                // A burst is over: its room is given back.
+                *leaving = Vec::new();
             }
         }
         Ok(())
@@ -434,7 +444,7 @@ mod tests {
         let stamp = Stamp { epoch: Epoch(1), generation: Generation(1) };
         let user = UserId::new("ada").unwrap();
         for _ in 0..LEAVES_MAX + 3 {
-            lane.linger(user.clone(), stamp, Duration::ZERO);
+            lane.linger(user.clone(), Left { stamp, confirmed: true }, Duration::ZERO);
         }
         assert_eq!(lane.state.lock().leaving.len(), LEAVES_MAX);
         let families = registry.gather();

@@ -10,6 +10,8 @@ use std::time::Duration;
 use doorbell_protocol::{Stamp, UserId};
 use tokio::time::Instant;
 
+use crate::local::Left;
+
 /// Users of a partition who linger at most; one more, and the one who has waited longest goes early.
 pub(super) const LINGERING_MAX: usize = 65_536;
 /// Ends are looked at together: one comes so much late at most.
@@ -39,15 +41,17 @@ pub(super) struct Lingering {
 }
 
 impl Lingering {
-    /// A user lingers until `until`, which never goes back from one call to the next. Answers who must go for it.
-    pub(super) fn begin(&mut self, user: UserId, stamp: Stamp, until: Instant) -> Option<(UserId, Stamp)> {
+    /// A user lingers until `until`, which never goes back from one call to the next. Answers who must go for it. Whose
+    /// enter was not confirmed was told to nobody, so that a return is news.
+    pub(super) fn begin(&mut self, user: UserId, left: Left, until: Instant) -> Option<(UserId, Stamp)> {
+        let Left { stamp, confirmed } = left;
         if self.queue.len() >= 2 * self.users.len() + 64 {
             let users = &self.users;
             self.queue.retain(|(_, user, stamp)| is_current(users, user, *stamp));
         }
         self.queue.push_back((until, user.clone(), stamp));
         // One who lingered already was back in between, and not entered.
-        let missed = self.users.get(&user).is_some_and(|lingers| lingers.missed);
+        let missed = self.users.get(&user).map_or(!confirmed, |lingers| lingers.missed);
         self.users.insert(user, Lingers { stamp, missed });
         while self.users.len() > LINGERING_MAX {
             let (_, user, stamp) = self.queue.pop_front()?;
@@ -132,6 +136,10 @@ mod tests {
         Stamp { epoch: Epoch(1), generation: Generation(generation) }
     }
 
+    fn left(generation: u64) -> Left {
+        Left { stamp: stamp(generation), confirmed: true }
+    }
+
     fn over(lingering: &mut Lingering, now: Instant) -> Vec<(String, u64)> {
         let over = lingering.over(now).into_iter();
         over.map(|(user, stamp)| (user.as_str().to_owned(), stamp.generation.0)).collect()
@@ -142,7 +150,7 @@ mod tests {
         let (mut lingering, start) = (Lingering::default(), Instant::now());
         let second = Duration::from_secs(1);
         for (at, name) in (0..3).zip(["ada", "bob", "carol"]) {
-            lingering.begin(user(name), stamp(1), start + second * at + GRACE);
+            lingering.begin(user(name), left(1), start + second * at + GRACE);
         }
 
         assert_eq!(lingering.next_look(), Some(start + GRACE + COARSE));
@@ -155,7 +163,7 @@ mod tests {
     #[test]
     fn a_return_in_time_is_unnoticed_and_leaves_nothing_to_end() {
         let (mut lingering, start) = (Lingering::default(), Instant::now());
-        lingering.begin(user("ada"), stamp(1), start + GRACE);
+        lingering.begin(user("ada"), left(1), start + GRACE);
 
         assert_eq!(lingering.take_back(&user("ada")), Some(Return::Unnoticed));
         assert_eq!(lingering.take_back(&user("ada")), None, "a further session is no return");
@@ -163,11 +171,23 @@ mod tests {
     }
 
     #[test]
+    fn whose_enter_was_never_confirmed_is_news_at_the_return_unless_they_were_there_before() {
+        let (mut lingering, start) = (Lingering::default(), Instant::now());
+        let unconfirmed = Left { confirmed: false, ..left(2) };
+        lingering.begin(user("ada"), unconfirmed, start + GRACE);
+        assert_eq!(lingering.take_back(&user("ada")), Some(Return::Missed));
+
+        lingering.begin(user("ada"), left(1), start + GRACE);
+        lingering.begin(user("ada"), unconfirmed, start + GRACE);
+        assert_eq!(lingering.take_back(&user("ada")), Some(Return::Unnoticed));
+    }
+
+    #[test]
     fn who_goes_again_has_the_whole_time_again() {
         let (mut lingering, start) = (Lingering::default(), Instant::now());
-        lingering.begin(user("ada"), stamp(1), start + GRACE);
+        lingering.begin(user("ada"), left(1), start + GRACE);
         lingering.take_back(&user("ada"));
-        lingering.begin(user("ada"), stamp(2), start + GRACE * 2);
+        lingering.begin(user("ada"), left(2), start + GRACE * 2);
 
         assert_eq!(over(&mut lingering, start + GRACE), []);
         assert_eq!(over(&mut lingering, start + GRACE * 2), [("ada".into(), 2)]);
@@ -177,16 +197,16 @@ mod tests {
     fn a_return_after_the_entry_may_have_gone_is_missed() {
         let (mut lingering, start) = (Lingering::default(), Instant::now());
         for name in ["ada", "bob"] {
-            lingering.begin(user(name), stamp(1), start + GRACE);
+            lingering.begin(user(name), left(1), start + GRACE);
         }
         lingering.miss(&user("ada"));
         lingering.miss(&user("zoe"));
         assert_eq!(lingering.take_back(&user("ada")), Some(Return::Missed));
         assert_eq!(lingering.take_back(&user("bob")), Some(Return::Unnoticed));
 
-        lingering.begin(user("carol"), stamp(2), start + GRACE);
+        lingering.begin(user("carol"), left(2), start + GRACE);
         lingering.miss_all();
-        lingering.begin(user("carol"), stamp(3), start + GRACE * 2);
+        lingering.begin(user("carol"), left(3), start + GRACE * 2);
         assert_eq!(lingering.take_back(&user("carol")), Some(Return::Missed));
     }
 
@@ -194,11 +214,11 @@ mod tests {
     fn beyond_the_bound_the_one_who_waited_longest_goes_early() {
         let (mut lingering, until) = (Lingering::default(), Instant::now());
         for number in 0..LINGERING_MAX {
-            assert_eq!(lingering.begin(user(&format!("u{number}")), stamp(1), until), None);
+            assert_eq!(lingering.begin(user(&format!("u{number}")), left(1), until), None);
         }
         lingering.take_back(&user("u0"));
-        assert_eq!(lingering.begin(user("v0"), stamp(1), until), None);
-        assert_eq!(lingering.begin(user("v1"), stamp(1), until), Some((user("u1"), stamp(1))));
+        assert_eq!(lingering.begin(user("v0"), left(1), until), None);
+        assert_eq!(lingering.begin(user("v1"), left(1), until), Some((user("u1"), stamp(1))));
         assert_eq!((lingering.len(), lingering.take_all().len()), (LINGERING_MAX, LINGERING_MAX));
     }
 
@@ -206,7 +226,7 @@ mod tests {
     fn a_user_who_comes_and_goes_all_the_time_takes_a_bounded_room() {
         let (mut lingering, until) = (Lingering::default(), Instant::now());
         for number in 0..10_000 {
-            lingering.begin(user("ada"), stamp(number), until);
+            lingering.begin(user("ada"), left(number), until);
             lingering.take_back(&user("ada"));
             assert!(lingering.queue.len() <= 128, "{}", lingering.queue.len());
         }

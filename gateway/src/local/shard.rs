@@ -6,7 +6,7 @@ use std::sync::Arc;
 use doorbell_protocol::{SessionId, Stamp, UserId};
 use smallvec::SmallVec;
 
-use super::{Removed, SessionsOfUser};
+use super::{Left, Removed, SessionsOfUser};
 use crate::session::Session;
 
 /// Most users have one session; the oldest stands first.
@@ -30,10 +30,11 @@ enum Enter {
 }
 
 impl Enter {
-    const fn stamp(self) -> Option<Stamp> {
+    const fn left(self) -> Option<Left> {
         match self {
             Self::Unsent => None,
-            Self::Sent(stamp) | Self::Confirmed(stamp) => Some(stamp),
+            Self::Sent(stamp) => Some(Left { stamp, confirmed: false }),
+            Self::Confirmed(stamp) => Some(Left { stamp, confirmed: true }),
         }
     }
 
@@ -78,13 +79,13 @@ impl Shard {
         if !held.sessions.is_empty() {
             return Removed::OneOfMany;
         }
-        let entered = held.entered.stamp();
+        let left = held.entered.left();
         self.users.remove(user);
         // A server that lost most of its clients gives the room back.
         if self.users.len() * 4 < self.users.capacity() {
             self.users.shrink_to(self.users.len() * 2);
         }
-        Removed::Last(entered)
+        Removed::Last(left)
     }
 
     pub(super) fn sessions(&self, user: &UserId) -> Option<&Held> {
@@ -104,6 +105,10 @@ impl Shard {
 
     pub(super) fn confirm(&mut self, user: &UserId) -> bool {
         self.users.get_mut(user).is_some_and(|held| held.entered.confirmed())
+    }
+
+    pub(super) fn is_sent(&self, user: &UserId) -> bool {
+        self.users.get(user).is_some_and(|held| held.entered.left().is_some())
     }
 
     pub(super) fn users(&self) -> Vec<UserId> {

@@ -40,14 +40,17 @@ impl Authenticator for Names {
     }
 }
 
-/// The memory registry behind a gate: enters can be made to wait, calls to fail.
+/// The memory registry behind a gate: enters and leaves can be made to wait, calls to fail.
 pub struct Gated {
     memory: Memory,
     open: watch::Sender<bool>,
+    open_to_leave: watch::Sender<bool>,
     failing: AtomicBool,
     /// Leaves alone fail.
     keeping: AtomicBool,
     pub enters: AtomicUsize,
+    /// Calls, each with some users.
+    pub leaves: AtomicUsize,
     pub left: Mutex<Vec<UserId>>,
     losing: AtomicBool,
     /// Leaves that got no answer, and are still on their way.
@@ -59,9 +62,11 @@ impl Gated {
         Self {
             memory,
             open: watch::Sender::new(true),
+            open_to_leave: watch::Sender::new(true),
             failing: AtomicBool::new(false),
             keeping: AtomicBool::new(false),
             enters: AtomicUsize::new(0),
+            leaves: AtomicUsize::new(0),
             left: Mutex::default(),
             losing: AtomicBool::new(false),
             lost: Mutex::default(),
@@ -74,6 +79,14 @@ impl Gated {
 
     pub fn let_enters_go(&self) {
         self.open.send_replace(true);
+    }
+
+    pub fn hold_leaves(&self) {
+        self.open_to_leave.send_replace(false);
+    }
+
+    pub fn let_leaves_go(&self) {
+        self.open_to_leave.send_replace(true);
     }
 
     pub fn fail(&self) {
@@ -146,6 +159,8 @@ impl Registry for Gated {
     }
 
     async fn leave(&self, leaves: Vec<Enter>) -> Result<(), Error> {
+        self.leaves.fetch_add(1, Ordering::SeqCst);
+        self.open_to_leave.subscribe().wait_for(|open| *open).await.expect("the sender lives in self");
         self.check()?;
         if self.keeping.load(Ordering::SeqCst) {
             return Err(Error::Unavailable { reason: "the test lets nobody leave".into() });

@@ -1,5 +1,6 @@
 //! GW-17: what message-svc is told of who comes and who goes, and when.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use doorbell_gateway::Config;
@@ -78,6 +79,64 @@ async fn a_return_is_news_where_the_entry_may_have_gone_meanwhile() {
 
     rig.until("it is told", || rig.members.ways("ada").len() == 2).await;
     assert_eq!(rig.members.ways("ada"), [Way::Came, Way::Came]);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn who_goes_while_the_enter_is_on_its_way_and_is_back_in_time_is_news() {
+    let rig = Rig::lingering(LONG, Config::default());
+    rig.registry.hold_enters();
+    let mut first = rig.connect().await;
+    first.hello("ada").await;
+    rig.until("the enter is under way", || rig.registry.enters.load(Ordering::SeqCst) == 1).await;
+    first.close().await;
+    gone(&rig, 0).await;
+    rig.registry.let_enters_go();
+
+    let _back = rig.session("ada").await;
+
+    rig.until("she came", || rig.members.ways("ada").contains(&Way::Came)).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_back_while_the_leave_is_on_its_way_and_is_not_entered_went() {
+    let rig = Rig::lingering(SHORT, Config::default());
+    let mut ada = rig.session("ada").await;
+    rig.until("she came", || rig.members.ways("ada") == [Way::Came]).await;
+    rig.registry.hold_leaves();
+    ada.close().await;
+    rig.until("the leave is under way", || rig.registry.leaves.load(Ordering::SeqCst) == 1).await;
+    rig.registry.hold_enters();
+    let mut back = rig.connect().await;
+    back.hello("ada").await;
+    rig.until("she is in the index", || rig.metric("doorbell_gateway_enters_waiting") >= 1.0).await;
+
+    rig.registry.let_leaves_go();
+
+    rig.until("she went", || rig.members.ways("ada") == [Way::Came, Way::Went]).await;
+    rig.registry.let_enters_go();
+    back.welcome().await;
+    rig.until("she came again", || rig.members.ways("ada") == [Way::Came, Way::Went, Way::Came]).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn the_drain_sends_again_what_a_lane_has_on_its_way() {
+    let rig = Rig::lingering(SHORT, Config::default());
+    let mut ada = rig.session("ada").await;
+    rig.until("she came", || rig.members.ways("ada") == [Way::Came]).await;
+    rig.registry.hold_leaves();
+    ada.close().await;
+    rig.until("the leave is under way", || rig.registry.leaves.load(Ordering::SeqCst) == 1).await;
+
+    let let_go = async {
+        rig.until("it is sent again", || rig.registry.leaves.load(Ordering::SeqCst) == 2).await;
+        rig.registry.let_leaves_go();
+    };
+    tokio::join!(rig.gateway.drain(Duration::from_secs(20)), let_go);
+
+    assert_eq!(rig.members.ways("ada"), [Way::Came, Way::Went]);
     rig.stop().await;
 }
 
