@@ -105,6 +105,11 @@ impl Backplane {
         self.call(&self.sweeping, self.registry.leave(leaves)).await
     }
 
+    /// Who of these users is online, in their order.
+    pub(crate) async fn online(&self, users: Vec<UserId>) -> Result<Vec<bool>, Failed> {
+        self.call(&self.settling, self.registry.online(users)).await
+    }
+
     /// Tells message-svc who went with their gateway, where presence is turned on.
     pub(crate) async fn tell_went(&self, lapsed: &[Enter]) -> Result<(), Failed> {
         let Some(presence) = &self.presence else { return Ok(()) };

@@ -110,15 +110,33 @@ impl Turn {
 
     /// Tells the hook of those who have no session left and were not rung.
     fn report(&mut self, settlements: &[Settlement], settled: &[Settled]) {
-        let Some(hook) = &self.shared.offline else { return };
         let offline = settlements.iter().zip(settled).filter(|(_, settled)| is_offline(settled));
-        let missed: Vec<Missed> = offline
-            .filter_map(|(settlement, _)| self.unrung.remove_entry(&settlement.user))
-            .map(|(user, news)| Missed { user, news })
-            .collect();
+        self.miss(offline.map(|(settlement, _)| &settlement.user));
+    }
+
+    /// Reports these, unless they were rung or reported.
+    fn miss<'u>(&mut self, users: impl Iterator<Item = &'u UserId>) {
+        let Some(hook) = &self.shared.offline else { return };
+        let missed = users.filter_map(|user| self.unrung.remove_entry(user));
+        let missed: Vec<Missed> = missed.map(|(user, news)| Missed { user, news }).collect();
         if !missed.is_empty() {
             hook.missed(missed);
         }
+    }
+
+    /// A settlement whose answer was lost is stale when it is repeated, and says nothing any more: who was not rung is
+    /// looked up. Without an answer they are not reported; they ask for what they missed when they come.
+    async fn report_settled_before(&mut self, settlements: &[Settlement], settled: &[Settled]) {
+        let stale = settlements.iter().zip(settled).filter(|(_, settled)| **settled == Settled::Stale);
+        let users: Vec<UserId> = stale
+            .map(|(settlement, _)| settlement.user.clone())
+            .filter(|user| self.unrung.contains_key(user))
+            .collect();
+        if users.is_empty() {
+            return;
+        }
+        let Ok(online) = self.shared.backplane.online(users.clone()).await else { return };
+        self.miss(users.iter().zip(online).filter(|(_, online)| !online).map(|(user, _)| user));
     }
 
     /// Tries until the backplane answers. Past the lease it has nothing left to settle (NT-1); after a stop one try
@@ -126,15 +144,20 @@ impl Turn {
     async fn settle_alike(&mut self, settlements: Vec<Settlement>, delay: Duration) {
         let config = &self.shared.config;
         let mut backoff = Backoff::new(config.delay_min, config.delay_max);
+        let mut is_repeat = false;
         loop {
             match self.shared.backplane.settle(self.partition, settlements.clone(), delay).await {
                 Ok(settled) => {
                     settled.iter().for_each(|settled| self.shared.metrics.settled(outcome_of(*settled)));
                     self.report(&settlements, &settled);
+                    if is_repeat {
+                        self.report_settled_before(&settlements, &settled).await;
+                    }
                     return;
                 }
                 Err(_) if Instant::now() >= self.lease_ends => return,
                 Err(_) => {
+                    is_repeat = true;
                     let wait = tokio::time::sleep(backoff.failed());
                     if self.stop.run_until_cancelled(wait).await.is_none() {
                         return;

@@ -84,3 +84,26 @@ async fn a_settlement_that_has_to_be_tried_again_reports_once() {
     assert_eq!(rig.next_settled().await.settled, GONE);
     assert_eq!(rig.heard.of("ada"), [7]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_was_settled_without_anybody_hearing_of_it_is_reported_all_the_same() {
+    let mut rig = Rig::new();
+    rig.open_for_good("gw-1", Behaviour::Absent(NOW)).await;
+    rig.enter("ada", "gw-1").await;
+    rig.store(Store::SettlingUnheard);
+    let _running = rig.start(Config::default());
+    rig.hint(&["ada"], 7).await;
+    assert_eq!(rig.next_settled().await.settled, GONE);
+    assert!(rig.heard.of("ada").is_empty(), "nobody knows it yet");
+
+    rig.store(Store::Sound);
+
+    assert_eq!(rig.next_settled().await.settled, Settled::Stale);
+    let heard = async {
+        while rig.heard.of("ada").is_empty() {
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), heard).await.expect("she is never reported");
+    assert_eq!(rig.heard.of("ada"), [7]);
+}

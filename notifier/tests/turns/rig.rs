@@ -55,6 +55,8 @@ pub enum Store {
     Sound,
     Failing,
     FailingToSettle,
+    /// Settles, and the answers are lost.
+    SettlingUnheard,
     /// Answers claims after that time.
     SlowToClaim(Duration),
     /// Works, but nobody hears its bell.
@@ -377,6 +379,7 @@ impl HintQueue for Watched {
             let at = Instant::now();
             self.settled.try_send(SettledUser { at, settlement, settled: *settled }).unwrap();
         }
+        self.check(&[Store::SettlingUnheard])?;
         Ok(answers)
     }
 
