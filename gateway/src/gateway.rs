@@ -210,7 +210,6 @@ impl Gateway {
     }
 
     async fn sweep_once(&self) {
-        self.signals.tidy();
         let second = self.setting.uptime.now().second();
         let mut looked_at: usize = 0;
         for shard in 0..self.sweep.shards() {

@@ -43,7 +43,7 @@
 //! Map: [`gateway`] the parts and the loops; `session` one socket: rules, outbox, task; `local` user to sessions;
 //! `entries` the registry's side; `fanout` one hint to many; `topics` topic to sessions; `follow` who follows what;
 //! `interest` what channel-svc is told; `presence` what message-svc is told of who comes and goes; `signals` what passes
-//! by; `look` the stored versions; `sweep` the coarse wheel; `pull` calls; [`drain`]
+//! by; `look` the stored versions; `sweep` the coarse wheel; `pull` calls; `rates` how often, by key; [`drain`]
 //! leaving; `api` what notifiers call; [`close`] ends to codes; [`config`], [`error`], [`metrics`], [`uptime`];
 //! [`handshake`] request to socket; [`socket`] plain or TLS; [`tls`] the certificate; [`auth`] tokens; [`ws`] frames.
 
@@ -66,6 +66,7 @@ mod look;
 pub mod metrics;
 mod presence;
 mod pull;
+mod rates;
 mod session;
 mod signals;
 pub mod socket;

@@ -16,9 +16,10 @@ use crate::Config;
 use crate::fanout::{CHUNK, EncodedOnce};
 use crate::gateway::Gateway;
 use crate::metrics::Sent;
+use crate::rates::Limited;
 use crate::session::Session;
 use crate::session::event::Event;
-use throttle::{Throttle, Throttled};
+use throttle::Throttle;
 
 /// The signals of a gateway.
 pub(crate) struct Signals {
@@ -41,11 +42,6 @@ impl Signals {
             coming: Semaphore::new(in_flight_max),
             tasks: TaskTracker::new(),
         }
-    }
-
-    /// Forgets who may signal again anyway.
-    pub(crate) fn tidy(&self) {
-        self.throttle.tidy();
     }
 
     /// Waits for what is on its way: not longer than a signal may take.
@@ -78,13 +74,13 @@ impl Gateway {
     pub(crate) fn send_signal(self: &Arc<Self>, session: &Arc<Session>, topic: TopicId, data: Payload) {
         let Some(identity) = session.identity() else { return };
         let metrics = &self.setting().metrics;
-        match self.signals().throttle.pass(&identity.user, &topic) {
+        match self.signals().throttle.pass(&identity.user, &topic, self.setting().uptime.now()) {
             Ok(()) => {}
-            Err(Throttled::Wait(wait)) => {
+            Err(Limited::Wait(wait)) => {
                 metrics.signal_sent(Sent::TooOften);
                 return self.tell(session, Event::SignalRefused(too_often(wait)));
             }
-            Err(Throttled::Full) => return metrics.signal_sent(Sent::Busy),
+            Err(Limited::Full) => return metrics.signal_sent(Sent::Busy),
         }
         let Ok(place) = Arc::clone(&self.signals().going).try_acquire_owned() else {
             return metrics.signal_sent(Sent::Busy);

@@ -5,14 +5,7 @@ use prometheus::{
     register_int_gauge_with_registry,
 };
 
-/// Why a call met a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Limited {
-    /// Its user makes too many.
-    User,
-    /// Too many users make calls: nobody more is remembered.
-    Full,
-}
+use crate::rates::Limited;
 
 /// The door's metrics. Cheap to clone: the families are shared.
 #[derive(Clone, Debug)]
@@ -47,7 +40,7 @@ impl Metrics {
 
     pub(super) fn limited(&self, limited: Limited) {
         let reason = match limited {
-            Limited::User => "user",
+            Limited::Wait(_) => "user",
             Limited::Full => "full",
         };
         self.limited.with_label_values(&[reason]).inc();

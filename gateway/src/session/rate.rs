@@ -37,6 +37,12 @@ impl RateRule {
         let burst = interval * (u64::from(config.frames_burst.get()) - 1);
         Self { interval, burst, grace: burst + interval * u64::from(config.frames_grace) }
     }
+
+    /// One in each interval, and none ahead of it.
+    pub(crate) fn each(interval: Duration) -> Self {
+        let interval = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
+        Self { interval, burst: 0, grace: 0 }
+    }
 }
 
 impl Rate {
@@ -63,7 +69,7 @@ impl Rate {
         if ahead > rule.burst {
             return Err(Duration::from_micros(ahead - rule.burst));
         }
-        self.0 = self.0.max(now) + rule.interval;
+        self.0 = self.0.max(now).saturating_add(rule.interval);
         Ok(())
     }
 
