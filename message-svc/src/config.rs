@@ -124,7 +124,7 @@ impl Default for Config {
             announce_note_interval: Duration::from_millis(200),
             // Twice the `reannounce_window` of design, section 6.
             commits_kept_for: Duration::from_secs(120),
-            drain_timeout: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(2),
             disk_reserve_bytes: 64 << 20,
             recover_interval: Duration::from_secs(1),
             commit_stall_after: Duration::from_secs(30),

@@ -138,7 +138,7 @@ impl Reader {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::num::NonZeroU32;
     use std::sync::mpsc;
 
@@ -164,7 +164,7 @@ mod tests {
     }
 
     /// Begins a read that ends when what is answered is dropped.
-    async fn hold(reader: &Reader, reads: &mut JoinSet<Result<(), Refusal>>) -> mpsc::Sender<()> {
+    pub(crate) async fn hold(reader: &Reader, reads: &mut JoinSet<Result<(), Refusal>>) -> mpsc::Sender<()> {
         let (began, begun) = oneshot::channel();
         let (let_go, held) = mpsc::channel();
         let reader = reader.clone();

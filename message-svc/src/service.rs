@@ -43,7 +43,7 @@ use crate::{Config, Error, Metrics};
 /// How often the throttle forgets users who have not sent anything for a while.
 const TIDY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Reads of neighbours that run at the same time: each of them asks for hundreds of users at once, and seldom.
+/// Reads of neighbours that run at the same time, of each kind: each asks for hundreds of users at once, and seldom.
 const ASIDE_READS_MAX: usize = 2;
 /// Those that may wait, beyond which a neighbour asks again: more than there are workers that ask.
 const ASIDE_WAITING_MAX: usize = 256;
@@ -70,11 +70,14 @@ pub struct MessageService {
     tools: Tools,
     neighbours: Neighbours,
     reader: Reader,
-    /// For what neighbours ask: who is muted, whose presence may be shown.
-    aside: Reader,
+    /// For what the offline hook asks: who is muted.
+    mutes: Reader,
+    /// For what gateways tell: whose presence may be shown.
+    moves: Reader,
     pulls: Pulls,
     signals: SignalLane,
     inflight: Inflight,
+    /// Of reads as wide as a user's conversations are many.
     turns: Turns,
     /// Statuses of one user are set one after the other.
     status_turns: Turns,
@@ -110,13 +113,15 @@ impl MessageService {
         let pulls = Pulls::new(reader.clone(), Arc::clone(&heads), &config, Arc::clone(&metrics));
         let store = Arc::new(Counted::new(store, Arc::clone(&metrics), ReadFor::Write));
         let signals = SignalLane::new(&reader, &config);
-        let aside = reader.beside_calls(ReadFor::Announce, ASIDE_READS_MAX, ASIDE_WAITING_MAX);
+        let aside = || reader.beside_calls(ReadFor::Announce, ASIDE_READS_MAX, ASIDE_WAITING_MAX);
+        let (mutes, moves) = (aside(), aside());
         let tools = Tools { store, clock, throttles, heads, metrics, config: Arc::new(config) };
         let writer_ended = CancellationToken::new();
         let mut service = Self {
             neighbours,
             reader,
-            aside,
+            mutes,
+            moves,
             pulls,
             signals,
             inflight: Inflight::default(),
@@ -258,3 +263,6 @@ impl Messages for MessageService {
         outcome
     }
 }
+
+#[cfg(test)]
+mod tests;

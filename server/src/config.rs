@@ -248,9 +248,12 @@ impl Config {
                     .to_owned(),
             );
         }
-        if self.offline_hook.stop_timeout > self.shutdown.finish_budget {
+        // The hook's time begins when the message service has announced what it could.
+        let last = self.message.drain_timeout.saturating_add(self.offline_hook.stop_timeout);
+        if self.offline_hook.is_set() && last > self.shutdown.finish_budget {
             return Err(
-                "`offline_hook.stop_timeout` must not be longer than `shutdown.finish_budget`, which it is a part of"
+                "`message.drain_timeout` and, after it, `offline_hook.stop_timeout` must not be longer together than \
+                 `shutdown.finish_budget`, in which both end"
                     .to_owned(),
             );
         }

@@ -191,6 +191,7 @@ fn announce(config: &Config, door: &Door) {
     }
 }
 
+/// The hook, whose last tries have their time from the reporters' end on.
 async fn reporting(hook: Hook, stop: CancellationToken, reporters: TaskTracker) -> Result<()> {
     let reported = CancellationToken::new();
     let last = async {

@@ -24,7 +24,6 @@ pub(crate) struct Exchange {
     base: String,
     bearer: HeaderValue,
     http: Http,
-    deadline: Duration,
     response_bytes_max: usize,
 }
 
@@ -45,21 +44,26 @@ impl Exchange {
             base: format!("{}/", config.url.trim_end_matches('/')),
             bearer,
             http: Http::new(&address, connections).map_err(Error::Certificates)?,
-            deadline: config.call_timeout,
             response_bytes_max: config.response_bytes_max.get(),
         })
     }
 
-    /// Asks one method, whose name can stand in a path.
+    /// Asks one method, whose name can stand in a path; `deadline` is from the request to the answer's last byte.
     ///
     /// *Cancel safety*: as [`Http::send`].
-    pub(crate) async fn ask(&self, method: &str, user: &UserId, params: Bytes) -> Result<Answer, NoAnswer> {
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        user: &UserId,
+        params: Bytes,
+        deadline: Duration,
+    ) -> Result<Answer, NoAnswer> {
         let request = Request::post(format!("{}{method}", self.base))
             .header(AUTHORIZATION, self.bearer.clone())
             .header(CONTENT_TYPE, "application/json")
             .header(USER_HEADER, utf8_percent_encode(user.as_str(), ESCAPED).to_string())
             .body(Full::new(params))
             .expect("an address, a method's name and escaped text make a request");
-        self.http.send(request, self.deadline, self.response_bytes_max).await
+        self.http.send(request, deadline, self.response_bytes_max).await
     }
 }

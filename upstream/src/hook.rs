@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod signature;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use doorbell_protocol::Clock;
 use doorbell_rpc::{Missed, Mutes, OfflineHook};
@@ -55,7 +56,7 @@ pub enum Error {
 
 /// Delivers to the hook.
 pub struct Hook {
-    gathering: Arc<Gathering>,
+    gathering: Closing,
     courier: Courier,
     config: Config,
 }
@@ -64,8 +65,13 @@ pub struct Hook {
 #[derive(Clone)]
 pub struct HookHandle(Arc<Gathering>);
 
+/// Closes it at the end of the run, however that comes.
+struct Closing(Arc<Gathering>);
+
 struct Gathering {
     waiting: Mutex<Waiting>,
+    /// Nobody delivers any more. Written and read while `waiting` is locked.
+    closed: AtomicBool,
     changed: Notify,
     metrics: Metrics,
 }
@@ -79,8 +85,9 @@ impl Hook {
         metrics.capacity(config.users_waiting_max.get());
         let courier = Courier::new(&config, secret, clock, metrics.clone())?;
         let waiting = Mutex::new(Waiting::new(Limits::of(&config)));
-        let gathering = Arc::new(Gathering { waiting, changed: Notify::new(), metrics });
-        Ok(Self { gathering, courier, config })
+        let gathering =
+            Arc::new(Gathering { waiting, closed: AtomicBool::new(false), changed: Notify::new(), metrics });
+        Ok(Self { gathering: Closing(gathering), courier, config })
     }
 
     /// Leaves out what users have muted, as these say. Without them nothing is left out.
@@ -93,11 +100,14 @@ impl Hook {
     /// What reports to it.
     #[must_use]
     pub fn handle(&self) -> HookHandle {
-        HookHandle(Arc::clone(&self.gathering))
+        HookHandle(Arc::clone(&self.gathering.0))
     }
 
-    /// Delivers until `stop`; then what waits, and what is reported until `reported`, goes out once more, all within
-    /// `stop_timeout`.
+    /// Delivers until `stop`; then what waits, and what is reported until `reported`, goes out once more. It ends within
+    /// `stop_timeout` after `reported`. What it could not deliver, and what is reported later, is counted as given up, also
+    /// where it is dropped.
+    ///
+    /// *Cancel safety*: who is dropped with it is counted as given up.
     pub async fn run(self, stop: CancellationToken, reported: CancellationToken) {
         let Self { gathering, courier, config } = self;
         let mut run = Run {
@@ -108,7 +118,8 @@ impl Hook {
             stop,
         };
         run.deliver().await;
-        if timeout(config.stop_timeout, run.finish(&reported)).await.is_err() {
+        run.take_last(&reported).await;
+        if timeout(config.stop_timeout, run.finish()).await.is_err() {
             run.give_up().await;
         }
     }
@@ -116,7 +127,7 @@ impl Hook {
 
 /// A hook that runs.
 struct Run {
-    gathering: Arc<Gathering>,
+    gathering: Closing,
     courier: Arc<Courier>,
     /// Deliveries that may be under way.
     places: usize,
@@ -127,41 +138,50 @@ struct Run {
 impl Run {
     async fn deliver(&mut self) {
         while !self.stop.is_cancelled() {
-            let due = self.gathering.waiting.lock().due();
+            let due = self.gathering.0.waiting.lock().due();
             let has_place = self.deliveries.len() < self.places;
             // All arms are cancel safe: a wake-up is only a reason to look again.
             tokio::select! {
                 () = self.stop.cancelled() => return,
-                Some(ended) = self.deliveries.join_next() => note(&self.gathering.metrics, ended),
-                () = self.gathering.changed.notified() => {}
+                Some(ended) = self.deliveries.join_next() => note(&self.gathering.0.metrics, ended),
+                () = self.gathering.0.changed.notified() => {}
                 () = until(due), if has_place => self.start(Window::Over),
             }
         }
     }
 
-    /// Each batch has one try left: the stop ends its waits.
-    async fn finish(&mut self, reported: &CancellationToken) {
-        loop {
-            // Asked first: what was reported before is seen below.
-            let is_all = reported.is_cancelled();
-            while self.deliveries.len() < self.places && self.gathering.waits() {
-                self.start(Window::Cut);
-            }
-            if is_all && self.deliveries.is_empty() {
-                return;
-            }
+    /// Delivers, without windows, until nobody reports any more. Each batch has one try left: the stop ends its waits.
+    async fn take_last(&mut self, reported: &CancellationToken) {
+        while !reported.is_cancelled() {
+            self.start_all();
             // As above.
             tokio::select! {
-                Some(ended) = self.deliveries.join_next() => note(&self.gathering.metrics, ended),
-                () = self.gathering.changed.notified() => {}
-                () = reported.cancelled(), if !is_all => {}
+                () = reported.cancelled() => return,
+                Some(ended) = self.deliveries.join_next() => note(&self.gathering.0.metrics, ended),
+                () = self.gathering.0.changed.notified() => {}
             }
+        }
+    }
+
+    /// Delivers what is left.
+    async fn finish(&mut self) {
+        self.start_all();
+        while let Some(ended) = self.deliveries.join_next().await {
+            note(&self.gathering.0.metrics, ended);
+            self.start_all();
+        }
+    }
+
+    /// Starts as many batches as there are places and users for, whatever their windows.
+    fn start_all(&mut self) {
+        while self.deliveries.len() < self.places && self.gathering.0.waits() {
+            self.start(Window::Cut);
         }
     }
 
     /// Starts one batch, where somebody is due.
     fn start(&mut self, window: Window) {
-        let batch = self.gathering.take(Instant::now(), window);
+        let batch = self.gathering.0.take(Instant::now(), window);
         if !batch.users.is_empty() {
             self.deliveries.spawn(Arc::clone(&self.courier).deliver(batch, self.stop.clone()));
         }
@@ -171,10 +191,14 @@ impl Run {
     async fn give_up(&mut self) {
         let deliveries = self.deliveries.len();
         self.deliveries.shutdown().await;
-        let users = self.gathering.waiting.lock().clear();
-        self.gathering.metrics.waiting(0);
-        self.gathering.metrics.users(Fate::GivenUp, users);
+        let users = self.gathering.0.close();
         tracing::warn!(users, deliveries, "the offline hook did not take everything before the end");
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
@@ -192,6 +216,17 @@ impl Gathering {
     fn waits(&self) -> bool {
         self.waiting.lock().len() > 0
     }
+
+    /// Gives up who waits, and from now on whoever is reported; answers how many waited.
+    fn close(&self) -> usize {
+        let mut waiting = self.waiting.lock();
+        self.closed.store(true, Ordering::Relaxed);
+        let users = waiting.clear();
+        self.metrics.waiting(0);
+        drop(waiting);
+        self.metrics.users(Fate::GivenUp, users);
+        users
+    }
 }
 
 impl OfflineHook for HookHandle {
@@ -199,6 +234,14 @@ impl OfflineHook for HookHandle {
         let now = Instant::now();
         let mut waiting = self.0.waiting.lock();
         let dropped: usize = missed.into_iter().map(|one| waiting.add(one, now)).sum();
+        if self.0.closed.load(Ordering::Relaxed) {
+            // After the end: nobody would come for them.
+            let given_up = waiting.clear();
+            drop(waiting);
+            self.0.metrics.users(Fate::Dropped, dropped);
+            self.0.metrics.users(Fate::GivenUp, given_up);
+            return;
+        }
         self.0.metrics.waiting(waiting.len());
         drop(waiting);
         self.0.metrics.users(Fate::Dropped, dropped);

@@ -32,6 +32,9 @@ pub struct Parts {
     pub config: Config,
     /// What it knows us by.
     pub secret: Secret,
+    /// How long a gateway's question may take, where that is less than `call_timeout`. It must end before the gateway
+    /// gives up, or a question without an answer is never counted as a failure.
+    pub question_timeout: Duration,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -44,6 +47,8 @@ pub struct Upstream {
     places: Places,
     /// For the gateways' questions, which no call is to keep from being asked.
     questions: Places,
+    call_timeout: Duration,
+    question_timeout: Duration,
     metrics: Metrics,
     /// Whether the last answer was a fault: a row of them is logged once.
     faulty: AtomicBool,
@@ -55,7 +60,7 @@ impl Upstream {
     /// # Errors
     /// The address or the secret is none, or there are no certificates of authorities.
     pub fn new(parts: Parts) -> Result<Self, Error> {
-        let Parts { config, secret, metrics } = parts;
+        let Parts { config, secret, question_timeout, metrics } = parts;
         let calls = config.calls_in_flight_max.get();
         let questions = (calls / 2).max(1);
         metrics.capacity(calls.saturating_add(questions));
@@ -64,6 +69,8 @@ impl Upstream {
             breaker: Breaker::new(config.breaker_failures_max, config.breaker_open_for, metrics.clone()),
             places: Places::new(calls),
             questions: Places::new(questions),
+            call_timeout: config.call_timeout,
+            question_timeout: question_timeout.min(config.call_timeout),
             metrics,
             faulty: AtomicBool::new(false),
         })
@@ -84,7 +91,11 @@ impl Upstream {
     }
 
     async fn ask(&self, method: &str, user: &UserId, params: &Payload) -> Result<Payload, ErrorBody> {
-        let places = if method == AUTHORIZE { &self.questions } else { &self.places };
+        let (places, deadline) = if method == AUTHORIZE {
+            (&self.questions, self.question_timeout)
+        } else {
+            (&self.places, self.call_timeout)
+        };
         let _place = self.place(places, user)?;
         let permit = self.breaker.admit(user, Instant::now()).map_err(|wait| {
             self.metrics.refused("spared");
@@ -92,7 +103,8 @@ impl Upstream {
         })?;
         let began = Instant::now();
         let in_flight = self.metrics.call_started();
-        let outcome = self.exchange.ask(method, user, params.to(Encoding::Json).bytes().clone()).await;
+        let params = params.to(Encoding::Json).bytes().clone();
+        let outcome = self.exchange.ask(method, user, params, deadline).await;
         drop(in_flight);
         match outcome {
             Ok(answer) => {

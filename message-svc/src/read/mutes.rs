@@ -1,4 +1,4 @@
-//! What users do not want to be woken for.
+//! What users are not to be woken for.
 
 use doorbell_protocol::{ConversationId, TopicId, UserId};
 use doorbell_rpc::Missed;
@@ -6,7 +6,7 @@ use doorbell_rpc::Missed;
 use crate::refusal::Refusal;
 use crate::store::Store;
 
-/// Without the conversations that their user has muted, and without users who have nothing left.
+/// Without the conversations that their user has muted or left, and without users who have nothing left.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -35,5 +35,5 @@ fn is_muted(store: &dyn Store, user: &UserId, topic: &TopicId) -> Result<bool, R
     let Some(("conversation", id)) = topic.as_str().split_once(':') else { return Ok(false) };
     let Ok(id) = ConversationId::new(id) else { return Ok(false) };
     let view = store.view(store.shards().of_conversation(&id))?;
-    Ok(view.membership(user, &id)?.is_some_and(|member| member.muted))
+    Ok(view.membership(user, &id)?.is_none_or(|member| member.muted))
 }

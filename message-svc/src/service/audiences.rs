@@ -23,6 +23,7 @@ impl Audiences for MessageService {
     }
 
     async fn authorize(&self, user: &UserId, topics: Vec<TopicId>) -> Result<Vec<Hint>, Error> {
+        let _turn = self.turns.take(user).await;
         let user = user.clone();
         let read = self.reader.read(move |store| audiences::allowed(store, &user, topics));
         read.await.map_err(unavailable)
@@ -32,7 +33,7 @@ impl Audiences for MessageService {
 #[async_trait]
 impl Mutes for MessageService {
     async fn unmuted(&self, missed: Vec<Missed>) -> Result<Vec<Missed>, Error> {
-        self.aside.read(move |store| mutes::unmuted(store, missed)).await.map_err(unavailable)
+        self.mutes.read(move |store| mutes::unmuted(store, missed)).await.map_err(unavailable)
     }
 }
 

@@ -19,8 +19,8 @@ use crate::writer::request::{Request, StatusRequest};
 
 /// How long the registry may take to say who is online, to a client that waits for it.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long each step may take of telling who came and went: the registry, then the channel service. All of them end
-/// before those who tell give up, after 2 s.
+/// How long each step may take of telling who came and went: the store, the registry, then the channel service. All of
+/// them end before those who tell give up, after 2 s.
 const MOVES_WAIT: Duration = Duration::from_millis(500);
 
 impl MessageService {
@@ -43,8 +43,10 @@ impl MessageService {
         let home = self.tools.store.shards().of_user(&user);
         drop(self.status_turns.take(&user).await);
         self.own_writes_first(&user, [home]).await?;
+        let turn = self.turns.take(&user).await;
         let asker = user.clone();
         let known = self.reader.read(move |store| statuses::seen_by(store, &asker, users)).await?;
+        drop(turn);
         let others = known.iter().filter(|(other, status)| *other != user && status.is_visible());
         let others: Vec<UserId> = others.map(|(other, _)| other.clone()).collect();
         let online = self.online_among(others, REGISTRY_TIMEOUT).await?;
@@ -93,7 +95,7 @@ impl MessageService {
     /// Whose presence a move changes, for those who may see it.
     async fn shown_moves(&self, moves: Vec<Move>) -> Result<Vec<UserId>, Refusal> {
         let total = moves.len();
-        let read = self.aside.read(move |store| {
+        let read = self.moves.read(move |store| {
             let mut visible = Vec::with_capacity(moves.len());
             for moved in moves {
                 if statuses::of(store, &moved.user)?.is_visible() {
@@ -102,7 +104,7 @@ impl MessageService {
             }
             Ok(visible)
         });
-        let visible = read.await?;
+        let visible = timeout(MOVES_WAIT, read).await.unwrap_or(Err(Refusal::ReadsWait))?;
         self.tools.metrics.presence.moved(MoveOutcome::Hidden, total - visible.len());
         let went = |moved: &&Move| moved.way == Way::Went;
         let gone: Vec<UserId> = visible.iter().filter(went).map(|moved| moved.user.clone()).collect();

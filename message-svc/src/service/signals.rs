@@ -28,7 +28,7 @@ const READ_THREADS: usize = 2;
 
 /// What signals have to themselves.
 pub struct SignalLane {
-    reader: Reader,
+    pub(super) reader: Reader,
     places: Semaphore,
 }
 

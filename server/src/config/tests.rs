@@ -164,6 +164,18 @@ fn a_signal_ends_at_the_message_service_before_the_gateway_gives_it_up() {
 }
 
 #[test]
+fn the_offline_hook_ends_after_the_message_service_and_both_within_the_finish_budget() {
+    let hook = "[offline_hook]\nurl = 'https://push.example/'\nsecret_file = 'hook.secret'\n";
+    assert!(load(Some(hook), &[], &[]).is_ok(), "by default they do");
+    let longer = "[message]\ndrain_timeout = '2001ms'\n";
+    let said = refusal(Some(&format!("{hook}{longer}")), &[], &[]);
+    for key in ["`message.drain_timeout`", "`offline_hook.stop_timeout`", "`shutdown.finish_budget`"] {
+        assert!(said.contains(key), "{said:?} should contain {key}");
+    }
+    assert!(load(Some(longer), &[], &[]).is_ok(), "without a hook nothing comes after it");
+}
+
+#[test]
 fn roles_apart_and_redis_are_refused_in_this_release() {
     let apart = refusal(None, &[], &[("roles", "gateway")]);
     assert!(apart.contains("without Redis") && apart.contains("--roles"), "{apart}");

@@ -1,6 +1,7 @@
 //! What is wired for back ends of the operator's own: the door for hints, the upstream, the offline hook.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use doorbell_gateway::http::hints::{self, HintsDoor};
@@ -104,11 +105,35 @@ pub fn probe(config: &Config) -> Vec<anyhow::Error> {
 fn upstream(config: &Config, metrics: doorbell_upstream::Metrics) -> Result<Upstream> {
     let section = &config.upstream;
     let secret = secretfile::of("upstream", &section.secret, &section.secret_file)?;
-    Ok(Upstream::new(doorbell_upstream::Parts { config: section.clone(), secret, metrics })?)
+    let question_timeout = question_timeout(config);
+    Ok(Upstream::new(doorbell_upstream::Parts {
+        config: section.clone(),
+        secret,
+        question_timeout,
+        metrics,
+    })?)
+}
+
+/// Three quarters of what a gateway waits for: a question that gets no answer ends, and counts, before it is dropped.
+fn question_timeout(config: &Config) -> Duration {
+    config.gateway.audience_timeout * 3 / 4
 }
 
 fn offline_hook(config: &Config, wall: &Clock, metrics: doorbell_upstream::hook::Metrics) -> Result<Hook> {
     let section = &config.offline_hook;
     let secret = secretfile::of("offline_hook", &section.secret, &section.secret_file)?;
     Ok(Hook::new(section.clone(), &secret, Arc::clone(wall), metrics)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_ends_before_its_gateway_drops_it() {
+        let mut config = Config::default();
+        assert_eq!(question_timeout(&config), Duration::from_millis(1_500));
+        config.gateway.audience_timeout = Duration::from_millis(100);
+        assert_eq!(question_timeout(&config), Duration::from_millis(75));
+    }
 }

@@ -59,7 +59,8 @@ pub struct Config {
     /// How long an idle connection is kept: shorter than the receiver keeps it.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// How long the last tries may take at the end of the process. A part of `shutdown.finish_budget`.
+    /// How long the last tries may take at the end of the process, once nobody reports any more. With
+    /// `message.drain_timeout`, which comes before it, no longer than `shutdown.finish_budget`.
     #[serde(with = "humantime_serde")]
     pub stop_timeout: Duration,
 }

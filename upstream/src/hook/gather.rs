@@ -95,12 +95,17 @@ impl Waiting {
     }
 
     /// The next batch, the oldest first: within the limits of one, or a single user. Empty where nobody is due.
+    ///
+    /// It is given up as a whole when its oldest news are, so nobody is in it who was missed more than a window after
+    /// the first.
     pub(super) fn take(&mut self, now: Instant, window: Window) -> Batch {
-        let stale_at = self.order.front().map_or(now, |(since, _)| *since) + self.limits.age_max;
+        let first = self.order.front().map_or(now, |(since, _)| *since);
+        let stale_at = first + self.limits.age_max;
         let (mut users, mut bytes) = (Vec::new(), 0);
         while users.len() < self.limits.batch_users_max
             && let Some((since, user)) = self.order.front()
             && (window == Window::Cut || *since + self.limits.window <= now)
+            && *since <= first + self.limits.window
         {
             bytes += self.news.get(user).map_or(0, |news| weight(user, news));
             if bytes > self.limits.batch_bytes_max && !users.is_empty() {
@@ -210,6 +215,24 @@ mod tests {
         assert_eq!(taken(&mut waiting, start + WINDOW), ["c", "a"]);
         assert_eq!(taken(&mut waiting, start + WINDOW), ["b"]);
         assert!(waiting.due().is_none());
+    }
+
+    #[test]
+    fn fresh_news_do_not_go_out_with_old_ones() {
+        for window in [Window::Over, Window::Cut] {
+            let (mut waiting, start) = (waiting(LIMITS), Instant::now());
+            let fresh = start + 10 * WINDOW;
+            for (user, since) in [("old", start), ("same", start + WINDOW), ("fresh", fresh)] {
+                waiting.add(missed(user, "a:1", 1), since);
+            }
+            let batches = [(); 2].map(|()| waiting.take(fresh + WINDOW, window));
+            let names = batches
+                .each_ref()
+                .map(|batch| batch.users.iter().map(|missed| missed.user.as_str()).collect::<Vec<_>>());
+            assert_eq!(names, [vec!["old", "same"], vec!["fresh"]]);
+            let stale_at = batches.each_ref().map(|batch| batch.stale_at);
+            assert_eq!(stale_at, [start + LIMITS.age_max, fresh + LIMITS.age_max]);
+        }
     }
 
     #[test]

@@ -11,7 +11,12 @@ use crate::server::{Behaviour, Server};
 
 fn upstream_with(config: Config) -> Upstream {
     let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
-    Upstream::new(Parts { config, secret: Secret::new("s3cret".into()), metrics }).unwrap()
+    Upstream::new(parts(config, metrics)).unwrap()
+}
+
+fn parts(config: Config, metrics: Metrics) -> Parts {
+    let question_timeout = config.call_timeout;
+    Parts { config, secret: Secret::new("s3cret".into()), question_timeout, metrics }
 }
 
 fn config(url: &str) -> Config {
@@ -235,11 +240,38 @@ async fn the_gateways_question_is_answered_for_what_was_asked() {
 }
 
 #[tokio::test]
+async fn a_question_without_an_answer_is_late_before_its_gateway_gives_up_and_counts_as_a_failure() {
+    let server = Server::start(Behaviour::Hang).await;
+    let registry = prometheus::Registry::new();
+    let config = Config { call_timeout: Duration::from_secs(3_600), ..config(&server.url) };
+    let question_timeout = Duration::from_millis(100);
+    let metrics = Metrics::register(&registry).unwrap();
+    let upstream = Upstream::new(Parts { question_timeout, ..parts(config, metrics) }).unwrap();
+    let topics = vec![TopicId::new("news:a").unwrap()];
+
+    let ask = async |name| {
+        let (asker, patience) = (user(name), Duration::from_secs(20));
+        let asked = tokio::time::timeout(patience, upstream.authorize(&asker, topics.clone()));
+        asked.await.unwrap().unwrap_err().to_string()
+    };
+    for name in ["ada", "bob", "cleo"] {
+        let error = ask(name).await;
+        assert!(error.contains("no answer of the upstream"), "{error}");
+    }
+
+    let spared = ask("dora").await;
+    assert!(spared.contains("does not answer"), "{spared}");
+    assert_eq!(server.asked().len(), 3);
+    let shown = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    assert!(shown.contains("doorbell_upstream_calls_total{outcome=\"late\"} 3"), "{shown}");
+}
+
+#[tokio::test]
 async fn a_secret_that_cannot_stand_in_a_header_is_refused() {
     for secret in ["", "two words", "line\n", "ü"] {
         let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
         let parts =
-            Parts { config: config("http://127.0.0.1:1"), secret: Secret::new(secret.into()), metrics };
+            Parts { secret: Secret::new(secret.into()), ..parts(config("http://127.0.0.1:1"), metrics) };
         assert!(matches!(Upstream::new(parts), Err(Error::Secret)), "{secret:?}");
     }
 }

@@ -285,9 +285,41 @@ async fn the_end_waits_for_no_receiver_that_does_not_answer() {
     receiver.server.nth(0).await;
 
     running.stop.cancel();
+    running.reported.cancel();
 
     running.end().await;
     assert_eq!(running.users("given_up"), 2);
+    running.miss("cleo", "a:1", 1);
+    assert_eq!(running.users("given_up"), 3, "who is reported after the end is not silently taken");
+}
+
+#[tokio::test]
+async fn the_end_s_time_begins_when_nobody_reports_any_more() {
+    let mut receiver = Receiver::start(&[]).await;
+    let stop_timeout = Duration::from_millis(300);
+    let mut running = start(Config { stop_timeout, ..config(&receiver) });
+
+    running.stop.cancel();
+    let ended = tokio::time::timeout(2 * stop_timeout, running.task.join_next()).await;
+    assert!(ended.is_err(), "somebody may report still");
+    running.miss("ada", "a:1", 1);
+    assert_eq!(names(&receiver.next().await), ["ada"]);
+    running.reported.cancel();
+
+    running.end().await;
+    assert_eq!((running.users("delivered"), running.users("given_up")), (1, 0));
+}
+
+#[tokio::test]
+async fn who_waits_when_the_hook_is_dropped_is_given_up() {
+    let receiver = Receiver::start(&[]).await;
+    let long = Duration::from_secs(3_600);
+    let mut running = start(Config { window: long, age_max: 2 * long, ..config(&receiver) });
+    running.miss("ada", "a:1", 1);
+
+    running.task.shutdown().await;
+
+    assert_eq!(running.users("given_up"), 1);
 }
 
 #[tokio::test]
