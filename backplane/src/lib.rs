@@ -25,13 +25,14 @@
 //!   the last of them, or answer a gap.
 //!
 //! Map: [`partition`] user to partition; [`queue`] the queue's contract and its rules for one user; [`registry`] the
-//! registry's contract and its rules; [`versions`] what is stored of channels; [`memory`] the back-end in this
+//! registry's contract and its rules; [`versions`] what is stored of channels; [`discovery`] which processes are there; [`memory`] the back-end in this
 //! process; [`metered`] counts around any back-end; [`conformance`] what every back-end must show (feature
 //! `testing`); [`config`], [`error`], [`metrics`].
 
 pub mod config;
 #[cfg(feature = "testing")]
 pub mod conformance;
+pub mod discovery;
 pub mod error;
 pub mod memory;
 pub mod metered;
@@ -42,6 +43,7 @@ pub mod registry;
 pub mod versions;
 
 pub use config::Config;
+pub use discovery::{Discovery, Instance, Instances, Role};
 pub use error::Error;
 pub use memory::Memory;
 pub use metered::Metered;

@@ -114,6 +114,11 @@ string_id!(
     GatewayId, "gateway", plain
 );
 string_id!(
+    /// One life of one process of an installation: 1 to 64 bytes of `[A-Za-z0-9_-]`. A gateway's [`GatewayId`] is the
+    /// same text.
+    InstanceId, "instance", plain
+);
+string_id!(
     /// A message, named by message-svc: 1 to 64 bytes of `[A-Za-z0-9_-]`.
     MessageId, "message", plain
 );

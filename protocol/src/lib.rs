@@ -36,7 +36,9 @@ pub use close::CloseCode;
 pub use error::{DecodeError, ErrorBody, ErrorCode, InvalidId};
 pub use frames::{CallId, ClientFrame, ServerFrame};
 pub use hint::{DirtyMap, Hint, Raise};
-pub use ids::{ConversationId, DeviceId, GatewayId, IdempotencyKey, MessageId, SessionId, TopicId, UserId};
+pub use ids::{
+    ConversationId, DeviceId, GatewayId, IdempotencyKey, InstanceId, MessageId, SessionId, TopicId, UserId,
+};
 pub use payload::{Encoding, Payload};
 pub use time::{Clock, Timestamp};
 pub use version::{Epoch, Generation, Stamp, Version};
