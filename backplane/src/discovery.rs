@@ -72,6 +72,9 @@ pub struct Instance {
     pub roles: Vec<Role>,
     /// Where other processes call it: `host:port`.
     pub address: String,
+    /// When it was started, in ms since 1970 by its own clock.
+    #[serde(default)]
+    pub started_ms: u64,
     /// What it says as a gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayFacts>,
@@ -146,6 +149,7 @@ mod tests {
             id: InstanceId::new("i-1").unwrap(),
             roles: vec![Role::Gateway],
             address: "10.0.0.7:7070".to_owned(),
+            started_ms: 0,
             gateway: Some(facts),
             store: None,
         };

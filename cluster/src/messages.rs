@@ -1,0 +1,111 @@
+//! Calls to the message service: to the process that has the store open.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use doorbell_protocol::{ErrorBody, ErrorCode, Hint, Payload, TopicId, UserId};
+use doorbell_rpc::{
+    Audiences, CallRequest, Error, Messages, Missed, Move, Mutes, Presence, Signal, SignalReply, Signals,
+};
+
+use crate::links::MessageStore;
+use crate::{Links, Others, Remote};
+
+/// When a client should try again that found nobody: the owner of the store is being started, or its lease ends.
+const RETRY_AFTER_MS: u64 = 1_000;
+
+/// Whoever has the store open, in this process or another.
+pub struct StoreOwner {
+    links: Arc<Links>,
+    others: Others,
+}
+
+/// The way to it.
+enum Way {
+    Here(MessageStore),
+    There(Arc<dyn Remote>),
+}
+
+impl StoreOwner {
+    /// Finds it among the others.
+    #[must_use]
+    pub const fn new(links: Arc<Links>, others: Others) -> Self {
+        Self { links, others }
+    }
+
+    async fn way(&self) -> Result<Way, Error> {
+        if let Some(store) = self.links.local().store.get() {
+            return Ok(Way::Here(store.clone()));
+        }
+        let owner = self.others.find(|view| view.store_owner().cloned()).await;
+        match owner {
+            Some(owner) if !self.links.is_own(&owner) => Ok(Way::There(self.links.to(&owner))),
+            _ => Err(Error::Unavailable {
+                service: "message-svc",
+                reason: "no process has the message store open".to_owned(),
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl Messages for StoreOwner {
+    async fn call(&self, request: CallRequest) -> Result<Payload, ErrorBody> {
+        match self.way().await {
+            Ok(Way::Here(store)) => store.messages.call(request).await,
+            Ok(Way::There(link)) => link.call(request).await,
+            Err(_) => Err(ErrorBody::retry_after(
+                ErrorCode::Unavailable,
+                "the message service is not there for a moment",
+                RETRY_AFTER_MS,
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl Audiences for StoreOwner {
+    async fn large_topics(&self, user: &UserId) -> Result<Vec<Hint>, Error> {
+        match self.way().await? {
+            Way::Here(store) => store.audiences.large_topics(user).await,
+            Way::There(link) => link.large_topics(user).await,
+        }
+    }
+
+    async fn authorize(&self, user: &UserId, topics: Vec<TopicId>) -> Result<Vec<Hint>, Error> {
+        match self.way().await? {
+            Way::Here(store) => store.audiences.authorize(user, topics).await,
+            Way::There(link) => link.authorize(user, topics).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Signals for StoreOwner {
+    async fn signal(&self, signal: Signal) -> Result<SignalReply, Error> {
+        match self.way().await? {
+            Way::Here(store) => store.signals.signal(signal).await,
+            Way::There(link) => Signals::signal(&*link, signal).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Presence for StoreOwner {
+    async fn moved(&self, moves: Vec<Move>) -> Result<(), Error> {
+        match self.way().await? {
+            Way::Here(store) => store.presence.moved(moves).await,
+            Way::There(link) => link.moved(moves).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Mutes for StoreOwner {
+    async fn unmuted(&self, missed: Vec<Missed>) -> Result<Vec<Missed>, Error> {
+        match self.way().await? {
+            Way::Here(store) => store.mutes.unmuted(missed).await,
+            Way::There(link) => link.unmuted(missed).await,
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Who is believed to be there, without clock or calls: what the registry answers goes in, and so does its silence.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorbell_backplane::{Instance, Instances, PartitionIdentity, Role};
+use doorbell_protocol::{GatewayId, InstanceId};
+use tokio::time::Instant;
+
+/// Everybody who is believed to be there, in the order of their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    instances: Vec<Arc<Instance>>,
+}
+
+impl View {
+    /// One alone.
+    #[must_use]
+    pub fn of(instance: Instance) -> Self {
+        Self { instances: vec![Arc::new(instance)] }
+    }
+
+    /// Those with a role.
+    pub fn with(&self, role: Role) -> impl Iterator<Item = &Arc<Instance>> {
+        self.instances.iter().filter(move |instance| instance.is(role))
+    }
+
+    /// A gateway by its name.
+    #[must_use]
+    pub fn gateway(&self, id: &GatewayId) -> Option<&Arc<Instance>> {
+        let at = self.instances.binary_search_by(|instance| instance.id.as_str().cmp(id.as_str())).ok()?;
+        Some(&self.instances[at]).filter(|instance| instance.is(Role::Gateway))
+    }
+
+    /// Whom to call for messages: of those who have a store open, the one that was started last. The others have ended,
+    /// and their word still holds for a few seconds.
+    #[must_use]
+    pub fn store_owner(&self) -> Option<&Arc<Instance>> {
+        let open = self.with(Role::Message).filter(|instance| instance.store.is_some());
+        open.max_by_key(|instance| (instance.started_ms, instance.id.clone()))
+    }
+
+    /// Everybody.
+    #[must_use]
+    pub fn all(&self) -> &[Arc<Instance>] {
+        &self.instances
+    }
+}
+
+/// What makes a view: the words that were heard, and whether their absence means anything.
+#[derive(Debug)]
+pub struct Belief {
+    ttl: Duration,
+    store: Option<PartitionIdentity>,
+    heard: BTreeMap<InstanceId, Arc<Instance>>,
+    /// Nobody is gone before then: the store was away or is another one, and its list may not be full again.
+    lenient_until: Option<Instant>,
+    away: bool,
+}
+
+impl Belief {
+    /// Nobody is known. A word holds for `ttl`.
+    #[must_use]
+    pub const fn new(ttl: Duration) -> Self {
+        Self { ttl, store: None, heard: BTreeMap::new(), lenient_until: None, away: false }
+    }
+
+    /// The registry did not answer: everybody stays (CL-1).
+    pub const fn silent(&mut self) {
+        self.away = true;
+    }
+
+    /// The registry answered.
+    pub fn heard(&mut self, answer: Instances, now: Instant) {
+        let is_other = self.store.as_ref().is_some_and(|store| *store != answer.identity);
+        if is_other || std::mem::take(&mut self.away) {
+            self.lenient_until = Some(now + self.ttl);
+        }
+        self.store = Some(answer.identity);
+        if self.lenient_until.is_none_or(|until| until <= now) {
+            self.lenient_until = None;
+            self.heard.retain(|id, _| answer.live.iter().any(|instance| instance.id == *id));
+        }
+        for instance in answer.live {
+            match self.heard.get(&instance.id) {
+                Some(known) if **known == instance => {}
+                _ => drop(self.heard.insert(instance.id.clone(), Arc::new(instance))),
+            }
+        }
+    }
+
+    /// Who is believed to be there now.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View { instances: self.heard.values().cloned().collect() }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(5);
+
+    pub(crate) fn instance(id: &str) -> Instance {
+        Instance {
+            id: InstanceId::new(id).unwrap(),
+            roles: Role::ALL.to_vec(),
+            address: "127.0.0.1:1".to_owned(),
+            started_ms: 0,
+            gateway: None,
+            store: None,
+        }
+    }
+
+    fn answer(store: &str, names: &[&str]) -> Instances {
+        let live = names.iter().map(|name| instance(name)).collect();
+        Instances { identity: PartitionIdentity(store.to_owned()), live }
+    }
+
+    fn names(belief: &Belief) -> Vec<String> {
+        belief.view().all().iter().map(|instance| instance.id.to_string()).collect()
+    }
+
+    #[test]
+    fn while_the_registry_answers_its_list_is_believed() {
+        let (mut belief, now) = (Belief::new(TTL), Instant::now());
+        belief.heard(answer("s", &["a", "b"]), now);
+        assert_eq!(names(&belief), ["a", "b"]);
+        belief.heard(answer("s", &["b", "c"]), now);
+        assert_eq!(names(&belief), ["b", "c"]);
+    }
+
+    #[test]
+    fn a_registry_that_was_away_or_is_another_one_removes_nobody_for_a_lease() {
+        for is_away in [true, false] {
+            let (mut belief, start) = (Belief::new(TTL), Instant::now());
+            belief.heard(answer("s", &["a", "b"]), start);
+            if is_away {
+                belief.silent();
+            }
+            let store = if is_away { "s" } else { "other" };
+            let back = start + Duration::from_secs(60);
+            belief.heard(answer(store, &["c"]), back);
+            assert_eq!(names(&belief), ["a", "b", "c"]);
+            belief.heard(answer(store, &["b", "c"]), back + TTL - Duration::from_millis(1));
+            assert_eq!(names(&belief), ["a", "b", "c"]);
+            belief.heard(answer(store, &["b", "c"]), back + TTL);
+            assert_eq!(names(&belief), ["b", "c"]);
+        }
+    }
+
+    #[test]
+    fn an_outage_within_the_lenient_time_begins_it_again() {
+        let (mut belief, start) = (Belief::new(TTL), Instant::now());
+        belief.heard(answer("s", &["a"]), start);
+        belief.silent();
+        belief.heard(answer("s", &[]), start);
+        belief.silent();
+        let back = start + TTL;
+        belief.heard(answer("s", &[]), back);
+        assert_eq!(names(&belief), ["a"]);
+        belief.heard(answer("s", &[]), back + TTL);
+        assert!(names(&belief).is_empty());
+    }
+
+    #[test]
+    fn of_two_with_a_store_the_later_one_is_called() {
+        let mut belief = Belief::new(TTL);
+        let of = |id: &str, started_ms, store: Option<&str>| Instance {
+            started_ms,
+            store: store.map(str::to_owned),
+            ..instance(id)
+        };
+        let live = vec![of("a", 9, Some("s")), of("b", 5, Some("s")), of("c", 20, None)];
+        belief.heard(Instances { identity: PartitionIdentity("x".to_owned()), live }, Instant::now());
+        assert_eq!(belief.view().store_owner().unwrap().id.as_str(), "a");
+    }
+
+    #[test]
+    fn a_gateway_is_found_by_its_name() {
+        let (mut belief, now) = (Belief::new(TTL), Instant::now());
+        let mut answer = answer("s", &["a", "b", "c"]);
+        answer.live[1].roles = vec![Role::Notifier];
+        belief.heard(answer, now);
+        let view = belief.view();
+        let found = |id: &str| view.gateway(&GatewayId::new(id).unwrap()).map(|found| found.id.to_string());
+        assert_eq!(["a", "b", "c", "d"].map(found), [Some("a".to_owned()), None, Some("c".to_owned()), None]);
+    }
+}
