@@ -47,6 +47,14 @@ impl OwnedChannels {
         self.others.find(some).await.ok_or_else(|| unavailable("there is none"))
     }
 
+    /// The channel service of this process, where it owns every topic.
+    fn sole(&self) -> Option<Arc<dyn Channels>> {
+        let view = self.others.view();
+        let mut services = view.with(Role::Channel);
+        let only = services.next().filter(|only| self.links.is_own(only))?;
+        if services.next().is_some() { None } else { self.at(only).ok() }
+    }
+
     fn at(&self, service: &Instance) -> Result<Arc<dyn Channels>, Error> {
         if self.links.is_own(service) {
             return self
@@ -83,6 +91,9 @@ impl OwnedChannels {
 #[async_trait]
 impl Channels for OwnedChannels {
     async fn publish(&self, raises: Vec<(TopicId, Raise)>) -> Result<Vec<Version>, Error> {
+        if let Some(own) = self.sole() {
+            return own.publish(raises).await;
+        }
         let Ok(services) = self.services().await else {
             self.metrics.unowned(raises.len());
             return self.versions.raise(raises).await.map_err(|error| unavailable(&error.to_string()));
@@ -109,6 +120,9 @@ impl Channels for OwnedChannels {
         gateway: &GatewayId,
         subscriptions: Vec<Subscription>,
     ) -> Result<ChannelLife, Error> {
+        if let Some(own) = self.sole() {
+            return own.subscribe(gateway, subscriptions).await;
+        }
         let services = self.services().await?;
         let mut shares = shares(subscriptions, &services, |subscription| &subscription.topic);
         let calls = services.iter().enumerate().map(|(at, service)| {
@@ -128,6 +142,9 @@ impl Channels for OwnedChannels {
     }
 
     async fn followers(&self, topics: Vec<TopicId>) -> Result<Vec<u64>, Error> {
+        if let Some(own) = self.sole() {
+            return own.followers(topics).await;
+        }
         let services = self.services().await?;
         let mut followers = vec![0; topics.len()];
         let calls = shares(topics, &services, |topic| topic).into_iter().map(|(at, share)| {
@@ -162,6 +179,7 @@ fn life_of(lives: &[(&InstanceId, Option<ChannelLife>)]) -> ChannelLife {
         text.extend_from_slice(id.as_str().as_bytes());
         text.push(0);
         // A service that does not answer is one with another life.
+        text.push(u8::from(life.is_some()));
         text.extend_from_slice(&life.map_or(0, |ChannelLife(life)| life).to_be_bytes());
     }
     ChannelLife(xxh3_128(&text))

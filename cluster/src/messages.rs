@@ -21,8 +21,8 @@ pub struct StoreOwner {
 }
 
 /// The way to it.
-enum Way {
-    Here(MessageStore),
+enum Way<'a> {
+    Here(&'a MessageStore),
     There(Arc<dyn Remote>),
 }
 
@@ -33,9 +33,9 @@ impl StoreOwner {
         Self { links, others }
     }
 
-    async fn way(&self) -> Result<Way, Error> {
+    async fn way(&self) -> Result<Way<'_>, Error> {
         if let Some(store) = self.links.local().store.get() {
-            return Ok(Way::Here(store.clone()));
+            return Ok(Way::Here(store));
         }
         let owner = self.others.find(|view| view.store_owner().cloned()).await;
         match owner {

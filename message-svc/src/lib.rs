@@ -86,3 +86,4 @@ pub use config::Config;
 pub use error::{BadRelation, Error};
 pub use metrics::Metrics;
 pub use service::{MessageService, Neighbours};
+pub use store::StoreId;

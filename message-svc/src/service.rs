@@ -31,7 +31,7 @@ use crate::reader::Reader;
 use crate::refusal::Refusal;
 use crate::seen::Seen;
 use crate::service::signals::SignalLane;
-use crate::store::Store;
+use crate::store::{Store, StoreId};
 use crate::store::counted::Counted;
 use crate::store::disk::DiskStore;
 use crate::throttle::Throttles;
@@ -218,6 +218,12 @@ impl MessageService {
             return Err(Error::Panicked { part: "a writer" });
         }
         Ok(())
+    }
+
+    /// Which store this is: made with it, and never the same for two.
+    #[must_use]
+    pub fn store_id(&self) -> StoreId {
+        self.tools.store.id()
     }
 
     /// Whether writes can be served: false after a failed write until the store was recovered from disk, while a

@@ -39,6 +39,12 @@ use crate::status::Status;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct StoreId(pub [u8; 16]);
 
+impl fmt::Display for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
 impl fmt::Debug for StoreId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", u128::from_be_bytes(self.0))
