@@ -1,8 +1,10 @@
 //! What every back-end must show, through the traits alone.
 //!
 //! A back-end's test implements [`Harness`] and writes `doorbell_backplane::conformance_tests!(ItsHarness);`, which
-//! makes one test a case. The model-based test runs over the same harness.
+//! makes one test a case; where a back-end is dear to start, one test runs all [`CASES`]. The model-based test runs over
+//! the same harness.
 
+mod discovery;
 mod driver;
 mod lifecycle;
 mod queue;
@@ -17,7 +19,7 @@ use async_trait::async_trait;
 use doorbell_protocol::{DirtyMap, Timestamp, UserId};
 
 use crate::queue::entry::UserState;
-use crate::{HintQueue, Registry, Versions};
+use crate::{Discovery, HintQueue, Registry, Versions};
 
 /// How many channels a partition of the back-end under test keeps: few, so that some are forgotten.
 pub const CHANNEL_TOPICS_MAX: NonZeroU32 = NonZeroU32::new(4).expect("4 is not zero");
@@ -26,7 +28,7 @@ pub const CHANNEL_TOPICS_MAX: NonZeroU32 = NonZeroU32::new(4).expect("4 is not z
 #[async_trait]
 pub trait Harness: Send + Sync + Sized {
     /// What is tested.
-    type Backend: HintQueue + Registry + Versions;
+    type Backend: HintQueue + Registry + Versions + Discovery;
 
     /// An empty back-end that shares nothing with any other, of [`CHANNEL_TOPICS_MAX`] channels a partition.
     async fn fresh() -> Self;
@@ -100,6 +102,9 @@ macro_rules! cases {
                 other => panic!("there is no case {other}"),
             }
         }
+
+        /// The names of all cases.
+        pub const CASES: &[&str] = &[$($(stringify!($case),)+)+];
 
         /// Makes a test of each case, over the harness named.
         #[macro_export]
@@ -191,5 +196,13 @@ cases! { $
         a_look_from_before_what_was_forgotten_is_a_gap,
         a_counter_that_was_not_reached_is_a_gap,
         channels_and_leases_share_the_identity_of_their_partition,
+    ;
+    discovery:
+        who_announces_is_heard_of_as_it_described_itself,
+        the_last_word_of_a_name_holds,
+        a_word_ends_with_its_time_and_counts_from_the_last,
+        a_word_taken_back_is_gone_at_once,
+        the_list_has_the_identity_of_the_first_partition,
+        the_first_store_is_that_of_the_installation,
     ;
 }

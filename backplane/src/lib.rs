@@ -26,9 +26,10 @@
 //!
 //! Map: [`partition`] user to partition; [`queue`] the queue's contract and its rules for one user; [`registry`] the
 //! registry's contract and its rules; [`versions`] what is stored of channels; [`discovery`] which processes are there; [`memory`] the back-end in this
-//! process; [`metered`] counts around any back-end; [`conformance`] what every back-end must show (feature
+//! process; [`redis`] the one for many processes; [`metered`] counts around any back-end; [`conformance`] what every back-end must show (feature
 //! `testing`); [`config`], [`error`], [`metrics`].
 
+mod bell;
 pub mod config;
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -39,6 +40,7 @@ pub mod metered;
 pub mod metrics;
 pub mod partition;
 pub mod queue;
+pub mod redis;
 pub mod registry;
 pub mod versions;
 
@@ -50,5 +52,6 @@ pub use metered::Metered;
 pub use metrics::Metrics;
 pub use partition::{Partition, Partitions};
 pub use queue::{Claim, ClaimToken, HintQueue, HintReport, News, QueueDepth, Settled, Settlement, UserHint};
+pub use redis::Redis;
 pub use registry::{Enter, Entered, Entry, Lease, LeaseRenewal, PartitionIdentity, Registry};
 pub use versions::{ChangeCounter, Look, Versions};

@@ -6,9 +6,9 @@
 //! process: clients catch up by their cursors.
 
 mod backlog;
-mod bell;
 mod changes;
 mod directory;
+mod discovery;
 mod partition_state;
 mod queue;
 mod registry;
@@ -21,22 +21,25 @@ use doorbell_protocol::{Clock, Timestamp, UserId};
 use parking_lot::{Mutex, MutexGuard};
 
 pub use backlog::DeadLetter;
-use bell::Bell;
 use changes::Changes;
+use discovery::Said;
 pub use partition_state::PartitionState;
 
+use crate::bell::Bell;
 use crate::queue::entry::UserState;
 use crate::{ClaimToken, Config, Partition, PartitionIdentity, Partitions};
 
 /// Where 128 random bits come from. Tests pass a counter.
 pub type RandomBits = Arc<dyn Fn() -> u128 + Send + Sync>;
 
-/// A hint queue, a session registry and the versions of channels in this process.
+/// A hint queue, a session registry, the versions of channels and the list of processes, in this process.
 pub struct Memory {
     partitions: Partitions,
     states: Box<[Mutex<PartitionState>]>,
     /// Apart from the users: a look at many changes keeps no claim waiting.
     channels: Box<[Mutex<Changes>]>,
+    /// Who is there.
+    said: Mutex<Said>,
     bell: Bell,
     clock: Clock,
     random: RandomBits,
@@ -60,6 +63,7 @@ impl Memory {
             partitions,
             states: partitions.all().map(state).collect(),
             channels: partitions.all().map(|_| Mutex::new(Changes::new(config.channel_topics_max))).collect(),
+            said: Mutex::new(Said::default()),
             bell: Bell::new(partitions.count()),
             clock,
             identity: random(),

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use doorbell_protocol::{Epoch, GatewayId, Raise, TopicId, UserId, Version};
+use doorbell_protocol::{Epoch, GatewayId, InstanceId, Raise, TopicId, UserId, Version};
 use tokio::time::Instant;
 
 use crate::metrics::Operation;
 use crate::queue::QueueDepth;
 use crate::{
-    ChangeCounter, Claim, ClaimToken, Enter, Entered, Entry, Error, HintQueue, HintReport, Lease,
-    LeaseRenewal, Look, Metrics, Partition, Partitions, Registry, Settled, Settlement, UserHint, Versions,
+    ChangeCounter, Claim, ClaimToken, Discovery, Enter, Entered, Entry, Error, HintQueue, HintReport,
+    Instance, Instances, Lease, LeaseRenewal, Look, Metrics, Partition, Partitions, Registry, Settled,
+    Settlement, UserHint, Versions,
 };
 
 /// A back-end with metrics around it.
@@ -181,5 +182,20 @@ impl<B: Versions> Versions for Metered<B> {
         let looks = self.timed(Operation::Look, self.inner.look(since, changes_max)).await?;
         self.metrics.looked(&looks);
         Ok(looks)
+    }
+}
+
+#[async_trait]
+impl<B: Discovery> Discovery for Metered<B> {
+    async fn announce(&self, instance: &Instance, ttl: Duration) -> Result<Instances, Error> {
+        self.timed(Operation::Announce, self.inner.announce(instance, ttl)).await
+    }
+
+    async fn withdraw(&self, instance: &InstanceId) -> Result<(), Error> {
+        self.timed(Operation::Withdraw, self.inner.withdraw(instance)).await
+    }
+
+    async fn settle_store(&self, store: &str) -> Result<String, Error> {
+        self.timed(Operation::SettleStore, self.inner.settle_store(store)).await
     }
 }

@@ -53,11 +53,14 @@ pub(crate) enum Operation {
     Raise,
     Read,
     Look,
+    Announce,
+    Withdraw,
+    SettleStore,
 }
 
 impl Operation {
     /// Their names, in the order of the variants.
-    const ALL: [&'static str; 16] = [
+    const ALL: [&'static str; 19] = [
         "hint",
         "claim",
         "settle",
@@ -74,6 +77,9 @@ impl Operation {
         "raise",
         "read",
         "look",
+        "announce",
+        "withdraw",
+        "settle_store",
     ];
 }
 
@@ -290,5 +296,6 @@ mod tests {
         assert_eq!(Operation::ALL[Operation::Hint as usize], "hint");
         assert_eq!(Operation::ALL[Operation::Lapsed as usize], "lapsed");
         assert_eq!(Operation::ALL[Operation::Look as usize], "look");
+        assert_eq!(Operation::ALL[Operation::SettleStore as usize], "settle_store");
     }
 }

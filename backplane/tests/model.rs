@@ -11,8 +11,13 @@ mod harness;
 mod op;
 #[path = "model/play.rs"]
 mod play;
+#[path = "harness/redis.rs"]
+mod redis;
 #[path = "model/reference.rs"]
 mod reference;
+#[expect(dead_code, reason = "what torments a server is for the tests of faults")]
+#[path = "harness/server.rs"]
+mod server;
 
 use std::cell::RefCell;
 
@@ -53,10 +58,12 @@ const SIGHTS: [&str; 24] = [
     "delayed, with dead letters (true, true)",
 ];
 
-fn agrees_with_the_reference<H: Harness>() {
+/// Plays a fraction of the cases asked for: of all, one in `among`.
+fn agrees_with_the_reference<H: Harness>(among: u32) {
     let regressions = FileFailurePersistence::Direct("tests/model.proptest-regressions");
-    let config = Config { failure_persistence: Some(Box::new(regressions)), ..Config::default() };
-    let cases = config.cases;
+    let config = Config::default();
+    let cases = config.cases / among;
+    let config = Config { failure_persistence: Some(Box::new(regressions)), cases, ..config };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let sights = RefCell::new(Sights::new());
     let outcome = TestRunner::new(config).run(&proptest::collection::vec(op::op(), 1..OPS_MAX), |ops| {
@@ -84,5 +91,22 @@ fn agrees_with_the_reference<H: Harness>() {
 
 #[test]
 fn memory_agrees_with_the_reference() {
-    agrees_with_the_reference::<harness::MemoryHarness>();
+    agrees_with_the_reference::<harness::MemoryHarness>(1);
+}
+
+/// A step costs dozens of calls there.
+const REDIS_CASES_AMONG: u32 = 8;
+
+#[test]
+fn redis_agrees_with_the_reference() {
+    let server = server::Server::start(&[]);
+    redis::use_servers(vec![server.url()]);
+    agrees_with_the_reference::<redis::RedisHarness>(REDIS_CASES_AMONG);
+}
+
+#[test]
+fn a_redis_cluster_agrees_with_the_reference() {
+    let cluster = server::Cluster::start();
+    redis::use_servers(cluster.urls());
+    agrees_with_the_reference::<redis::RedisHarness>(REDIS_CASES_AMONG);
 }

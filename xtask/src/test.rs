@@ -5,6 +5,7 @@ mod debian;
 mod node;
 mod prometheus;
 mod python;
+mod redis;
 mod steps;
 
 use std::path::Path;

@@ -42,6 +42,11 @@ const PARTS: &[(&str, &[&str])] = &[
 /// Limits that nobody outside meets: sizes of batches, of what is remembered, of a step. By file and name.
 const INNER: &[&str] = &[
     "backplane/src/conformance.rs:CHANNEL_TOPICS_MAX",
+    "backplane/src/discovery.rs:INSTANCES_MAX",
+    "backplane/src/redis/dial.rs:VERSION_MIN",
+    "backplane/src/redis/keys.rs:PARTITIONS_MAX",
+    "backplane/src/redis/link.rs:CLUSTER_FAILURES_MAX",
+    "backplane/src/redis/registry.rs:LAPSED_MAX",
     "gateway/src/entries/lane.rs:LEAVES_MAX",
     "gateway/src/entries/lane.rs:BACKOFF_MAX",
     "gateway/src/entries/lingering.rs:LINGERING_MAX",

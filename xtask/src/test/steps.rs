@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Checkout, chromium, node, prometheus, python};
+use super::{Checkout, chromium, node, prometheus, python, redis};
 use crate::process::{command, output, run};
 use crate::tidy;
 
@@ -70,6 +70,7 @@ fn build(checkout: &Checkout) -> Result<()> {
 }
 
 fn rust(checkout: &Checkout) -> Result<()> {
+    redis::ensure()?;
     build(checkout)?;
     if output("cargo", &["nextest", "--version"]).is_none() {
         println!("cargo-nextest is not here: using `cargo test`");

@@ -9,7 +9,7 @@ use crate::Partition;
 
 /// Partitions that rang and that nobody has looked at yet, each once.
 #[derive(Debug)]
-pub(super) struct Bell {
+pub(crate) struct Bell {
     rung: Mutex<Rung>,
     /// Holds a permit for at most one waiter who is not there yet; whoever comes looks at `rung` first.
     waiters: Notify,
@@ -23,13 +23,13 @@ struct Rung {
 }
 
 impl Bell {
-    pub(super) fn new(partitions: usize) -> Self {
+    pub(crate) fn new(partitions: usize) -> Self {
         let rung = Rung { order: VecDeque::with_capacity(partitions), waiting: vec![false; partitions] };
         Self { rung: Mutex::new(rung), waiters: Notify::new() }
     }
 
     /// Rings for a partition and wakes one waiter, unless it rang already and nobody has come yet.
-    pub(super) fn ring(&self, partition: Partition) {
+    pub(crate) fn ring(&self, partition: Partition) {
         {
             let mut rung = self.rung.lock();
             if std::mem::replace(&mut rung.waiting[partition.index()], true) {
@@ -43,7 +43,7 @@ impl Bell {
     /// Waits for a ring that nobody has answered. The longest unanswered is first.
     ///
     /// *Cancel safety*: a ring is taken only as this returns; a dropped waiter hands its wake-up on.
-    pub(super) async fn wait(&self) -> Partition {
+    pub(crate) async fn wait(&self) -> Partition {
         loop {
             let woken = self.waiters.notified();
             tokio::pin!(woken);

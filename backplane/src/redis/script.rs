@@ -1,0 +1,116 @@
+//! The scripts: one file each in `lua/`, behind the prelude that they share.
+
+use std::sync::LazyLock;
+
+/// One operation inside Redis.
+#[derive(Debug)]
+pub(super) struct Script {
+    /// For errors.
+    pub(super) name: &'static str,
+    /// The names of its keys, in their order.
+    pub(super) keys: Vec<&'static str>,
+    code: String,
+    /// The SHA-1 of the code, by which Redis remembers it.
+    hash: String,
+}
+
+impl Script {
+    /// The code, for a server that does not know the hash.
+    pub(super) fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// What the server knows it by.
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Reads a script file: its head names the keys, and flags where it has any.
+    fn new(name: &'static str, body: &'static str, clock: &str) -> Self {
+        let head = |word: &str| body.lines().find_map(|line| line.strip_prefix(word)).unwrap_or("").trim();
+        let keys: Vec<&'static str> = head("-- KEYS").split_whitespace().collect();
+        let flags = match head("-- FLAGS") {
+            "" => String::new(),
+            flags => format!(" flags={flags}"),
+        };
+        let places: Vec<String> = (1..=keys.len()).map(|at| format!("KEYS[{at}]")).collect();
+        let locals = format!("local {} = {}", keys.join(", "), places.join(", "));
+        let code = format!("#!lua{flags}\n{locals}\n{clock}\n{PRELUDE}\n{body}");
+        let hash = redis::Script::new(&code).get_hash().to_owned();
+        Self { name, keys, code, hash }
+    }
+}
+
+const PRELUDE: &str = include_str!("lua/prelude.lua");
+
+/// The server's own time in ms.
+const CLOCK: &str = "local function clock() \
+    local at = redis.call('TIME') return at[1] * 1000 + math.floor(at[2] / 1000) end";
+
+/// The time that a test gives with each call, behind the other arguments.
+#[cfg(feature = "testing")]
+const CLOCK_BY_HAND: &str = "local at = tonumber(table.remove(ARGV)) local function clock() return at end";
+
+macro_rules! scripts {
+    ($($name:ident)+) => {
+        /// All scripts.
+        #[derive(Debug)]
+        pub(super) struct Scripts { $(pub(super) $name: Script,)+ }
+
+        impl Scripts {
+            fn new(clock: &str) -> Self {
+                Self { $($name: Script::new(
+                    stringify!($name), include_str!(concat!("lua/", stringify!($name), ".lua")), clock,
+                ),)+ }
+            }
+
+            #[cfg(test)]
+            fn all(&self) -> Vec<&Script> {
+                vec![$(&self.$name,)+]
+            }
+        }
+    };
+}
+
+scripts! {
+    hint claim settle release depth bury mend
+    take_lease renew_leases end_leases enter leave look_up online lapsed
+    raise read look
+    announce withdraw settle_store
+}
+
+/// The scripts that go by the server's time.
+pub(super) fn scripts() -> &'static Scripts {
+    static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts::new(CLOCK));
+    &SCRIPTS
+}
+
+/// The same scripts, by a time that comes with each call.
+#[cfg(feature = "testing")]
+pub(super) fn scripts_by_hand() -> &'static Scripts {
+    static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts::new(CLOCK_BY_HAND));
+    &SCRIPTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_says_what_it_takes_and_answers() {
+        for script in scripts().all() {
+            let body = script.code.split(PRELUDE).nth(1).unwrap();
+            for word in ["-- KEYS ", "-- ARGV ", "-- REPLY "] {
+                assert!(body.contains(word), "{} lacks {word}", script.name);
+            }
+            assert!(!script.keys.is_empty(), "{} names no key", script.name);
+        }
+    }
+
+    #[test]
+    fn the_servers_own_time_is_that_of_a_build_without_tests() {
+        for script in scripts().all() {
+            assert!(script.code.contains("'TIME'") && !script.code.contains("table.remove(ARGV)"));
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The Redis back-end shows what every back-end must show, on one server and on a Cluster of three primaries.
+
+#[path = "harness/redis.rs"]
+mod harness;
+#[expect(dead_code, reason = "what torments a server is for the tests of faults")]
+#[path = "harness/server.rs"]
+mod server;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use doorbell_backplane::conformance::{self, CASES};
+use server::{Cluster, Server};
+
+/// Runs all cases, each on keys of its own, and names those that failed.
+fn every_case(urls: Vec<String>) {
+    harness::use_servers(urls);
+    let failed: Vec<&str> = CASES
+        .iter()
+        .copied()
+        .filter(|case| {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let run = conformance::run::<harness::RedisHarness>(case);
+            catch_unwind(AssertUnwindSafe(|| runtime.block_on(run))).is_err()
+        })
+        .collect();
+    assert!(failed.is_empty(), "{} of {} failed: {failed:#?}", failed.len(), CASES.len());
+}
+
+#[test]
+fn every_case_holds_on_one_server() {
+    let server = Server::start(&[]);
+    every_case(vec![server.url()]);
+}
+
+#[test]
+fn every_case_holds_on_a_cluster() {
+    let cluster = Cluster::start();
+    every_case(cluster.urls());
+}
