@@ -87,6 +87,18 @@ impl Payload {
         }
     }
 
+    /// Takes bytes that another process of this installation says to be a value that a client gave, in `encoding`; a
+    /// value of any kind. Nothing is copied.
+    ///
+    /// # Errors
+    /// `invalid` where they are not one whole, well-formed value within the depth limit.
+    pub fn from_peer(encoding: Encoding, bytes: Bytes) -> Result<Self, ErrorBody> {
+        match check(encoding, &bytes, Top::Any) {
+            Ok(()) => Ok(Self { encoding, bytes }),
+            Err(rule) => Err(ErrorBody::new(ErrorCode::Invalid, format!("the value {rule}"))),
+        }
+    }
+
     pub(crate) const fn from_checked(encoding: Encoding, bytes: Bytes) -> Self {
         Self { encoding, bytes }
     }

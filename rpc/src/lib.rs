@@ -1,17 +1,21 @@
-//! The calls between Doorbell's services: one trait each, with a local and, later, a remote implementation.
+//! The calls between Doorbell's services: one trait each, within a process and between two.
 //!
 //! This crate owns the shape of a call and what a failed one means, and what every caller needs to bear one ([`backoff`],
 //! [`peer`]); it owns no policy: who retries, how long to
 //! wait and what to do next is the caller's. Services never import each other; they meet here.
 //!
+//! Within a process a service is called as it is ([`local`] finds gateways by name). Between two, [`remote`] serves the same
+//! traits and is them: what a caller sees is the same, but for errors that only a network has.
+//!
 //! Delivery semantics: a call that returns `Err` may or may not have happened. Each call here may therefore be
 //! repeated: a hint merges, and a method carries its idempotency key. A signal alone is never repeated. The caller sets the deadline by dropping the
-//! future; every future here is cancel safe.
+//! future; every future here is cancel safe. Nothing is repeated here, on whatever way; a call between processes also ends
+//! by itself, at a bound of the configuration.
 //!
 //! Map: [`gateway`] ring the users or the followers of one gateway; [`channel`] publish to a large audience;
 //! [`audience`] who may follow what; [`presence`] who came and who went; [`message`] pull and act; [`ingress`] hints
 //! from other back ends; [`signal`] what passes by; [`offline`] users without a session; [`local`] the same-process side;
-//! [`error`] whose fault, and whether to retry; [`backoff`] how long to wait before it; [`peer`] deadlines, and an outage
+//! [`remote`] the other processes; [`error`] whose fault, and whether to retry; [`backoff`] how long to wait before it; [`peer`] deadlines, and an outage
 //! said once.
 
 pub mod audience;
@@ -25,6 +29,7 @@ pub mod message;
 pub mod offline;
 pub mod peer;
 pub mod presence;
+pub mod remote;
 pub mod signal;
 
 pub use audience::Audiences;
