@@ -29,6 +29,8 @@ pub struct Config {
     pub tls_cert_file: PathBuf,
     /// Its private key, in PEM, readable by its owner alone.
     pub tls_key_file: PathBuf,
+    /// The name that the certificate of every process carries, whatever its address.
+    pub tls_name: String,
     /// How long the word of a process that it is there holds.
     #[serde(with = "humantime_serde")]
     pub lease_ttl: Duration,
@@ -52,6 +54,7 @@ impl Default for Config {
             tls_ca_file: PathBuf::new(),
             tls_cert_file: PathBuf::new(),
             tls_key_file: PathBuf::new(),
+            tls_name: "doorbell".to_owned(),
             // As the leases of gateways: nobody is called for longer than claims to a dead gateway wait.
             lease_ttl: Duration::from_secs(5),
             announce_interval: Duration::from_secs(1),

@@ -12,6 +12,7 @@ use doorbell_protocol::{DeviceId, UserId};
 
 use crate::apikeyfile::Rights;
 use crate::config::Setting;
+use crate::devcluster::DevClusterArgs;
 
 const ABOUT: &str = "Doorbell, a self-hosted real-time push gateway: it rings clients, and they pull.";
 
@@ -117,6 +118,8 @@ pub enum Command {
     /// Say what is wrong with the configuration and this host, and start nothing
     #[command(long_about = CHECK_ABOUT, after_help = CHECK_AFTER_HELP)]
     Check(CheckArgs),
+    /// Start a whole installation as processes on this machine, Redis included, to try things out
+    DevCluster(DevClusterArgs),
 }
 
 /// The flags that set keys of the configuration.
@@ -130,7 +133,7 @@ pub struct Settings {
     listen: Option<String>,
     #[command(flatten)]
     places: Places,
-    /// The Redis that processes share (not part of this release)
+    /// The Redis that processes share; several addresses, with commas, are of one Redis Cluster [default: none, one process]
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
     /// What to log: error, warn, info, debug, trace, or module=level, … [default: info]
@@ -257,7 +260,7 @@ impl From<Settings> for Flags {
         let mut flags = Self::from(settings.places);
         flags.set("roles", settings.roles);
         flags.set("listen", settings.listen);
-        flags.set("redis", settings.redis);
+        flags.set_at("--redis", ["redis", "urls"], settings.redis);
         flags.set("log", settings.log);
         flags.set("log_format", settings.log_format);
         flags
@@ -279,6 +282,12 @@ impl CheckArgs {
 }
 
 impl Flags {
+    /// A flag of another name than its key's.
+    fn set_at<const N: usize>(&mut self, origin: &str, path: [&str; N], value: Option<String>) {
+        let path = path.map(str::to_owned).to_vec();
+        self.settings.extend(value.map(|value| Setting { origin: origin.to_owned(), path, value }));
+    }
+
     fn set(&mut self, key: &str, value: Option<String>) {
         let origin = format!("--{}", key.replace('_', "-"));
         self.settings.extend(value.map(|value| Setting { origin, path: vec![key.to_owned()], value }));

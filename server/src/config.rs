@@ -12,6 +12,7 @@ mod tls;
 
 use std::path::{Path, PathBuf};
 
+use doorbell_backplane::Role;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -38,8 +39,6 @@ pub struct Config {
     /// The API keys of other back ends, in TOML; `doorbell api-key` makes them. Empty means that there are none. Read
     /// again at SIGHUP.
     pub api_keys_file: PathBuf,
-    /// The Redis that processes share; empty means memory, in one process. Not part of this release.
-    pub redis: String,
     /// Whether a name is enough for a token at `POST /v1/demo/token`: `on`, `off`, or `auto`, which means on where
     /// one process does everything and listens on loopback, and then only for this machine.
     pub demo: Demo,
@@ -71,6 +70,12 @@ pub struct Config {
     pub offline_hook: doorbell_upstream::hook::Config,
     /// The hint queue, the session registry and the versions of channels.
     pub backplane: doorbell_backplane::Config,
+    /// The Redis that the processes of an installation share.
+    pub redis: doorbell_backplane::redis::Config,
+    /// How processes find each other, and who may call them; of use with `redis` alone.
+    pub cluster: doorbell_cluster::Config,
+    /// How processes call each other.
+    pub rpc: doorbell_rpc::remote::Config,
 }
 
 /// Whether a name alone gives a token.
@@ -107,7 +112,6 @@ impl Default for Config {
             data_dir: PathBuf::from("./doorbell-data"),
             key_file: PathBuf::new(),
             api_keys_file: PathBuf::new(),
-            redis: String::new(),
             demo: Demo::default(),
             log: "info".to_owned(),
             log_format: LogFormat::default(),
@@ -123,6 +127,9 @@ impl Default for Config {
             channel: doorbell_channel_svc::Config::default(),
             offline_hook: doorbell_upstream::hook::Config::default(),
             backplane: doorbell_backplane::Config::default(),
+            redis: doorbell_backplane::redis::Config::default(),
+            cluster: doorbell_cluster::Config::default(),
+            rpc: doorbell_rpc::remote::Config::default(),
         }
     }
 }
@@ -159,6 +166,9 @@ impl Config {
         check("offline_hook", self.offline_hook.validate().map_err(|error| error.to_string()));
         check("notifier", self.notifier.validate().map_err(|error| error.to_string()));
         check("channel", self.channel.validate().map_err(|error| error.to_string()));
+        check("redis", self.redis.validate().map_err(|error| error.to_string()));
+        check("cluster", self.cluster.validate());
+        check("rpc", self.rpc.validate().map_err(|error| error.to_string()));
         if broken.is_empty() { Ok(()) } else { Err(broken) }
     }
 
@@ -170,10 +180,26 @@ impl Config {
         Ok(())
     }
 
-    /// The memory backplane lives in one process: its roles cannot be apart.
+    /// Whether this process is one of several.
+    pub const fn is_cluster(&self) -> bool {
+        !self.redis.urls.is_empty()
+    }
+
+    /// Whether it has, or may take, the message store.
+    pub fn keeps_messages(&self) -> bool {
+        self.roles.has(Role::Message) && !self.upstream.is_set()
+    }
+
+    /// Several processes share Redis, and all gateways the same keys. The memory backplane lives in one process: its roles
+    /// cannot be apart.
     fn one_process(&self) -> Result<(), String> {
-        if !self.redis.is_empty() {
-            return Err("`redis`: the Redis back-end is not part of this release; leave it out".to_owned());
+        if self.is_cluster() {
+            if self.roles.has(Role::Gateway) && self.key_file.as_os_str().is_empty() {
+                return Err("`key_file` is not set: with `redis`, all gateways of the installation sign and check tokens with \
+                            the keys of one file; name it"
+                    .to_owned());
+            }
+            return Ok(());
         }
         if self.roles.is_all() {
             return Ok(());
@@ -274,8 +300,8 @@ impl Config {
 
     fn shown(&self) -> Self {
         let mut shown = self.clone();
-        if !shown.redis.is_empty() {
-            shown.redis = "<redacted>".to_owned();
+        if !shown.cluster.peer_key.is_empty() {
+            shown.cluster.peer_key = "<redacted>".to_owned();
         }
         shown
     }

@@ -1,7 +1,7 @@
 //! The data directory: there, ours alone, and writable.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -18,6 +18,21 @@ impl DataDir {
     /// # Errors
     /// It cannot be made or written, or another process has it.
     pub fn take(path: &Path) -> Result<Self> {
+        match Self::try_take(path)? {
+            Some(taken) => Ok(taken),
+            None => bail!(
+                "the data directory {} is in use by {}; stop it, or use another --data-dir",
+                path.display(),
+                holder(path)
+            ),
+        }
+    }
+
+    /// As [`DataDir::take`]; `None` where another process has it.
+    ///
+    /// # Errors
+    /// It cannot be made or written.
+    pub fn try_take(path: &Path) -> Result<Option<Self>> {
         let shown = path.display();
         std::fs::create_dir_all(path)
             .with_context(|| format!("cannot create the data directory {shown}; --data-dir names another"))?;
@@ -33,10 +48,7 @@ impl DataDir {
             })?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!(
-                "the data directory {shown} is in use by {}; stop it, or use another --data-dir",
-                holder(&mut lock)
-            ),
+            Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(cause)) => {
                 return Err(anyhow!(cause).context(format!("cannot lock {}", lock_path.display())));
             }
@@ -45,16 +57,16 @@ impl DataDir {
         lock.set_len(0)
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .with_context(|| format!("cannot write {}", lock_path.display()))?;
-        Ok(Self { _lock: lock })
+        Ok(Some(Self { _lock: lock }))
     }
 }
 
-fn holder(lock: &mut File) -> String {
-    let mut text = String::new();
-    let read = lock.rewind().and_then(|()| lock.read_to_string(&mut text));
-    match text.trim().parse::<u32>() {
-        Ok(pid) if read.is_ok() => format!("another doorbell (process {pid})"),
-        _ => "another doorbell".to_owned(),
+fn holder(path: &Path) -> String {
+    let number =
+        std::fs::read_to_string(path.join("lock")).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    match number {
+        Some(pid) => format!("another doorbell (process {pid})"),
+        None => "another doorbell".to_owned(),
     }
 }
 

@@ -41,9 +41,7 @@ impl Admission {
     pub fn new(config: &Config, listening: SocketAddr) -> Self {
         match config.demo {
             Demo::On => Self::Anybody,
-            Demo::Auto
-                if config.roles.is_all() && config.redis.is_empty() && listening.ip().is_loopback() =>
-            {
+            Demo::Auto if config.roles.is_all() && !config.is_cluster() && listening.ip().is_loopback() => {
                 Self::ThisMachine { port: listening.port() }
             }
             Demo::Auto | Demo::Off => Self::Nobody,

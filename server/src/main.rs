@@ -5,9 +5,9 @@
 //!
 //! Map: [`cli`] what was asked; [`config`] four layers become one configuration; [`serve`] from start to end;
 //! [`wiring`] builds the services; [`supervisor`] runs them; [`shutdown`] the phases of the end; [`signals`];
-//! [`site`] which path is whose, with [`admin`], [`openapi`], [`page`] and [`demo`]; [`readiness`] and [`heartbeat`];
-//! [`keyfile`], [`trust`], [`jwks`], [`apikeyfile`], [`secretfile`], [`certificate`] by way of [`guarded`], [`reload`], [`datadir`],
-//! [`descriptors`]; [`check`] what of this host would go wrong; [`clock`], [`telemetry`], [`metrics`].
+//! [`site`] which path is whose, with [`admin`], [`openapi`], [`page`], [`whereabouts`] and [`demo`]; [`readiness`] and [`heartbeat`];
+//! [`keyfile`], [`trust`], [`jwks`], [`apikeyfile`], [`secretfile`], [`peerkey`], [`certificate`] by way of [`guarded`], [`reload`], [`datadir`],
+//! [`descriptors`]; [`devcluster`] many processes on one machine; [`check`] what of this host would go wrong; [`clock`], [`telemetry`], [`metrics`].
 
 mod admin;
 mod apikeyfile;
@@ -19,6 +19,7 @@ mod config;
 mod datadir;
 mod demo;
 mod descriptors;
+mod devcluster;
 mod guarded;
 mod heartbeat;
 mod jwks;
@@ -26,6 +27,7 @@ mod keyfile;
 mod metrics;
 mod openapi;
 mod page;
+mod peerkey;
 mod readiness;
 mod reload;
 mod secretfile;
@@ -36,6 +38,7 @@ mod site;
 mod supervisor;
 mod telemetry;
 mod trust;
+mod whereabouts;
 mod wiring;
 
 use std::ffi::OsString;
@@ -70,6 +73,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Token(args) => token(args),
         Command::ApiKey(args) => api_key(args),
         Command::Check(args) => check(args),
+        Command::DevCluster(args) => devcluster::run(args),
     }
 }
 

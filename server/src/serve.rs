@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use doorbell_backplane::Role;
+use doorbell_rpc::remote::Served;
 use doorbell_upstream::Hook;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,7 +27,7 @@ use crate::signals::Signals;
 use crate::supervisor::Supervisor;
 use crate::telemetry::Logs;
 use crate::trust::Keys;
-use crate::wiring::{Door, Parts, Trust};
+use crate::wiring::{Door, Joined, Parts, Store, Trust};
 use crate::{apikeyfile, certificate, descriptors, jwks, keyfile};
 
 /// How long blocking threads may take after the last phase: a store that writes out.
@@ -41,7 +43,8 @@ pub fn run(config: &Config) -> Result<ExitCode> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), descriptors_max, roles = %config.roles, "doorbell starts");
     tracing::info!(changed = config.changes(), "the configuration in force; all else is as by default");
     tracing::debug!(config = config.redacted(), "the whole configuration");
-    let _data_dir = DataDir::take(&config.data_dir)?;
+    // Of several processes, the one that opens the message store takes it.
+    let _data_dir = if config.is_cluster() { None } else { Some(DataDir::take(&config.data_dir)?) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     let end = runtime.block_on(live(config, &logs));
     match end {
@@ -70,13 +73,10 @@ enum End {
 async fn live(config: &Config, logs: &Logs) -> Result<End> {
     let mut signals = Signals::listen()?;
     let (stop, mut supervisor) = (CancellationToken::new(), Supervisor::default());
-    let keys = Keys::read(config, keyfile::read_or_make(&config.key_path())?)?;
-    let api_keys = apikeyfile::read(&config.api_keys_file)?;
     let registry = prometheus::Registry::new();
     let metrics = Metrics::register(&registry)?;
     let mut reload = Reload::listen(metrics.clone())?;
-    let (again, path) = (Arc::clone(&api_keys), config.api_keys_file.clone());
-    reload.add("the API keys", move || apikeyfile::load(&path, &again));
+    let trust = config.roles.has(Role::Gateway).then(|| trust(config, &mut reload)).transpose()?;
     let certificate = CertificateFiles::of(&config.tls, certificate::Metrics::register(&registry)?)?;
     if let Some(files) = &certificate {
         let again = Arc::clone(files);
@@ -91,9 +91,12 @@ async fn live(config: &Config, logs: &Logs) -> Result<End> {
     let site = Arc::clone(&door.site);
     supervisor.spawn("the listener", finishing(listener.run(stop.clone(), site)));
     let jwks_metrics = jwks::Metrics::register(door.metrics())?;
-    let mut jwks = Jwks::of(config, &keys, jwks_metrics)?;
+    let mut jwks = match &trust {
+        Some(trust) => Jwks::of(config, &trust.keys, jwks_metrics)?,
+        None => None,
+    };
     let parts = tokio::select! {
-        parts = furnish(&door, config, Trust { keys, api_keys }, jwks.as_mut()) => parts?,
+        parts = furnish(&door, config, trust, jwks.as_mut()) => parts?,
         asked = signals.next() => {
             tracing::info!(%asked, "asked to end before everything was started");
             return Ok(End::InOrder);
@@ -102,7 +105,7 @@ async fn live(config: &Config, logs: &Logs) -> Result<End> {
     if let Some(jwks) = jwks {
         supervisor.spawn("the reader of the JWK Set", finishing(jwks.run(stop.clone())));
     }
-    let ending = start(parts, config, &door, &stop, &mut supervisor);
+    let ending = start(parts, config, &door, &stop, &mut supervisor).await;
     announce(config, &door);
     let failure = tokio::select! {
         asked = signals.next() => {
@@ -129,35 +132,64 @@ async fn live(config: &Config, logs: &Logs) -> Result<End> {
 }
 
 /// The services, and the keys that their clients' tokens need: nobody is refused for a set that was not read yet.
-async fn furnish(door: &Door, config: &Config, trust: Trust, jwks: Option<&mut Jwks>) -> Result<Parts> {
+async fn furnish(
+    door: &Door,
+    config: &Config,
+    trust: Option<Trust>,
+    jwks: Option<&mut Jwks>,
+) -> Result<Parts> {
     if let Some(jwks) = jwks {
         jwks.read_first().await?;
     }
     door.furnish(config, trust).await
 }
 
+/// What says who a client is. The API keys are read again when asked.
+fn trust(config: &Config, reload: &mut Reload) -> Result<Trust> {
+    let keys = Keys::read(config, keyfile::read_or_make(&config.key_path())?)?;
+    let api_keys = apikeyfile::read(&config.api_keys_file)?;
+    let (again, path) = (Arc::clone(&api_keys), config.api_keys_file.clone());
+    reload.add("the API keys", move || apikeyfile::load(&path, &again));
+    Ok(Trust { keys, api_keys })
+}
+
 /// Starts what was built; says how to end it.
-fn start(
+async fn start(
     parts: Parts,
     config: &Config,
     door: &Door,
     stop: &CancellationToken,
     supervisor: &mut Supervisor,
 ) -> Ending {
-    let Parts { gateway, store, notifier, channels, hook, upgrades } = parts;
+    let Parts { gateway, store, notifier, channels, hook, joined, upgrades } = parts;
     // Those who report to the offline hook: what they find at their end is reported as well.
     let reporters = TaskTracker::new();
-    if let Some(store) = store {
-        let stop = stop.clone();
-        supervisor.spawn("the message service", reporters.track_future(failing(store.run(stop))));
+    let stopped = || stop.clone();
+    match store {
+        Store::Elsewhere => {}
+        Store::Open(store) => {
+            supervisor.spawn("the message service", reporters.track_future(failing(store.run(stopped()))));
+        }
+        Store::Awaited(task) => {
+            supervisor.spawn("the message service", reporters.track_future(task.run(stopped())));
+        }
     }
-    supervisor.spawn("the notifier", reporters.track_future(failing(notifier.run(stop.clone()))));
+    if let Some(notifier) = notifier {
+        supervisor.spawn("the notifier", reporters.track_future(failing(notifier.run(stopped()))));
+    }
     reporters.close();
     if let Some(hook) = hook {
-        supervisor.spawn("the offline hook", reporting(hook, stop.clone(), reporters));
+        supervisor.spawn("the offline hook", reporting(hook, stopped(), reporters));
     }
-    supervisor.spawn("the channel service", failing(channels.run(stop.clone())));
-    supervisor.spawn("the gateway", failing(Arc::clone(&gateway).run(stop.clone())));
+    if let Some(channels) = channels {
+        supervisor.spawn("the channel service", failing(channels.run(stopped())));
+    }
+    if let Some(gateway) = &gateway {
+        supervisor.spawn("the gateway", failing(Arc::clone(gateway).run(stopped())));
+    }
+    if let Some((joined, served)) = joined {
+        join(joined, served, stop, supervisor).await;
+    }
     door.readiness.enter(Stage::Serving);
     Ending {
         budgets: config.shutdown.clone(),
@@ -166,6 +198,14 @@ fn start(
         upgrades,
         stop: stop.clone(),
     }
+}
+
+/// Serves the other processes, and then tells them so: whoever finds this one can call it.
+async fn join(joined: Joined, served: Served, stop: &CancellationToken, supervisor: &mut Supervisor) {
+    let Joined { mut membership, server } = joined;
+    supervisor.spawn("the door for other processes", failing(server.run(served, stop.clone())));
+    membership.announce().await;
+    supervisor.spawn("the membership", finishing(membership.run(stop.clone())));
 }
 
 /// Says where it is: one line for programs on standard output, and where a person goes in the log.

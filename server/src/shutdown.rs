@@ -22,8 +22,8 @@ pub struct Ending {
     pub budgets: Shutdown,
     /// What `/readyz` says.
     pub readiness: Readiness,
-    /// Whose clients move.
-    pub gateway: Arc<Gateway>,
+    /// Whose clients move; none where this process has no gateway.
+    pub gateway: Option<Arc<Gateway>>,
     /// Sockets on their way to it.
     pub upgrades: TaskTracker,
     /// Asks every task to end.
@@ -54,15 +54,17 @@ impl Ending {
         let arrived = timeout(GRACE, upgrades.wait()).await.is_ok();
         tracing::info!(phase = "stop accepting", arrived, "shutdown: new sockets are refused");
 
-        let drained = gateway.drain(budgets.move_budget).await;
-        tracing::info!(
-            phase = "move",
-            took = ?began.elapsed(),
-            sessions = drained.sessions,
-            closed = drained.closed,
-            cut = drained.cut,
-            "shutdown: clients have moved"
-        );
+        if let Some(gateway) = gateway {
+            let drained = gateway.drain(budgets.move_budget).await;
+            tracing::info!(
+                phase = "move",
+                took = ?began.elapsed(),
+                sessions = drained.sessions,
+                closed = drained.closed,
+                cut = drained.cut,
+                "shutdown: clients have moved"
+            );
+        }
 
         stop.cancel();
         let finished = supervisor.all_ended_by(Instant::now() + budgets.finish_budget + GRACE).await;

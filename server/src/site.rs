@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use doorbell_backplane::HintQueue;
+use doorbell_cluster::Others;
 use doorbell_gateway::Gateway;
 use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::http::head::unambiguous;
@@ -22,7 +23,7 @@ use hyper::body::Incoming;
 use crate::admin::Admin;
 use crate::demo::DemoDoor;
 use crate::readiness::Stage;
-use crate::{openapi, page};
+use crate::{openapi, page, whereabouts};
 
 /// A scrape waits for the backplane no longer than that.
 const QUEUE_LOOK_MAX: Duration = Duration::from_secs(1);
@@ -42,7 +43,11 @@ pub enum Behind {
 pub struct Site {
     admin: Admin,
     behind: Behind,
+    /// Whether clients are served here: whether this process has a gateway.
+    has_clients: bool,
     services: OnceLock<Services>,
+    /// Asked how it stands whenever the metrics are read.
+    queue: OnceLock<Arc<dyn HintQueue>>,
 }
 
 /// What clients reach.
@@ -57,14 +62,19 @@ pub struct Services {
     pub hints: HintsDoor,
     /// Tokens for names.
     pub demo: DemoDoor,
-    /// Asked how it stands whenever the metrics are read.
-    pub queue: Arc<dyn HintQueue>,
+    /// The other processes: which gateway a client should use.
+    pub others: Others,
 }
 
 impl Site {
     /// Open to operators only.
-    pub const fn new(admin: Admin, behind: Behind) -> Self {
-        Self { admin, behind, services: OnceLock::new() }
+    pub const fn new(admin: Admin, behind: Behind, has_clients: bool) -> Self {
+        Self { admin, behind, has_clients, services: OnceLock::new(), queue: OnceLock::new() }
+    }
+
+    /// Whoever reads the metrics learns how this queue stands.
+    pub fn watch(&self, queue: Arc<dyn HintQueue>) {
+        assert!(self.queue.set(queue).is_ok(), "a process looks at one queue");
     }
 
     /// Opens to clients.
@@ -86,6 +96,15 @@ impl Site {
                 self.look_at_queue().await;
                 self.admin.metrics().await
             }
+            _ if !self.has_clients => refuse(
+                ErrorCode::NotFound,
+                "this process has no gateway: clients are served by those whose `roles` have it",
+            ),
+            whereabouts::PATH if !is_read => wrong_method("GET, HEAD"),
+            whereabouts::PATH => match self.services.get() {
+                Some(services) => whereabouts::answer(&services.others.view()),
+                None => starting(),
+            },
             openapi::PATH => json_response(StatusCode::OK, openapi::document(self.behind)),
             "/v1/ws" => self.socket(request, peer),
             "/v1/demo/token" => self.demo(request, peer).await,
@@ -108,8 +127,8 @@ impl Site {
     /// Brings the queue's gauges up to date. A backplane that does not answer leaves them as they were, and its own
     /// counters say so.
     async fn look_at_queue(&self) {
-        if let Some(services) = self.services.get() {
-            let _ = tokio::time::timeout(QUEUE_LOOK_MAX, services.queue.depth()).await;
+        if let Some(queue) = self.queue.get() {
+            let _ = tokio::time::timeout(QUEUE_LOOK_MAX, queue.depth()).await;
         }
     }
 

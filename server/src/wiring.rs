@@ -1,14 +1,18 @@
 //! Builds everything for the roles of this process. The only place that knows all services.
 
 pub mod backends;
+mod backplane;
+mod peers;
+mod store;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, bail};
-use doorbell_backplane::{HintQueue, Memory, Metered, Registry, Versions};
+use doorbell_backplane::{Discovery, Role};
 use doorbell_channel_svc::ChannelService;
+use doorbell_cluster::Others;
 use doorbell_gateway::auth::{ApiKeys, Authenticator, SignedTokens, TokenMetrics};
 use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::handshake::origin::Origins;
@@ -21,8 +25,9 @@ use doorbell_gateway::uptime::Uptime;
 use doorbell_gateway::{Gateway, GatewayParts};
 use doorbell_message_svc::MessageService;
 use doorbell_notifier::{Ingress, Neighbours, Notifier};
-use doorbell_protocol::{Clock, GatewayId};
-use doorbell_rpc::{Channels, Gateways, LocalGateways, Messages, OfflineHook};
+use doorbell_protocol::Clock;
+use doorbell_rpc::remote::Served;
+use doorbell_rpc::{Channels, Gateways, Messages, OfflineHook};
 use doorbell_upstream::Hook;
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +40,10 @@ use crate::readiness::Readiness;
 use crate::site::{Behind, Services, Site};
 use crate::trust::Keys;
 use backends::Answering;
+use backplane::Backplane;
+pub use peers::Joined;
+use peers::Peers;
+pub use store::StoreTask;
 
 /// The door, open to operators; the services follow.
 pub struct Door {
@@ -51,20 +60,32 @@ pub struct Door {
     store: Arc<OnceLock<Arc<MessageService>>>,
 }
 
-/// The services, built and not yet running.
+/// What this process's roles need, built and not yet running.
 pub struct Parts {
     /// Holds sockets.
-    pub gateway: Arc<Gateway>,
-    /// Keeps messages; none where an upstream does.
-    pub store: Option<Arc<MessageService>>,
+    pub gateway: Option<Arc<Gateway>>,
+    /// Keeps messages.
+    pub store: Store,
     /// Rings.
-    pub notifier: Notifier,
+    pub notifier: Option<Notifier>,
     /// Publishes to large audiences.
-    pub channels: Arc<ChannelService>,
+    pub channels: Option<Arc<ChannelService>>,
     /// Reports who had no session.
     pub hook: Option<Hook>,
+    /// One of several processes.
+    pub joined: Option<(Joined, Served)>,
     /// Sockets on their way from a request to a session.
     pub upgrades: TaskTracker,
+}
+
+/// The message store, as far as this process has to do with it.
+pub enum Store {
+    /// Others have it, or an upstream.
+    Elsewhere,
+    /// It is open here.
+    Open(Arc<MessageService>),
+    /// It is opened here when no other process has it.
+    Awaited(Box<StoreTask>),
 }
 
 /// What says who somebody is.
@@ -81,8 +102,57 @@ struct Doors {
     authenticator: Arc<dyn Authenticator>,
     trust: Trust,
     wall: Clock,
-    queue: Arc<dyn HintQueue>,
     hints: HintsDoor,
+    upgrades: TaskTracker,
+    others: Others,
+}
+
+/// What a gateway needs for its clients.
+struct Clients {
+    trust: Trust,
+    upgrades: TaskTracker,
+    /// What the notifier's ingress counts, whose door is here.
+    notifying: doorbell_notifier::Metrics,
+}
+
+/// What the services of this process meet around them.
+struct Around {
+    backplane: Backplane,
+    peers: Peers,
+    channels: Arc<dyn Channels>,
+    gateways: Arc<dyn Gateways>,
+    offline: Option<Arc<dyn OfflineHook>>,
+    wall: Clock,
+}
+
+impl Around {
+    /// Whom the message service tells.
+    fn told(&self) -> doorbell_message_svc::Neighbours {
+        doorbell_message_svc::Neighbours {
+            queue: Arc::clone(&self.backplane.queue),
+            channels: Arc::clone(&self.channels),
+            registry: Arc::clone(&self.backplane.registry),
+            gateways: Arc::clone(&self.gateways),
+            offline: self.offline.clone(),
+        }
+    }
+
+    fn notifier(
+        &self,
+        config: &Config,
+        answering: &Answering,
+        metrics: doorbell_notifier::Metrics,
+    ) -> Notifier {
+        let neighbours = Neighbours {
+            queue: Arc::clone(&self.backplane.queue),
+            registry: Arc::clone(&self.backplane.registry),
+            presence: config.gateway.presence.then(|| Arc::clone(&answering.presence)),
+            gateways: Arc::clone(&self.gateways),
+            offline: self.offline.clone(),
+            clock: self.backplane.clock.clone(),
+        };
+        Notifier::new(config.notifier.clone(), neighbours, metrics)
+    }
 }
 
 impl Door {
@@ -108,7 +178,7 @@ impl Door {
         let admin = Admin { readiness: readiness.clone(), registry: metrics.clone() };
         let (address, transport) = (listener.local_addr(), listener.transport());
         let behind = if config.upstream.is_set() { Behind::Upstream } else { Behind::MessageService };
-        let site = Arc::new(Site::new(admin, behind));
+        let site = Arc::new(Site::new(admin, behind, config.roles.has(Role::Gateway)));
         Ok((Self { address, transport, site, readiness, handshakes, metrics, store }, listener))
     }
 
@@ -117,78 +187,93 @@ impl Door {
         &self.metrics
     }
 
-    /// Builds the services and opens the site to clients.
+    /// Builds what the roles need, and opens the site to clients where there is a gateway.
     ///
     /// # Errors
-    /// The message store cannot be opened.
-    pub async fn furnish(&self, config: &Config, trust: Trust) -> Result<Parts> {
-        let (wall, steady) = (clock::wall(), clock::steady());
-        let backplane = Arc::new(Metered::new(
-            Memory::new(&config.backplane, Arc::clone(&steady)),
-            Arc::new(doorbell_backplane::Metrics::register(&self.metrics)?),
-        ));
-        let queue: Arc<dyn HintQueue> = Arc::clone(&backplane) as _;
-        let registry: Arc<dyn Registry> = Arc::clone(&backplane) as _;
-        let versions: Arc<dyn Versions> = backplane;
-        let gateways = Arc::new(LocalGateways::default());
-        let channels = self.channels(config, Arc::clone(&versions), &gateways)?;
+    /// The message store cannot be opened, or the other processes cannot be reached in this way.
+    pub async fn furnish(&self, config: &Config, trust: Option<Trust>) -> Result<Parts> {
+        let backplane = Backplane::of(config, &self.metrics).await?;
+        let (peers, joined) = match &backplane.discovery {
+            None => (Peers::alone(config, &self.readiness, &self.metrics)?, None),
+            Some(discovery) => {
+                let discovery = Arc::clone(discovery);
+                let (peers, joined) = Peers::join(config, discovery, &self.readiness, &self.metrics).await?;
+                (peers, Some(joined))
+            }
+        };
+        if config.roles.has(Role::Notifier) {
+            self.site.watch(Arc::clone(&backplane.queue));
+        }
+        let wall = clock::wall();
+        let channels = self.channel_service(config, &backplane, &peers)?;
         let hook = self.hook(config, &wall)?;
-        let offline: Option<Arc<dyn OfflineHook>> = hook.as_ref().map(|hook| Arc::new(hook.handle()) as _);
-        let told = doorbell_message_svc::Neighbours {
-            queue: Arc::clone(&queue),
-            channels: Arc::clone(&channels) as Arc<dyn Channels>,
-            registry: Arc::clone(&registry),
-            gateways: Arc::clone(&gateways) as Arc<dyn Gateways>,
-            offline: offline.clone(),
+        let around = Around {
+            channels: peers.channels(config, &backplane.versions),
+            gateways: peers.gateways(),
+            offline: hook.as_ref().map(|hook| Arc::new(hook.handle()) as _),
+            backplane,
+            peers,
+            wall,
         };
-        let Answering { messages, audiences, signals, presence, store } =
-            self.answering(config, &wall, told).await?;
-        let hook = match (hook, &store) {
-            (Some(hook), Some(store)) => Some(hook.heeding(Arc::clone(store) as _)),
-            (hook, _) => hook,
+        let answering = self.answering(config, &around).await?;
+        let hook = hook.map(|hook| match &answering.mutes {
+            Some(mutes) => hook.heeding(Arc::clone(mutes)),
+            None => hook,
+        });
+        let notifying = doorbell_notifier::Metrics::register(&self.metrics)?;
+        let notifier = config.roles.has(Role::Notifier);
+        let notifier = notifier.then(|| around.notifier(config, &answering, notifying.clone()));
+        let upgrades = TaskTracker::new();
+        let gateway = match trust {
+            Some(trust) => {
+                let clients = Clients { trust, upgrades: upgrades.clone(), notifying };
+                Some(self.gateway(config, &around, &answering, clients)?)
+            }
+            None => None,
         };
+        let joined = joined.map(|joined| (joined, around.peers.served(config)));
+        Ok(Parts { gateway, store: answering.store, notifier, channels, hook, joined, upgrades })
+    }
+
+    fn gateway(
+        &self,
+        config: &Config,
+        around: &Around,
+        answering: &Answering,
+        clients: Clients,
+    ) -> Result<Arc<Gateway>> {
+        let Clients { trust, upgrades, notifying } = clients;
         let authenticator = self.authenticator(config, &trust)?;
+        let backplane = &around.backplane;
         let gateway = Gateway::new(GatewayParts {
-            id: GatewayId::new(format!("gw-{:016x}", rand::random::<u64>())).expect("letters and digits"),
+            id: around.peers.own.gateway_id(),
             config: config.gateway.clone(),
-            registry: Arc::clone(&registry),
-            partitions: queue.partitions(),
-            messages: Arc::clone(&messages),
-            audiences,
-            signals,
-            presence: Arc::clone(&presence),
-            channels: Arc::clone(&channels) as Arc<dyn Channels>,
-            versions,
+            registry: Arc::clone(&backplane.registry),
+            partitions: backplane.queue.partitions(),
+            messages: Arc::clone(&answering.messages),
+            audiences: Arc::clone(&answering.audiences),
+            signals: Arc::clone(&answering.signals),
+            presence: Arc::clone(&answering.presence),
+            channels: Arc::clone(&around.channels),
+            versions: Arc::clone(&backplane.versions),
             authenticator: Arc::clone(&authenticator),
-            clock: Arc::clone(&wall),
+            clock: Arc::clone(&around.wall),
             metrics: doorbell_gateway::Metrics::register(&self.metrics)?,
         });
-        gateways.add(gateway.id().clone(), Arc::clone(&gateway) as _);
-        let notifying = doorbell_notifier::Metrics::register(&self.metrics)?;
+        around.peers.serve_gateway(&gateway);
         let ingress = Ingress {
-            queue: Arc::clone(&queue),
-            channels: Some(Arc::clone(&channels) as Arc<dyn Channels>),
-            offline: offline.clone(),
+            queue: Arc::clone(&backplane.queue),
+            channels: Some(Arc::clone(&around.channels)),
+            offline: around.offline.clone(),
             reserved_kinds: backends::reserved_kinds(config),
-            metrics: notifying.clone(),
+            metrics: notifying,
         };
         let hints = self.hints_door(config, &trust, ingress)?;
-        let notifier = Notifier::new(
-            config.notifier.clone(),
-            Neighbours {
-                queue: Arc::clone(&queue),
-                registry,
-                presence: config.gateway.presence.then_some(presence),
-                gateways: gateways as Arc<dyn Gateways>,
-                offline,
-                clock: steady,
-            },
-            notifying,
-        );
-        let upgrades = TaskTracker::new();
-        let parts = Parts { gateway, store, notifier, channels, hook, upgrades };
-        self.open(config, &parts, Doors { messages, authenticator, trust, wall, queue, hints })?;
-        Ok(parts)
+        let messages = Arc::clone(&answering.messages);
+        let (wall, others) = (Arc::clone(&around.wall), around.peers.others.clone());
+        let doors = Doors { messages, authenticator, trust, wall, hints, upgrades, others };
+        self.open(config, &gateway, doors)?;
+        Ok(gateway)
     }
 
     fn authenticator(&self, config: &Config, trust: &Trust) -> Result<Arc<dyn Authenticator>> {
@@ -197,43 +282,64 @@ impl Door {
         Ok(Arc::new(tokens.counted_by(metrics)))
     }
 
-    fn channels(
+    fn channel_service(
         &self,
         config: &Config,
-        versions: Arc<dyn Versions>,
-        gateways: &Arc<LocalGateways>,
-    ) -> Result<Arc<ChannelService>> {
-        let gateways = Arc::clone(gateways) as Arc<dyn Gateways>;
+        backplane: &Backplane,
+        peers: &Peers,
+    ) -> Result<Option<Arc<ChannelService>>> {
+        if !config.roles.has(Role::Channel) {
+            return Ok(None);
+        }
         let metrics = doorbell_channel_svc::Metrics::register(&self.metrics)?;
-        let neighbours = doorbell_channel_svc::Neighbours { versions, gateways };
-        Ok(ChannelService::new(config.channel.clone(), neighbours, metrics))
+        let versions = Arc::clone(&backplane.versions);
+        let neighbours = doorbell_channel_svc::Neighbours { versions, gateways: peers.gateways() };
+        let service = ChannelService::new(config.channel.clone(), neighbours, metrics);
+        peers.serve_channels(&service);
+        Ok(Some(service))
     }
 
     /// Opening reads the disk, for long after a crash under load: not on a thread that serves.
-    async fn open_store(
-        &self,
-        config: &Config,
-        wall: &Clock,
-        told: doorbell_message_svc::Neighbours,
-    ) -> Result<Arc<MessageService>> {
+    async fn open_store(&self, config: &Config, around: &Around) -> Result<Arc<MessageService>> {
         let metrics = Arc::new(doorbell_message_svc::Metrics::register(&self.metrics)?);
         let (section, data_dir): (_, PathBuf) = (config.message.clone(), config.data_dir.clone());
-        let wall = Arc::clone(wall);
+        let (wall, told) = (Arc::clone(&around.wall), around.told());
         let opening = move || MessageService::open(section, &data_dir, wall, told, metrics);
         let messages = tokio::task::spawn_blocking(opening).await.context("opening the message store")??;
         self.store.get_or_init(|| Arc::clone(&messages));
         Ok(messages)
     }
 
-    fn open(&self, config: &Config, parts: &Parts, doors: Doors) -> Result<()> {
-        let Doors { messages, authenticator, trust, wall, queue, hints } = doors;
+    /// One of several processes takes the store when nobody has it.
+    fn await_store(
+        &self,
+        config: &Config,
+        around: &Around,
+        discovery: &Arc<dyn Discovery>,
+    ) -> Result<Box<StoreTask>> {
+        Ok(Box::new(StoreTask {
+            config: config.message.clone(),
+            data_dir: config.data_dir.clone(),
+            wall: Arc::clone(&around.wall),
+            told: around.told(),
+            metrics: Arc::new(doorbell_message_svc::Metrics::register(&self.metrics)?),
+            discovery: Arc::clone(discovery),
+            local: Arc::clone(&around.peers.local),
+            own: Arc::clone(&around.peers.own),
+            others: around.peers.others.clone(),
+            opened: Arc::clone(&self.store),
+        }))
+    }
+
+    fn open(&self, config: &Config, gateway: &Arc<Gateway>, doors: Doors) -> Result<()> {
+        let Doors { messages, authenticator, trust, wall, hints, upgrades, others } = doors;
         let call_metrics = doorbell_gateway::http::Metrics::register(&self.metrics)?;
         let Trust { keys, api_keys } = trust;
         let handshake = Handshake {
             origins: Origins::new(config.listener.origins.clone(), self.transport),
             authenticator: Arc::clone(&authenticator),
             clock: Arc::clone(&wall),
-            upgrades: parts.upgrades.clone(),
+            upgrades,
             metrics: self.handshakes.clone(),
         };
         let calls = CallDoor {
@@ -256,14 +362,7 @@ impl Door {
             clock: wall,
             body_timeout: config.listener.body_timeout,
         };
-        self.site.open(Services {
-            gateway: Arc::clone(&parts.gateway),
-            handshake,
-            calls,
-            hints,
-            demo,
-            queue,
-        });
+        self.site.open(Services { gateway: Arc::clone(gateway), handshake, calls, hints, demo, others });
         Ok(())
     }
 }

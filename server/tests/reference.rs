@@ -28,6 +28,9 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ("channel", include_str!("../../channel-svc/src/config.rs"), "Config"),
     ("offline_hook", include_str!("../../upstream/src/hook/config.rs"), "Config"),
     ("backplane", include_str!("../../backplane/src/config.rs"), "Config"),
+    ("redis", include_str!("../../backplane/src/redis/config.rs"), "Config"),
+    ("cluster", include_str!("../../cluster/src/config.rs"), "Config"),
+    ("rpc", include_str!("../../rpc/src/remote/config.rs"), "Config"),
 ];
 
 struct Section {

@@ -17,6 +17,7 @@ fn instance(name: &str) -> Instance {
         id: InstanceId::new(name).expect("a valid name"),
         roles: vec![Role::Gateway, Role::Message],
         address: format!("{name}.example:7070"),
+        started_ms: 0,
         gateway: Some(GatewayFacts { url: format!("wss://{name}.example"), sessions: 7, closed: false }),
         store: Some("store-1".to_owned()),
     }

@@ -16,6 +16,7 @@ use doorbell_rpc::{
     Messages, Missed, Move, Mutes, Presence, Signal, SignalReply, SignalRequest, Signals, Subscription,
 };
 use parking_lot::Mutex;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// One process.
@@ -168,6 +169,7 @@ pub struct Rig {
     pub metrics: prometheus::Registry,
     pub stop: CancellationToken,
     cluster: Metrics,
+    _tasks: JoinSet<()>,
 }
 
 pub fn instance(id: &str, roles: &[Role], store: Option<&str>) -> Instance {
@@ -206,8 +208,9 @@ impl Rig {
             Membership::new(discovery, described, Arc::clone(&links), Config::default(), cluster.clone());
         membership.announce().await;
         let (others, stop) = (membership.others(), CancellationToken::new());
-        tokio::spawn(membership.run(stop.clone()));
-        Self { lobby, processes, links, others, versions, metrics, stop, cluster }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(membership.run(stop.clone()));
+        Self { lobby, processes, links, others, versions, metrics, stop, cluster, _tasks: tasks }
     }
 
     /// One more process, known to the registry.

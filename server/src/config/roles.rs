@@ -1,49 +1,9 @@
 //! What a process does.
 
+use doorbell_backplane::Role;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Deserializer, Serialize};
-
-/// One thing that a process can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Holds client sockets.
-    Gateway,
-    /// Moves hints from the queue to the gateways.
-    Notifier,
-    /// Publishes to large audiences.
-    Channel,
-    /// Keeps conversations and messages.
-    Message,
-}
-
-impl Role {
-    const ALL: [Self; 4] = [Self::Gateway, Self::Notifier, Self::Channel, Self::Message];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Gateway => "gateway",
-            Self::Notifier => "notifier",
-            Self::Channel => "channel",
-            Self::Message => "message",
-        }
-    }
-}
-
-impl FromStr for Role {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| {
-            format!(
-                "unknown role {text:?}: a role is one of gateway, notifier, channel, message, or all for all \
-                 of them"
-            )
-        })
-    }
-}
 
 /// A set of roles, never empty; all of them by default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -62,13 +22,23 @@ impl Roles {
         self.0.len() == Role::ALL.len()
     }
 
+    /// Whether a process does this.
+    pub fn has(&self, role: Role) -> bool {
+        self.0.contains(&role)
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = Role> {
+        self.0.iter().copied()
+    }
+
     fn parse<'a>(names: impl Iterator<Item = &'a str>) -> Result<Self, String> {
         let mut roles = BTreeSet::new();
         for name in names.map(str::trim) {
             if name == "all" {
                 roles.extend(Role::ALL);
             } else {
-                roles.insert(name.parse()?);
+                roles.insert(role(name)?);
             }
         }
         if roles.is_empty() {
@@ -78,6 +48,12 @@ impl Roles {
         }
         Ok(Self(roles))
     }
+}
+
+fn role(name: &str) -> Result<Role, String> {
+    name.parse().map_err(|_| {
+        format!("unknown role {name:?}: a role is one of gateway, notifier, channel, message, or all for all of them")
+    })
 }
 
 impl fmt::Display for Roles {

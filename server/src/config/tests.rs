@@ -176,18 +176,29 @@ fn the_offline_hook_ends_after_the_message_service_and_both_within_the_finish_bu
 }
 
 #[test]
-fn roles_apart_and_redis_are_refused_in_this_release() {
+fn roles_apart_need_redis_and_gateways_one_key() {
     let apart = refusal(None, &[], &[("roles", "gateway")]);
     assert!(apart.contains("without Redis") && apart.contains("--roles"), "{apart}");
 
-    let redis = refusal(None, &[("DOORBELL_REDIS", "redis://:secret@h")], &[]);
-    assert!(redis.contains("the Redis back-end is not part of this release"), "{redis}");
-    assert!(!redis.contains("secret"), "{redis}");
+    let redis = ("DOORBELL_REDIS__URLS", "redis://:secret@h");
+    let keyless = refusal(None, &[redis], &[("roles", "gateway")]);
+    assert!(keyless.contains("`key_file`") && !keyless.contains("secret"), "{keyless}");
+    let others = load(None, &[redis], &[("roles", "notifier,channel,message")]).unwrap();
+    assert!(others.is_cluster() && others.keeps_messages());
+    assert!(
+        !others.redacted().contains("secret") && !others.changes().contains("secret"),
+        "{}",
+        others.changes()
+    );
+
+    let bad = refusal(None, &[("DOORBELL_REDIS__URLS", "http://:secret@h")], &[]);
+    assert!(bad.contains("DOORBELL_REDIS__URLS") && !bad.contains("secret"), "{bad}");
 }
 
 #[test]
 fn what_is_printed_holds_no_secret_and_reads_back() {
-    let mut config = Config { redis: "redis://:hunter2@h".to_owned(), ..Config::default() };
+    let mut config = Config::default();
+    config.cluster.peer_key = "hunter2".to_owned();
     config.upstream.secret = doorbell_upstream::Secret::new("hunter2".to_owned());
     config.offline_hook.secret = doorbell_upstream::Secret::new("hunter2".to_owned());
     assert_eq!(config.redacted().matches("<redacted>").count(), 3);
@@ -202,7 +213,8 @@ fn what_is_printed_holds_no_secret_and_reads_back() {
 fn what_differs_from_the_defaults_is_said_on_one_line() {
     assert_eq!(Config::default().changes(), "");
 
-    let mut config = Config { redis: "redis://:secret@h".to_owned(), ..Config::default() };
+    let mut config = Config::default();
+    config.cluster.peer_key = "secret".to_owned();
     config.gateway.heartbeat = std::time::Duration::from_secs(12);
-    assert_eq!(config.changes(), "gateway.heartbeat = \"12s\", redis = \"<redacted>\"");
+    assert_eq!(config.changes(), "cluster.peer_key = \"<redacted>\", gateway.heartbeat = \"12s\"");
 }

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use doorbell_gateway::http::hints::{self, HintsDoor};
-use doorbell_message_svc::{MessageService, Neighbours};
 use doorbell_notifier::Ingress;
 use doorbell_protocol::Clock;
-use doorbell_rpc::{Audiences, Messages, NoPresence, NoSignals, Presence, Signals};
+use doorbell_rpc::{Audiences, Messages, Mutes, NoPresence, NoSignals, Presence, Signals};
 use doorbell_upstream::{Hook, Upstream};
 
-use super::{Door, Trust};
+use super::{Around, Door, Store, Trust};
 use crate::config::Config;
 use crate::{clock, secretfile};
 
@@ -25,8 +24,10 @@ pub(super) struct Answering {
     pub(super) signals: Arc<dyn Signals>,
     /// Who comes and goes.
     pub(super) presence: Arc<dyn Presence>,
-    /// The message service, where it is that.
-    pub(super) store: Option<Arc<MessageService>>,
+    /// What users do not want to be woken for; nobody knows with an upstream.
+    pub(super) mutes: Option<Arc<dyn Mutes>>,
+    /// The store, as far as this process has to do with it.
+    pub(super) store: Store,
 }
 
 /// Kinds of topics whose versions the message service counts, or a part of ours will; fewer with an upstream in its
@@ -38,21 +39,28 @@ pub(super) const fn reserved_kinds(config: &Config) -> &'static [&'static str] {
 impl Door {
     /// An upstream where one is configured, and then no store is opened. Its families are there in any case, so that a
     /// dashboard has them at 0.
-    pub(super) async fn answering(
-        &self,
-        config: &Config,
-        wall: &Clock,
-        told: Neighbours,
-    ) -> Result<Answering> {
+    pub(super) async fn answering(&self, config: &Config, around: &Around) -> Result<Answering> {
         let metrics = doorbell_upstream::Metrics::register(&self.metrics)?;
         if !config.upstream.is_set() {
-            let store = self.open_store(config, wall, told).await?;
+            let store = match &around.backplane.discovery {
+                None => {
+                    let store = self.open_store(config, around).await?;
+                    around.peers.serve_store(&store);
+                    Store::Open(store)
+                }
+                Some(discovery) if config.keeps_messages() => {
+                    Store::Awaited(self.await_store(config, around, discovery)?)
+                }
+                Some(_) => Store::Elsewhere,
+            };
+            let owner = around.peers.store_owner();
             return Ok(Answering {
-                messages: Arc::clone(&store) as _,
-                audiences: Arc::clone(&store) as _,
-                signals: Arc::clone(&store) as _,
-                presence: Arc::clone(&store) as _,
-                store: Some(store),
+                messages: Arc::clone(&owner) as _,
+                audiences: Arc::clone(&owner) as _,
+                signals: Arc::clone(&owner) as _,
+                presence: Arc::clone(&owner) as _,
+                mutes: Some(owner),
+                store,
             });
         }
         let upstream = Arc::new(upstream(config, metrics)?);
@@ -65,7 +73,8 @@ impl Door {
             audiences: upstream,
             signals: Arc::new(NoSignals),
             presence: Arc::new(NoPresence),
-            store: None,
+            mutes: None,
+            store: Store::Elsewhere,
         })
     }
 

@@ -98,11 +98,12 @@ async fn check_touches_nothing() {
 }
 
 #[tokio::test]
-async fn roles_apart_and_redis_are_refused_clearly() {
+async fn roles_that_cannot_be_alone_are_refused_clearly() {
     for (args, expected) in [
         (["--roles", "gateway,notifier"], "without Redis"),
         (["--roles", "gatway"], "unknown role \"gatway\""),
-        (["--redis", "redis://:secret@h/"], "the Redis back-end is not part of this release"),
+        (["--redis", "redis://:secret@h/"], "`key_file`"),
+        (["--redis", "http://:secret@h/"], "--redis"),
     ] {
         let output = run(&mut doorbell(&args)).await;
         let said = text(&output.stderr);

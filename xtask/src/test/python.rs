@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use super::debian;
 use crate::process::{command, output, run};
 
-/// Where the environment is: beside the other things that can be made again.
-const VENV: &str = "target/venv";
+/// Where the environments are, one a folder: beside the other things that can be made again.
+const VENVS: &str = "target/venv";
 
 /// Makes sure of the environment, and names its Python.
 ///
@@ -18,7 +18,8 @@ pub fn ensure(root: &Path, folder: &str) -> Result<String> {
     let requirements = root.join(folder).join("requirements.txt");
     let wanted = std::fs::read_to_string(&requirements)
         .with_context(|| format!("cannot read {folder}/requirements.txt"))?;
-    let venv = root.join(VENV);
+    let place = format!("{VENVS}/{}", folder.replace('/', "-"));
+    let venv = root.join(&place);
     let python = venv.join("bin/python").to_string_lossy().into_owned();
     let stamp = venv.join("installed.txt");
     let installed = std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted);
@@ -26,9 +27,9 @@ pub fn ensure(root: &Path, folder: &str) -> Result<String> {
         return Ok(python);
     }
     if output("python3", &["-c", "import venv, ensurepip"]).is_none() {
-        debian::install(&["python3", "python3-venv"], "the Python client tests")?;
+        debian::install(&["python3", "python3-venv"], "the tests in Python")?;
     }
-    println!("installing the Python packages of {folder} into {VENV}");
+    println!("installing the Python packages of {folder} into {place}");
     run(command("python3", &["-m", "venv", "--clear", &venv.to_string_lossy()], root))?;
     let list = requirements.to_string_lossy();
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", &list];

@@ -34,11 +34,13 @@ pub const STEPS: &[Step] = &[
         what: "end to end with an independent client: Python and `websockets`",
         run: python_client,
     },
+    Step { name: "deploy", what: "what deploy/ names is what the binary has", run: deploy },
     Step { name: "browser", what: "end to end in headless Chromium", run: browser },
 ];
 
 const WEB: &str = "web";
 const CLIENTS: &str = "tests/clients";
+const DEPLOY: &str = "tests/deploy";
 const BROWSER: &str = "tests/browser";
 
 /// The binary under test, as [`build`] leaves it. A debug build: it is the one that the Rust tests use as well, and
@@ -114,6 +116,13 @@ fn python_client(checkout: &Checkout) -> Result<()> {
     build(checkout)?;
     let python = python::ensure(checkout.root, CLIENTS)?;
     let words = ["-m", "unittest", "discover", "-v", "-s", CLIENTS, "-p", "test_*.py"];
+    run(with_binary(command(&python, &words, checkout.root), checkout))
+}
+
+fn deploy(checkout: &Checkout) -> Result<()> {
+    build(checkout)?;
+    let python = python::ensure(checkout.root, DEPLOY)?;
+    let words = ["-m", "unittest", "discover", "-v", "-s", DEPLOY, "-p", "test_*.py"];
     run(with_binary(command(&python, &words, checkout.root), checkout))
 }
 
