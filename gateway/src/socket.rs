@@ -36,6 +36,15 @@ impl Transport {
         }
     }
 
+    /// What the address of a WebSocket begins with.
+    #[must_use]
+    pub const fn socket_scheme(self) -> &'static str {
+        match self {
+            Self::Plain => "ws",
+            Self::Tls => "wss",
+        }
+    }
+
     /// Whether a page of this scheme can be our own. Before a plain listener may stand a proxy that speaks TLS; what
     /// claims to come in plain from a listener that speaks nothing but TLS came from elsewhere.
     #[must_use]

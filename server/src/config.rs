@@ -166,7 +166,9 @@ impl Config {
         check("offline_hook", self.offline_hook.validate().map_err(|error| error.to_string()));
         check("notifier", self.notifier.validate().map_err(|error| error.to_string()));
         check("channel", self.channel.validate().map_err(|error| error.to_string()));
-        check("redis", self.redis.validate().map_err(|error| error.to_string()));
+        if self.is_cluster() {
+            check("redis", self.redis.validate().map_err(|error| error.to_string()));
+        }
         check("cluster", self.cluster.validate());
         check("rpc", self.rpc.validate().map_err(|error| error.to_string()));
         if broken.is_empty() { Ok(()) } else { Err(broken) }

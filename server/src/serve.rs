@@ -187,10 +187,11 @@ async fn start(
     if let Some(gateway) = &gateway {
         supervisor.spawn("the gateway", failing(Arc::clone(gateway).run(stopped())));
     }
+    // Before the others hear of it: they are told whether it takes clients.
+    door.readiness.enter(Stage::Serving);
     if let Some((joined, served)) = joined {
         join(joined, served, stop, supervisor).await;
     }
-    door.readiness.enter(Stage::Serving);
     Ending {
         budgets: config.shutdown.clone(),
         readiness: door.readiness.clone(),

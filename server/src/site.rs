@@ -7,7 +7,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use doorbell_backplane::HintQueue;
-use doorbell_cluster::Others;
 use doorbell_gateway::Gateway;
 use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::http::head::unambiguous;
@@ -23,7 +22,8 @@ use hyper::body::Incoming;
 use crate::admin::Admin;
 use crate::demo::DemoDoor;
 use crate::readiness::Stage;
-use crate::{openapi, page, whereabouts};
+use crate::whereabouts::{self, Whereabouts};
+use crate::{openapi, page};
 
 /// A scrape waits for the backplane no longer than that.
 const QUEUE_LOOK_MAX: Duration = Duration::from_secs(1);
@@ -62,8 +62,8 @@ pub struct Services {
     pub hints: HintsDoor,
     /// Tokens for names.
     pub demo: DemoDoor,
-    /// The other processes: which gateway a client should use.
-    pub others: Others,
+    /// Which gateway a client should use.
+    pub whereabouts: Whereabouts,
 }
 
 impl Site {
@@ -102,7 +102,7 @@ impl Site {
             ),
             whereabouts::PATH if !is_read => wrong_method("GET, HEAD"),
             whereabouts::PATH => match self.services.get() {
-                Some(services) => whereabouts::answer(&services.others.view()),
+                Some(services) => services.whereabouts.answer(),
                 None => starting(),
             },
             openapi::PATH => json_response(StatusCode::OK, openapi::document(self.behind)),

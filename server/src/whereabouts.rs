@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use doorbell_backplane::Role;
 use doorbell_backplane::discovery::GatewayFacts;
-use doorbell_cluster::View;
+use doorbell_cluster::{Others, View};
 use doorbell_gateway::http::{error_response, json_response};
 use doorbell_protocol::{ErrorBody, ErrorCode};
 use http::header::{CACHE_CONTROL, HeaderValue};
@@ -18,15 +18,34 @@ pub const PATH: &str = "/v1/where";
 const RETRY_AFTER_MS: u64 = 1_000;
 
 #[derive(Serialize)]
-struct Whereabouts<'a> {
+struct Answer<'a> {
     url: &'a str,
 }
 
-/// Names a gateway that takes clients.
-pub fn answer(view: &View) -> Response<Full<Bytes>> {
-    let mut response = match choose(view, &mut rand::rng()) {
-        Some(gateway) => {
-            let body = serde_json::to_vec(&Whereabouts { url: &gateway.url }).expect("text always encodes");
+/// What can be told.
+pub struct Whereabouts {
+    /// Where this gateway is reached; empty where it does not know.
+    pub own: String,
+    /// The others and this one; none where it is alone.
+    pub others: Option<Others>,
+}
+
+impl Whereabouts {
+    /// Names a gateway that takes clients.
+    pub fn answer(&self) -> Response<Full<Bytes>> {
+        match &self.others {
+            Some(others) => {
+                answer(choose(&others.view(), &mut rand::rng()).map(|gateway| gateway.url.as_str()))
+            }
+            None => answer(Some(self.own.as_str()).filter(|url| !url.is_empty())),
+        }
+    }
+}
+
+fn answer(url: Option<&str>) -> Response<Full<Bytes>> {
+    let mut response = match url {
+        Some(url) => {
+            let body = serde_json::to_vec(&Answer { url }).expect("text always encodes");
             json_response(StatusCode::OK, body.into())
         }
         None => {
@@ -95,8 +114,11 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_takes_clients_the_answer_is_to_come_back() {
-        assert_eq!(answer(&view(&[("ws://none", 0, true)])).status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(answer(&view(&[("ws://one", 7, false)])).status(), StatusCode::OK);
+    fn who_is_alone_names_itself_and_nobody_is_named_where_none_takes_clients() {
+        let status = |whereabouts: Whereabouts| whereabouts.answer().status();
+        let alone = |own: &str| Whereabouts { own: own.to_owned(), others: None };
+        assert_eq!(status(alone("ws://one")), StatusCode::OK);
+        assert_eq!(status(alone("")), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(choose(&view(&[("ws://none", 0, true)]), &mut rand::rng()).is_none());
     }
 }

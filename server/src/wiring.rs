@@ -39,6 +39,7 @@ use crate::heartbeat::Lag;
 use crate::readiness::Readiness;
 use crate::site::{Behind, Services, Site};
 use crate::trust::Keys;
+use crate::whereabouts::Whereabouts;
 use backends::Answering;
 use backplane::Backplane;
 pub use peers::Joined;
@@ -104,7 +105,7 @@ struct Doors {
     wall: Clock,
     hints: HintsDoor,
     upgrades: TaskTracker,
-    others: Others,
+    others: Option<Others>,
 }
 
 /// What a gateway needs for its clients.
@@ -197,7 +198,8 @@ impl Door {
             None => (Peers::alone(config, &self.readiness, &self.metrics)?, None),
             Some(discovery) => {
                 let discovery = Arc::clone(discovery);
-                let (peers, joined) = Peers::join(config, discovery, &self.readiness, &self.metrics).await?;
+                let (peers, joined) =
+                    Peers::join(config, discovery, self.url(config), &self.readiness, &self.metrics).await?;
                 (peers, Some(joined))
             }
         };
@@ -270,10 +272,21 @@ impl Door {
         };
         let hints = self.hints_door(config, &trust, ingress)?;
         let messages = Arc::clone(&answering.messages);
-        let (wall, others) = (Arc::clone(&around.wall), around.peers.others.clone());
+        let others = around.backplane.discovery.as_ref().map(|_| around.peers.others.clone());
+        let wall = Arc::clone(&around.wall);
         let doors = Doors { messages, authenticator, trust, wall, hints, upgrades, others };
         self.open(config, &gateway, doors)?;
         Ok(gateway)
+    }
+
+    /// Where clients reach this gateway, as far as that is known: as configured, or, for this machine alone, where it
+    /// listens.
+    fn url(&self, config: &Config) -> String {
+        let set = &config.cluster.public_url;
+        if set.is_empty() && self.address.ip().is_loopback() {
+            return format!("{}://{}", self.transport.socket_scheme(), self.address);
+        }
+        set.clone()
     }
 
     fn authenticator(&self, config: &Config, trust: &Trust) -> Result<Arc<dyn Authenticator>> {
@@ -362,7 +375,8 @@ impl Door {
             clock: wall,
             body_timeout: config.listener.body_timeout,
         };
-        self.site.open(Services { gateway: Arc::clone(gateway), handshake, calls, hints, demo, others });
+        let whereabouts = Whereabouts { own: self.url(config), others };
+        self.site.open(Services { gateway: Arc::clone(gateway), handshake, calls, hints, demo, whereabouts });
         Ok(())
     }
 }

@@ -40,6 +40,8 @@ pub struct Client {
     replies: HashMap<u64, Result<Payload, ErrorBody>>,
     versions: HashMap<TopicId, Version>,
     frames: Vec<ServerFrame>,
+    /// A hint said that anything may have changed, or more than it names.
+    must_look: bool,
     /// What the gateway said at the start.
     pub welcome: Welcome,
 }
@@ -75,6 +77,7 @@ impl Client {
             replies: HashMap::new(),
             versions: HashMap::new(),
             frames: Vec::new(),
+            must_look: false,
             welcome,
         })
     }
@@ -160,6 +163,27 @@ impl Client {
         Ok(())
     }
 
+    /// Waits until the client, which asks for nothing unless a hint says so, knows that a topic is at a version or above.
+    ///
+    /// # Errors
+    /// Where it does not within that time, or the socket ended.
+    pub async fn knows(&mut self, topic: &str, version: u64, within: Duration) -> anyhow::Result<()> {
+        let topic = TopicId::new(topic)?;
+        let deadline = Instant::now() + within;
+        while self.versions.get(&topic).is_none_or(|seen| seen.get() < version) {
+            if std::mem::take(&mut self.must_look) {
+                let (changed, _) = self.changes(None).await?;
+                if changed.get(topic.as_str()).is_some_and(|seen| *seen >= version) {
+                    return Ok(());
+                }
+                continue;
+            }
+            let heard = self.hear(deadline).await;
+            heard.with_context(|| format!("not told of {topic}@{version} within {within:?}"))?;
+        }
+        Ok(())
+    }
+
     /// Waits for a frame that is neither a hint nor a reply.
     ///
     /// # Errors
@@ -233,7 +257,8 @@ impl Client {
 
     async fn hear(&mut self, deadline: Instant) -> anyhow::Result<()> {
         match receive(&mut self.socket, self.encoding, deadline).await? {
-            ServerFrame::Hint(HintFrame { topics, .. }) => {
+            ServerFrame::Hint(HintFrame { topics, resync, more, .. }) => {
+                self.must_look |= resync || more;
                 for (topic, version) in topics {
                     let seen = self.versions.entry(topic).or_default();
                     *seen = (*seen).max(version);

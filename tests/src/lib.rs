@@ -9,11 +9,13 @@
 
 pub mod absent;
 pub mod client;
+pub mod cluster;
 pub mod disk;
 pub mod minter;
 pub mod process;
 
 pub use client::{Client, Ended};
+pub use cluster::{Cluster, Shape};
 pub use disk::SmallDisk;
 pub use minter::Minter;
 pub use process::{Doorbell, Options, api_key};

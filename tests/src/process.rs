@@ -212,21 +212,35 @@ impl Doorbell {
         headers: &[(&str, &str)],
         body: &str,
     ) -> anyhow::Result<(u16, String)> {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut socket = tokio::net::TcpStream::connect(&self.address).await?;
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
-        socket.write_all(head.as_bytes()).await?;
-        let mut answer = Vec::new();
-        timeout(Duration::from_secs(20), socket.read_to_end(&mut answer)).await.context("no answer")??;
-        let text = String::from_utf8_lossy(&answer);
-        let (head, body) = text.split_once("\r\n\r\n").context("no end of the head")?;
-        let status = head.split(' ').nth(1).context("no status")?.parse()?;
-        Ok((status, body.to_owned()))
+        http(&self.address, method, path, headers, body).await
     }
+}
+
+/// One HTTP/1.1 request to `HOST:PORT` over a connection of its own: the status and the body.
+///
+/// # Errors
+/// Where the connection fails or the answer is no HTTP.
+pub async fn http(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> anyhow::Result<(u16, String)> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut socket = tokio::net::TcpStream::connect(address).await?;
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
+    socket.write_all(head.as_bytes()).await?;
+    let mut answer = Vec::new();
+    timeout(Duration::from_secs(20), socket.read_to_end(&mut answer)).await.context("no answer")??;
+    let text = String::from_utf8_lossy(&answer);
+    let (head, body) = text.split_once("\r\n\r\n").context("no end of the head")?;
+    let status = head.split(' ').nth(1).context("no status")?.parse()?;
+    Ok((status, body.to_owned()))
 }
 
 /// CPU time that this process has used so far, in seconds (user and system).

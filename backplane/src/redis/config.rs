@@ -52,10 +52,10 @@ impl Default for Config {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConfig {
     /// An address cannot be used.
-    #[error("redis.urls: {0}")]
+    #[error("`urls`: {0}")]
     Address(#[from] InvalidAddress),
     /// Another key.
-    #[error("redis: {0}")]
+    #[error("{0}")]
     Key(&'static str),
 }
 

@@ -86,7 +86,7 @@ impl Own {
 impl Peers {
     /// This process alone.
     pub fn alone(config: &Config, readiness: &Readiness, metrics: &prometheus::Registry) -> Result<Self> {
-        let own = Arc::new(own(config, readiness, String::new()));
+        let own = Arc::new(own(config, readiness, String::new(), String::new()));
         let others = Others::nobody(own.describe());
         let dial: Dial = Arc::new(|_| unreachable!("a process that is alone calls nobody"));
         let local = Arc::<Local>::default();
@@ -102,6 +102,7 @@ impl Peers {
     pub async fn join(
         config: &Config,
         discovery: Arc<dyn Discovery>,
+        url: String,
         readiness: &Readiness,
         metrics: &prometheus::Registry,
     ) -> Result<(Self, Joined)> {
@@ -109,7 +110,7 @@ impl Peers {
         let trust = peerkey::trust(&config.cluster)?;
         let server = bind(config, &trust, &calls).await;
         let server = server.with_context(|| format!("`cluster.listen` is {}", config.cluster.listen))?;
-        let own = Arc::new(own(config, readiness, advertised(config, server.local_addr())?));
+        let own = Arc::new(own(config, readiness, advertised(config, server.local_addr())?, url));
         let rpc = config.rpc.clone();
         let dial: Dial = Arc::new(move |instance: &Instance| {
             let gateway = GatewayId::new(instance.id.as_str()).ok();
@@ -203,13 +204,13 @@ async fn bind(config: &Config, trust: &Trust, calls: &doorbell_rpc::remote::Metr
     Ok(Server::bind(address, trust, &config.rpc, calls).await?)
 }
 
-fn own(config: &Config, readiness: &Readiness, address: String) -> Own {
+fn own(config: &Config, readiness: &Readiness, address: String, url: String) -> Own {
     Own {
         id: InstanceId::new(format!("i-{:016x}", rand::random::<u64>())).expect("letters and digits"),
         roles: config.roles.iter().collect(),
         address,
         started_ms: (clock::wall())().as_millis(),
-        url: config.cluster.public_url.clone(),
+        url,
         readiness: readiness.clone(),
         gateway: OnceLock::new(),
         store: OnceLock::new(),

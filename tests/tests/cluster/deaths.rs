@@ -1,0 +1,77 @@
+//! kill -9 of one process after the other.
+
+use doorbell_tests::Shape;
+
+use crate::{AFTER_DEATH, cluster, conversation_topic, direct, join, say, texts};
+
+/// K6 to K9, K14, K15 and the message service's K1 to K4, as far as the moment of the kill is left to chance: each service
+/// dies while messages are sent, and who only listens knows the last of them in time.
+#[tokio::test]
+async fn any_service_may_die_and_who_listens_is_current_in_time() -> anyhow::Result<()> {
+    let cluster = cluster(Shape { channels: 1, notifiers: 1, ..Shape::default() }).await?;
+    let (mut ada, mut bob) =
+        (join(&cluster, "gateway-1", "ada").await?, join(&cluster, "gateway-2", "bob").await?);
+    let conversation = direct(&mut ada, "bob").await?;
+    let mut sent = 1;
+
+    for name in ["notifier-1", "message-1", "channel-1"] {
+        for number in 0..10 {
+            if number == 5 {
+                cluster.kill(name).await?;
+            }
+            sent += 1;
+            let version = say(&mut ada, &conversation, &format!("message {sent}"), AFTER_DEATH).await?;
+            assert_eq!(version, sent, "nothing twice, nothing lost");
+        }
+        bob.knows(&conversation_topic(&conversation), sent, AFTER_DEATH).await?;
+        cluster.is_back(name).await?;
+    }
+
+    assert_eq!(bob.pull(&conversation, 0).await?.len() as u64, sent);
+    cluster.stop().await
+}
+
+/// K12, K13: a gateway dies with its sockets; its clients go to another one and ask with their cursor.
+#[tokio::test]
+async fn a_gateway_may_die_and_its_clients_miss_nothing() -> anyhow::Result<()> {
+    let cluster = cluster(Shape { restart_after: "never", ..Shape::default() }).await?;
+    let (mut ada, mut bob) =
+        (join(&cluster, "gateway-1", "ada").await?, join(&cluster, "gateway-2", "bob").await?);
+    let conversation = direct(&mut ada, "bob").await?;
+    bob.knows(&conversation_topic(&conversation), 1, AFTER_DEATH).await?;
+    let (_, cursor) = bob.changes(None).await?;
+
+    cluster.kill("gateway-2").await?;
+    let version = say(&mut ada, &conversation, "while nobody held bob", AFTER_DEATH).await?;
+    let mut bob = join(&cluster, "gateway-1", "bob").await?;
+
+    let (changed, _) = bob.changes(Some(&cursor)).await?;
+    assert_eq!(changed.get(&conversation_topic(&conversation)), Some(&version));
+    assert_eq!(texts(&bob.pull(&conversation, 1).await?), ["while nobody held bob"]);
+    let version = say(&mut ada, &conversation, "and rung again", AFTER_DEATH).await?;
+    bob.knows(&conversation_topic(&conversation), version, AFTER_DEATH).await?;
+    cluster.stop().await
+}
+
+/// A second message service stands by, passes calls on, and takes the store when its owner is gone.
+#[tokio::test]
+async fn who_stands_by_takes_the_store() -> anyhow::Result<()> {
+    let shape = Shape { messages: 2, notifiers: 1, channels: 1, restart_after: "never", ..Shape::default() };
+    let cluster = cluster(shape).await?;
+    let (mut ada, mut bob) =
+        (join(&cluster, "gateway-1", "ada").await?, join(&cluster, "gateway-2", "bob").await?);
+    let conversation = direct(&mut ada, "bob").await?;
+
+    let owner = if std::fs::read_to_string(cluster.dir().join("logs/message-1.log"))?.contains("stands by") {
+        "message-2"
+    } else {
+        "message-1"
+    };
+    cluster.kill(owner).await?;
+    let version = say(&mut ada, &conversation, "to the one who stood by", AFTER_DEATH).await?;
+
+    assert_eq!(version, 2);
+    bob.knows(&conversation_topic(&conversation), 2, AFTER_DEATH).await?;
+    assert_eq!(texts(&bob.pull(&conversation, 0).await?), ["first", "to the one who stood by"]);
+    cluster.stop().await
+}
