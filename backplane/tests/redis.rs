@@ -1,10 +1,19 @@
 //! The Redis back-end shows what every back-end must show, on one server and on a Cluster of three primaries.
 
+#[path = "redis/bell.rs"]
+mod bell;
+#[path = "redis/caller.rs"]
+mod caller;
+#[path = "redis/connecting.rs"]
+mod connecting;
+#[path = "redis/faults.rs"]
+mod faults;
 #[path = "harness/redis.rs"]
 mod harness;
-#[expect(dead_code, reason = "what torments a server is for the tests of faults")]
 #[path = "harness/server.rs"]
 mod server;
+#[path = "redis/unreadable.rs"]
+mod unreadable;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -30,7 +30,7 @@ pub(super) fn read_stamp(bytes: &[u8]) -> Option<Stamp> {
 pub(super) fn read_entries(bytes: &[u8]) -> Option<Vec<Entry>> {
     let text = std::str::from_utf8(bytes).ok()?;
     let mut parts = text.split('\t');
-    if !parts.next()?.is_empty() {
+    if !parts.next()?.is_empty() || text.is_empty() {
         return None;
     }
     let read = |part: &str| {
@@ -111,7 +111,7 @@ mod tests {
     fn entries_that_cannot_be_read_are_no_entries() {
         let good = "\tg1\n00000000000000010000000000000002\tg2\n00000000000000030000000000000004";
         assert_eq!(read_entries(good.as_bytes()).map(|entries| entries.len()), Some(2));
-        for bad in ["x", "\tg1", "\tg1\n01", "\t\n00000000000000010000000000000002"] {
+        for bad in ["", "x", "\tg1", "\tg1\n01", "\t\n00000000000000010000000000000002"] {
             assert_eq!(read_entries(bad.as_bytes()), None, "{bad:?}");
         }
     }

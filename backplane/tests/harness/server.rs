@@ -37,7 +37,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }
@@ -63,7 +63,31 @@ impl Server {
         panic!("{} does not start: it comes with Debian's package redis-server", program());
     }
 
-    /// The same server again, with nothing of what it knew, on its old port.
+    /// A Sentinel that watches the primary at this port, named `main`, and needs nobody's agreement.
+    pub fn start_sentinel(primary: u16) -> Self {
+        let file = "sentinel.conf";
+        for _ in 0..STARTS_MAX {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (port, bus) = (free_port(), free_port());
+            let lines = [
+                format!("port {port}\nbind 127.0.0.1\ndir {}", folder.path().display()),
+                format!("sentinel monitor main 127.0.0.1 {primary} 1"),
+                "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000".to_owned(),
+            ];
+            std::fs::write(folder.path().join(file), lines.join("\n")).expect("a file");
+            let mut command = Command::new(program());
+            command.arg(folder.path().join(file)).arg("--sentinel");
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let child = command.spawn().expect("the program is there");
+            let mut server = Self { child, port, bus, words: Vec::new(), folder };
+            if server.is_up() {
+                return server;
+            }
+        }
+        panic!("the sentinel does not start");
+    }
+
+    /// The same server again, on its old port, with nothing of what it knew but what it was told to save.
     pub fn restart(&mut self) {
         self.kill();
         self.child = Self::spawn(self.port, self.bus, &self.words, &self.folder);

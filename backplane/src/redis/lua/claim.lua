@@ -46,7 +46,7 @@ end_those(leases, function(user, state)
   if at ~= 67 then return end
   call('HINCRBY', meta, 'expiries', 1)
   local aside, fresh = parts(state)
-  local ends = tonumber(sub(state, 2, 2)) + 1
+  local ends = (tonumber(sub(state, 2, 2)) or 0) + 1
   if ends < ends_max then return 'Q' .. ends .. whole(aside, fresh) end
   bury(user, sub(aside, 15), 'its claims ended with their worker', now, kept)
   given_up[#given_up + 1] = user
@@ -67,25 +67,27 @@ if #offered > 0 then
   local own = call('HMGET', entries, unpack(offered))
   local until_ms = format('%.0f', now + tonumber(ARGV[2]))
   local changed, held, seen = {}, {}, {}
-  for i, user in ipairs(offered) do
+  local count, answer = 0, 2
+  for i = 1, #offered do
+    local user = offered[i]
     local state = not seen[user] and before[i]
     local at = state and place(state)
     if state and not at then state, at = unreadable(user, state), 81 end
     if at == 81 then
-      local count = #changed
       local token = 8 * count
       changed[count + 1] = user
       changed[count + 2] = 'C' .. sub(state, 2, 16) .. sub(ARGV[5], token + 1, token + 16) .. sub(state, 17) .. '\r'
       held[count + 1] = until_ms
       held[count + 2] = user
+      count = count + 2
       seen[user] = true
-      local at_reply = #reply
-      reply[at_reply + 1] = user
-      reply[at_reply + 2] = sub(state, 3)
-      reply[at_reply + 3] = own[i] or ''
+      reply[answer + 1] = user
+      reply[answer + 2] = sub(state, 3)
+      reply[answer + 3] = own[i] or ''
+      answer = answer + 3
     end
   end
-  if #changed > 0 then
+  if count > 0 then
     call('HSET', users, unpack(changed))
     call('ZADD', leases, unpack(held))
   end

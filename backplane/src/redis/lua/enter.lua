@@ -7,7 +7,7 @@
 
 local runs = tonumber(ARGV[1])
 local generations, first = ARGV[2 + 3 * runs], 3 + 3 * runs
-local live = liveness(tick())
+local live = liveness(now_seen())
 local before = call('HMGET', entries, unpack(ARGV, first))
 local placed, changed, added, gone, answers = {}, {}, {}, {}, {}
 local i = 0

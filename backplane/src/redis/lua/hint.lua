@@ -11,10 +11,10 @@ local total = 0
 for run = 1, runs do total = total + tonumber(ARGV[4 + 3 * run]) end
 local entered = call('HMGET', entries, unpack(ARGV, first, first + total - 1))
 local before = call('HMGET', users, unpack(ARGV, first, first + total - 1))
-local now = tick()
+local now = clock()
 local since = digits(now)
 local states, changed, ready_now, reply = {}, {}, {}, { 0, 0 }
-local i = 0
+local i, queued_count, changes, offline = 0, 0, 0, 2
 for run = 1, runs do
   local topic, version = ARGV[2 + 3 * run], ARGV[3 + 3 * run]
   local map = add('0', topic, version)
@@ -23,7 +23,8 @@ for run = 1, runs do
     i = i + 1
     local user = ARGV[first + i - 1]
     if not entered[i] then
-      reply[#reply + 1] = i - 1
+      offline = offline + 1
+      reply[offline] = i - 1
     else
       local state = states[user] or before[i]
       local at = state and place(state)
@@ -34,28 +35,28 @@ for run = 1, runs do
         else
           state = queued
         end
-        ready_now[#ready_now + 1] = user
-        reply[1] = reply[1] + 1
+        queued_count = queued_count + 1
+        ready_now[queued_count] = user
       else
-        reply[2] = reply[2] + 1
         if at ~= 67 then
           state = sub(state, 1, 16) .. add(sub(state, 17), topic, version)
         elseif byte(state, -1) == 13 then
           state = state .. since .. map
         else
-          local cut = find(state, '\r', 33, true)
+          local cut = find(state, '\r', 34, true)
           state = sub(state, 1, cut + 14) .. add(sub(state, cut + 15), topic, version)
         end
       end
       states[user] = state
-      changed[#changed + 1] = user
-      changed[#changed + 1] = state
+      changed[changes + 1], changed[changes + 2] = user, state
+      changes = changes + 2
     end
   end
 end
-if #changed > 0 then call('HSET', users, unpack(changed)) end
-if #ready_now > 0 then
-  waiting(since, #ready_now)
-  if call('RPUSH', ready, unpack(ready_now)) == #ready_now then call(ARGV[1], ARGV[2], '') end
+reply[1], reply[2] = queued_count, changes / 2 - queued_count
+if changes > 0 then call('HSET', users, unpack(changed)) end
+if queued_count > 0 then
+  waiting(since, queued_count)
+  if call('RPUSH', ready, unpack(ready_now)) == queued_count then call(ARGV[1], ARGV[2], '') end
 end
 return reply

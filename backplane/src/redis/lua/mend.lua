@@ -7,26 +7,32 @@
 -- ARGV a new marker, dead letters kept; users whose entries cannot be read
 -- REPLY how many keys and entries were taken out
 
-local groups = {
-  { { meta, 'hash' } }, { { instances, 'hash' } }, { { dead, 'list' } },
-  { { users, 'hash' }, { ready, 'list' }, { leases, 'zset' }, { delays, 'zset' }, { ages, 'zset' }, { counts, 'hash' } },
-  { { entries, 'hash' }, { gateways, 'hash' }, { index, 'zset' } },
-  { { versions, 'hash' }, { changes, 'zset' } },
-}
+local queue = { [users] = 'hash', [ready] = 'list', [leases] = 'zset', [delays] = 'zset', [ages] = 'zset', [counts] = 'hash' }
+local registry = { [entries] = 'hash', [gateways] = 'hash', [index] = 'zset' }
+local groups = { queue, registry, { [versions] = 'hash', [changes] = 'zset' },
+  { [meta] = 'hash' }, { [instances] = 'hash' }, { [dead] = 'list' } }
 local wrong = {}
+
+local function drop(group)
+  for key in pairs(group) do call('DEL', key) end
+end
+
 for _, group in ipairs(groups) do
   local before = #wrong
-  for _, one in ipairs(group) do
-    local found = call('TYPE', one[1]).ok
-    if found ~= 'none' and found ~= one[2] then wrong[#wrong + 1] = { one[1], found .. ' in place of ' .. one[2] } end
+  for key, wanted in pairs(group) do
+    local found = call('TYPE', key).ok
+    if found ~= 'none' and found ~= wanted then wrong[#wrong + 1] = { key, found .. ' in place of ' .. wanted } end
   end
-  if #wrong > before then
-    for _, one in ipairs(group) do call('DEL', one[1]) end
-  end
+  if #wrong > before then drop(group) end
+end
+-- A script that failed may have done half of its work. Whoever is in the queue will be told resync.
+if #wrong > 0 then
+  drop(queue)
+  drop(registry)
 end
 for at = 3, #ARGV do
   local own = call('HGET', entries, ARGV[at])
-  if own and string.gsub(own, '\t[%w_-]+\n' .. string.rep('%x', 32), '') ~= '' then
+  if own and (own == '' or string.gsub(own, '\t[%w_-]+\n' .. string.rep('%x', 32), '') ~= '') then
     call('HDEL', entries, ARGV[at])
     wrong[#wrong + 1] = { ARGV[at], own }
   end

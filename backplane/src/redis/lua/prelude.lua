@@ -76,17 +76,19 @@ local function merge(map, newer)
   return map
 end
 
--- Where a state says that the user stands: the byte of Q, C or D; nil where it cannot be read.
+-- Where a state says that the user stands: the byte of Q, C or D; nothing where it is none. That is all that scripts need to
+-- go on; whether a map can be read is found out by the caller who claims it.
 local function place(state)
   local at = byte(state)
-  if at == 81 or at == 68 then return #state >= 17 and find(state, '^.%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d[0-3]') and at end
-  if at == 67 then return find(state, '^.%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d................[0-3][^\r]*\r') and at end
+  if at == 81 or at == 68 then return #state >= 17 and at end
+  return at == 67 and #state >= 34 and find(state, '\r', 34, true) and at
 end
 
 -- A claimed state's parts: what was set aside with its "since", and what came meanwhile with its own, '' where nothing.
 local function parts(state)
-  local cut = find(state, '\r', 33, true)
-  return sub(state, 3, 16) .. sub(state, 33, cut - 1), sub(state, cut + 1)
+  local cut = find(state, '\r', 33, true) or #state + 1
+  local fresh = sub(state, cut + 1)
+  return sub(state, 3, 16) .. sub(state, 33, cut - 1), #fresh > 14 and fresh or ''
 end
 
 -- Both merged: the older "since" is that of what was set aside.
@@ -102,7 +104,7 @@ local function waiting(since, by)
     call('HDEL', counts, since)
     call('ZREM', ages, since)
   elseif left == by then
-    call('ZADD', ages, tonumber(since), since)
+    call('ZADD', ages, tonumber(since) or 0, since)
   end
 end
 

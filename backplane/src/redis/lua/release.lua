@@ -5,7 +5,7 @@
 -- ARGV how to ring, the bell's channel, delay in ms, number of claims, their tokens of 16 bytes in one string, the users
 -- REPLY nothing
 
-local now = tick()
+local now = now_seen()
 local total, delay = tonumber(ARGV[4]), tonumber(ARGV[3])
 local until_ms = format('%.0f', now + delay)
 local added, length = 0, 0

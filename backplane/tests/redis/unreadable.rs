@@ -1,0 +1,187 @@
+//! What cannot be read goes to the dead letters, its user is told resync once, and nobody behind it waits.
+
+use std::time::Duration;
+
+use doorbell_backplane::{HintQueue, Redis, Registry as _, Versions};
+use doorbell_protocol::{Raise, TopicId, UserId};
+use redis::Value;
+
+use super::caller::{ack, claim, connect, enter, hint, identity, ring, user};
+use super::server::Server;
+
+const SINCE: &str = "01767225600000";
+
+async fn put(redis: &Redis, user: &UserId, words: &[&[u8]]) {
+    let [verb, name, rest @ ..] = words else { panic!("a command") };
+    let key = redis.key_of(user, std::str::from_utf8(name).unwrap());
+    redis.ask(&[&[*verb, key.as_bytes()], rest].concat()).await.unwrap();
+}
+
+/// Two users of one partition, both online.
+async fn two_online(server: &Server) -> (Redis, UserId, UserId) {
+    let redis = connect(&[server.url()]).await.unwrap();
+    let alice = user("alice");
+    let home = HintQueue::partitions(&redis).of(&alice);
+    let bob = (0..)
+        .map(|n| user(&format!("bob-{n}")))
+        .find(|bob| HintQueue::partitions(&redis).of(bob) == home)
+        .unwrap();
+    let entry = enter(&redis, &alice).await.unwrap();
+    let bobs = doorbell_backplane::Enter { user: bob.clone(), entry };
+    redis.enter(vec![bobs]).await.unwrap();
+    (redis, alice, bob)
+}
+
+#[tokio::test]
+async fn news_that_cannot_be_read_block_nobody_and_become_a_resync() {
+    let server = Server::start(&[]);
+    let mega = "x".repeat(1 << 20);
+    let states = [
+        "nonsense".to_owned(),
+        String::new(),
+        "Q".to_owned(),
+        format!("Q0{SINCE}7"),
+        format!("Q0{SINCE}0"),
+        format!("Q0{SINCE}0\nt:1"),
+        format!("Q0{SINCE}0\nt:1\tmany"),
+        format!("Q0{SINCE}0\nt:1\t99999999999999999999"),
+        format!("Q0{SINCE}0\nno topic\t1"),
+        format!("Q0{SINCE}0\nt:{mega}\t1"),
+    ];
+    let mut states: Vec<Vec<u8>> = states.into_iter().map(String::into_bytes).collect();
+    states.push([format!("Q0{SINCE}0\nt:").as_bytes(), b"\xff\xfe\t1"].concat());
+    for state in states {
+        let (redis, alice, bob) = two_online(&server).await;
+        let shown = String::from_utf8_lossy(&state[..state.len().min(40)]).into_owned();
+        put(&redis, &alice, &[b"HSET", b"users", b"alice", &state]).await;
+        put(&redis, &alice, &[b"RPUSH", b"ready", b"alice"]).await;
+        hint(&redis, &bob).await.unwrap();
+
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            for one in claim(&redis, &alice).await.unwrap() {
+                ack(&redis, &one).await.unwrap();
+                told.push((one.user, one.dirty.resync()));
+            }
+        }
+
+        told.sort();
+        assert_eq!(told, [(alice.clone(), true), (bob, false)], "{shown}");
+        let depth = redis.depth().await.unwrap();
+        assert_eq!(
+            (depth.dead_letters, depth.ready + depth.claimed, depth.oldest),
+            (1, 0, Duration::ZERO),
+            "{shown}"
+        );
+        ring(&redis, &alice).await;
+    }
+}
+
+#[tokio::test]
+async fn a_hint_for_a_state_that_cannot_be_read_queues_its_user_with_resync() {
+    let server = Server::start(&[]);
+    for state in ["nonsense", "C0", "D0"] {
+        let (redis, alice, _) = two_online(&server).await;
+        put(&redis, &alice, &[b"HSET", b"users", b"alice", state.as_bytes()]).await;
+
+        assert_eq!(hint(&redis, &alice).await.unwrap().queued, 1);
+
+        let claims = claim(&redis, &alice).await.unwrap();
+        assert!(claims.len() == 1 && claims[0].dirty.resync(), "{state}: {claims:?}");
+        assert_eq!(redis.depth().await.unwrap().dead_letters, 1);
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_be_a_user_is_forgotten_and_who_has_no_news_is_skipped() {
+    let server = Server::start(&[]);
+    let (redis, alice, _) = two_online(&server).await;
+    let mega = vec![b'x'; 1 << 20];
+    for name in [&b"\xff\xfe"[..], b"", b"a\nb", &mega] {
+        put(&redis, &alice, &[b"HSET", b"users", name, format!("Q0{SINCE}0\nt:1\t1").as_bytes()]).await;
+        put(&redis, &alice, &[b"RPUSH", b"ready", name]).await;
+    }
+    put(&redis, &alice, &[b"RPUSH", b"ready", b"deleted"]).await;
+    hint(&redis, &alice).await.unwrap();
+
+    let claims = claim(&redis, &alice).await.unwrap();
+
+    assert_eq!(claims.iter().map(|claim| &claim.user).collect::<Vec<_>>(), [&alice]);
+    ack(&redis, &claims[0]).await.unwrap();
+    let depth = redis.depth().await.unwrap();
+    assert_eq!((depth.dead_letters, depth.ready, depth.claimed, depth.oldest), (4, 0, 0, Duration::ZERO));
+}
+
+#[tokio::test]
+async fn a_user_who_stands_twice_in_the_ready_list_is_claimed_once() {
+    let server = Server::start(&[]);
+    let (redis, alice, _) = two_online(&server).await;
+    hint(&redis, &alice).await.unwrap();
+    put(&redis, &alice, &[b"RPUSH", b"ready", b"alice", b"alice"]).await;
+
+    assert_eq!(claim(&redis, &alice).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_of_a_wrong_type_makes_the_partition_a_new_one() {
+    let server = Server::start(&[]);
+    let names = [
+        "meta", "entries", "users", "ready", "leases", "delays", "ages", "counts", "gateways", "index",
+        "versions", "changes", "dead",
+    ];
+    for name in names {
+        let (redis, alice, _) = two_online(&server).await;
+        let home = HintQueue::partitions(&redis).of(&alice);
+        hint(&redis, &alice).await.unwrap();
+        let before = identity(&redis, home).await.unwrap();
+        put(&redis, &alice, &[b"SET", name.as_bytes(), b"x"]).await;
+
+        if name == "dead" {
+            // It is met only when something is given up.
+            put(&redis, &alice, &[b"HSET", b"users", b"alice", b"nonsense"]).await;
+        }
+        let topic = (0..).map(|n| TopicId::new(format!("t:{n}")).unwrap());
+        let topic =
+            topic.into_iter().find(|topic| HintQueue::partitions(&redis).of_topic(topic) == home).unwrap();
+        redis.raise(vec![(topic, Raise::Next)]).await.unwrap();
+        redis.depth().await.unwrap();
+        redis.lapsed(home, 10).await.unwrap();
+        for one in claim(&redis, &alice).await.unwrap() {
+            ack(&redis, &one).await.unwrap();
+        }
+
+        ring(&redis, &alice).await;
+        assert_ne!(identity(&redis, home).await.unwrap(), before, "{name}");
+        assert!(redis.depth().await.unwrap().dead_letters > 0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn entries_that_cannot_be_read_make_the_partition_a_new_one() {
+    let server = Server::start(&[]);
+    for entries in [&b"nonsense"[..], b"\tg1\nshort", b"\xff", b""] {
+        let (redis, alice, bob) = two_online(&server).await;
+        let home = HintQueue::partitions(&redis).of(&alice);
+        let before = identity(&redis, home).await.unwrap();
+        put(&redis, &alice, &[b"HSET", b"entries", b"alice", entries]).await;
+
+        let found = redis.look_up(vec![alice.clone(), bob.clone()]).await.unwrap();
+
+        assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1]);
+        assert_ne!(identity(&redis, home).await.unwrap(), before);
+        ring(&redis, &alice).await;
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_are_kept_for_an_operator_and_bounded() {
+    let server = Server::start(&[]);
+    let (redis, alice, _) = two_online(&server).await;
+    for _ in 0..120 {
+        put(&redis, &alice, &[b"HSET", b"users", b"alice", b"nonsense"]).await;
+        hint(&redis, &alice).await.unwrap();
+    }
+    let key = redis.key_of(&alice, "dead");
+    assert_eq!(redis.ask(&[b"LLEN", key.as_bytes()]).await.unwrap(), Value::Int(100));
+    assert_eq!(redis.depth().await.unwrap().dead_letters, 120);
+}
