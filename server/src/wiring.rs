@@ -138,6 +138,7 @@ impl Door {
             queue: Arc::clone(&queue),
             channels: Arc::clone(&channels) as Arc<dyn Channels>,
             registry: Arc::clone(&registry),
+            versions: Arc::clone(&versions),
             gateways: Arc::clone(&gateways) as Arc<dyn Gateways>,
             offline: offline.clone(),
         };

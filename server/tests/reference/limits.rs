@@ -42,6 +42,7 @@ const PARTS: &[(&str, &[&str])] = &[
 /// Limits that nobody outside meets: sizes of batches, of what is remembered, of a step. By file and name.
 const INNER: &[&str] = &[
     "backplane/src/conformance.rs:CHANNEL_TOPICS_MAX",
+    "backplane/src/discovery.rs:INSTANCES_MAX",
     "gateway/src/entries/lane.rs:LEAVES_MAX",
     "gateway/src/entries/lane.rs:BACKOFF_MAX",
     "gateway/src/entries/lingering.rs:LINGERING_MAX",
@@ -65,6 +66,8 @@ const INNER: &[&str] = &[
     "gateway/src/ws/writer.rs:HEADER_BYTES_MAX",
     "message-svc/src/announce.rs:HINTS_MAX",
     "message-svc/src/announce.rs:INBOXES_MAX",
+    "message-svc/src/announce/identity.rs:LOOK_INTERVAL",
+    "message-svc/src/announce/identity.rs:LOOK_TIMEOUT",
     "message-svc/src/announce/persist.rs:RETRY_MIN",
     "message-svc/src/announce/publisher.rs:PUBLISH_TIMEOUT",
     "message-svc/src/announce/publisher.rs:RAISES_MAX",
@@ -78,6 +81,7 @@ const INNER: &[&str] = &[
     "message-svc/src/service.rs:ASIDE_WAITING_MAX",
     "message-svc/src/service.rs:TIDY_INTERVAL",
     "message-svc/src/throttle.rs:SIZES_MAX",
+    "message-svc/src/writer/cursor.rs:MOMENTS_MAX",
     "message-svc/src/writer/draft.rs:COUNTED_MAX",
     "message-svc/src/writer/memory.rs:REMEMBERED_MAX",
     "message-svc/src/writer/recent.rs:COMMITS_MAX",
