@@ -18,7 +18,9 @@ use doorbell_rpc::{Audiences, Peer};
 use tokio::sync::Semaphore;
 
 use crate::gateway::Gateway;
+use crate::look::Era;
 use crate::session::Session;
+use crate::session::event::Event;
 use crate::topics::Audience;
 use agenda::Agenda;
 use review::Review;
@@ -77,6 +79,14 @@ impl Gateway {
                 return version;
             }
             follows = now;
+        }
+    }
+
+    /// For a session that asked in that era what there is, and is in the index of what it follows by now: where another
+    /// one has begun, what changed in between may be lost, and everything is to be asked for once more (GW-18).
+    fn tell_if_over(&self, era: Era, session: &Arc<Session>) {
+        if self.store_reader().is_over(era) {
+            self.tell(session, Event::Lost);
         }
     }
 
