@@ -138,3 +138,6 @@ fn backoff(failures: u32) -> Duration {
     let full = BACKOFF_FIRST.saturating_mul(1 << failures.min(16)).min(BACKOFF_MAX);
     full.mul_f64(rand::random_range(0.5..=1.0))
 }
+
+#[cfg(test)]
+mod tests;
