@@ -1,6 +1,8 @@
 //! Every interleaving of a small world: when nothing can move any more, every welcomed session knows the newest
 //! version. Leaving one rule out loses a version, so each is needed, and the search would see a loss.
 
+#[path = "exhaustive/sweep.rs"]
+mod sweep;
 #[path = "exhaustive/world.rs"]
 mod world;
 
@@ -18,6 +20,8 @@ const QUEUE: Budget = Budget { versions: 2, expiries: 1, kills: 1, misses: 1, wo
 const REGISTRY: Budget = Budget { lapses: 1, sessions: 2, ..CALM };
 /// The gateway dies and comes back under its name.
 const RESTART: Budget = Budget { restarts: 1, sessions: 2, ..CALM };
+/// A session follows another, and news come to a gateway where nobody is.
+const RETURN: Budget = Budget { versions: 2, sessions: 2, ..CALM };
 /// A little of everything.
 const BOTH: Budget = Budget { versions: 2, lapses: 1, kills: 1, misses: 1, ..CALM };
 
@@ -57,6 +61,11 @@ fn a_gateway_that_comes_back_loses_nothing() {
 }
 
 #[test]
+fn who_comes_back_misses_nothing() {
+    keeps(World::new(Without::Nothing, RETURN), 1_000);
+}
+
+#[test]
 fn queue_and_registry_together_lose_nothing() {
     keeps(World::new(Without::Nothing, BOTH), 15_000);
 }
@@ -79,4 +88,7 @@ each_rule_is_needed! {
     a_lapsed_lease_is_not_renewed: NewEpochAfterLapse in REGISTRY,
     a_resync_follows_the_confirmation: ConfirmationBeforeResync in REGISTRY,
     generations_never_begin_anew: CounterOfTheProcess in REGISTRY,
+    a_session_is_in_the_index_before_its_enter: IndexBeforeEnter in BOTH,
+    absent_is_found_and_stamped_in_one_step: AbsentInOneStep in RETURN,
+    a_leave_has_the_stamp_of_its_close: StampOfTheClose in REGISTRY,
 }

@@ -65,12 +65,37 @@ impl Channels for ChannelService {
 impl Shared {
     /// Stores first, tells after (CH-1): told first, a gateway could have a version that a crash has made unknown to
     /// everybody else.
-    async fn store_and_tell(&self, raises: &[(TopicId, Raise)]) -> Result<Vec<Version>, Error> {
-        let stored = self.store(raises).await?;
+    pub(crate) async fn store_and_tell(&self, raises: &[(TopicId, Raise)]) -> Result<Vec<Version>, Error> {
+        let mut stored = self.store(raises).await?;
+        self.store_beyond_known(raises, &mut stored).await?;
         for ((topic, _), version) in raises.iter().zip(&stored) {
             self.metrics.told(self.directory.tell(topic, *version));
         }
         Ok(stored)
+    }
+
+    /// A store that answers less than is known here has lost it, and its answer would be told to nobody (CH-7): what is
+    /// known is stored first, and the raise repeated on top of it.
+    async fn store_beyond_known(
+        &self,
+        raises: &[(TopicId, Raise)],
+        stored: &mut [Version],
+    ) -> Result<(), Error> {
+        let short = |at: &usize| stored[*at] < self.directory.version(&raises[*at].0);
+        let short: Vec<usize> = (0..raises.len()).filter(short).collect();
+        if short.is_empty() {
+            return Ok(());
+        }
+        let known = |at: &usize| {
+            let topic = &raises[*at].0;
+            (topic.clone(), Raise::To(self.directory.version(topic)))
+        };
+        self.store(&short.iter().map(known).collect::<Vec<_>>()).await?;
+        let again: Vec<_> = short.iter().map(|at| raises[*at].clone()).collect();
+        for (at, version) in short.into_iter().zip(self.store(&again).await?) {
+            stored[at] = version;
+        }
+        Ok(())
     }
 
     /// Tells what is stored of these topics, where somebody does not have it. Without an answer in a short time the

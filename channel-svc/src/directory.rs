@@ -92,6 +92,20 @@ impl Directory {
         self.shard(topic).tell(topic, version)
     }
 
+    /// The greatest version that is known to have been stored; zero where nothing is held.
+    pub(crate) fn version(&self, topic: &TopicId) -> Version {
+        self.shard(topic).version(topic)
+    }
+
+    /// The topics named by `of`, each with the greatest version that is known to have been stored, one lock after the other.
+    pub(crate) fn known(&self, of: impl Fn(&TopicId) -> bool) -> Vec<(TopicId, Version)> {
+        let mut known = Vec::new();
+        for shard in &self.shards {
+            shard.lock().known(&of, &mut known);
+        }
+        known
+    }
+
     /// Followers at all gateways.
     pub(crate) fn followers(&self, topic: &TopicId) -> u64 {
         self.shard(topic).followers(topic)

@@ -21,9 +21,12 @@
 //!   another life, so that it says everything again.
 //! - **CH-6** A version that was told waits or is being sent until the gateway has answered, is unsubscribed or is
 //!   forgotten.
+//! - **CH-7** What is known here is stored again where its store has lost it: nothing that is remembered keeps a later
+//!   version from being stored, or from being told.
 //!
 //! Map: [`service`] the whole; [`api`] what others call; [`directory`] topic to gateways; [`line`] what is kept of one
-//! gateway; [`gateways`] which gateways were heard of; [`publish`] the calls to one gateway; [`config`], [`error`],
+//! gateway; [`gateways`] which gateways were heard of; [`publish`] the calls to one gateway;
+//! [`restore`] what a store has lost; [`config`], [`error`],
 //! [`metrics`].
 
 mod api;
@@ -34,6 +37,7 @@ mod gateways;
 mod line;
 pub mod metrics;
 mod publish;
+mod restore;
 pub mod service;
 
 pub use config::Config;

@@ -66,6 +66,7 @@ pub struct Metrics {
     refused: IntCounter,
     forgotten: IntCounter,
     store_errors: IntCounter,
+    restored: IntCounter,
 }
 
 impl Metrics {
@@ -126,6 +127,10 @@ impl Metrics {
                 "doorbell_channel_store_errors_total",
                 "Calls to the store of versions that failed or were late.",
             )?,
+            restored: families.counter(
+                "doorbell_channel_restored_total",
+                "Versions that were stored again, because the store of versions was another one.",
+            )?,
         })
     }
 
@@ -157,6 +162,10 @@ impl Metrics {
 
     pub(crate) fn store_failed(&self) {
         self.store_errors.inc();
+    }
+
+    pub(crate) fn restored(&self, versions: usize) {
+        self.restored.inc_by(versions as u64);
     }
 
     pub(crate) fn sampled(&self, size: Size) {

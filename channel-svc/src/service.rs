@@ -15,6 +15,7 @@ use crate::gateways::KnownGateways;
 use crate::line::Line;
 use crate::metrics::{Metrics, Size};
 use crate::publish::Sender;
+use crate::restore::Restorer;
 
 /// Topics after which a long loop lets others run: some hundred µs.
 pub(crate) const CHUNK: usize = 1_024;
@@ -72,6 +73,7 @@ impl ChannelService {
         let shared = &self.shared;
         let stop = stop.child_token();
         let mut senders = JoinSet::new();
+        senders.spawn(Restorer::new(Arc::clone(shared)).run(stop.clone()));
         let mut result = Ok(());
         let mut ticks = interval(shared.config.check_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

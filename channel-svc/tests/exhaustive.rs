@@ -4,6 +4,8 @@
 
 #[path = "exhaustive/after.rs"]
 mod after;
+#[path = "exhaustive/counted.rs"]
+mod counted;
 #[path = "exhaustive/world.rs"]
 mod world;
 
@@ -21,6 +23,7 @@ const CALM: Budget = Budget {
     late_words: 0,
     forgettings: 0,
     store_losses: 0,
+    views: 0,
 };
 /// Two followers that come and go while two versions are published, and a service that starts anew.
 const FOLLOWING: Budget = Budget { versions: 2, followers: 2, service_losses: 1, ..CALM };
@@ -30,6 +33,9 @@ const WORDS: Budget = Budget { followers: 2, service_losses: 1, send_losses: 1, 
 const FORGETTING: Budget = Budget { versions: 2, followers: 2, send_losses: 1, forgettings: 1, ..CALM };
 /// A store that loses everything.
 const STORE: Budget = Budget { versions: 2, send_losses: 1, store_losses: 1, ..CALM };
+
+/// Publishers with another view of who owns the topic, and a store that loses everything.
+const VIEWS: Budget = Budget { versions: 2, store_losses: 1, views: 1, ..CALM };
 
 impl doorbell_walk::World for World {
     type Move = Move;
@@ -71,6 +77,11 @@ fn a_store_that_starts_anew_loses_nothing() {
     keeps(World::new(Without::Nothing, STORE), 20_000);
 }
 
+#[test]
+fn two_views_of_the_owner_lose_nothing() {
+    keeps(World::new(Without::Nothing, VIEWS), 2_000);
+}
+
 macro_rules! each_rule_is_needed {
     ($($name:ident: $without:ident in $budget:ident,)+) => {
         $(#[test] fn $name() { breaks(World::new(Without::$without, $budget), Without::$without); })+
@@ -91,4 +102,6 @@ each_rule_is_needed! {
     a_look_that_cannot_tell_says_so: Gap in FORGETTING,
     a_gap_means_those_who_are_about_to_follow: GapInBetween in STORE,
     a_look_tells_which_store_answered: Identity in STORE,
+    a_publish_under_another_view_is_looked_for: Look in VIEWS,
+    which_store_answers_is_looked_at_also_unfollowed: LookUnfollowed in STORE,
 }

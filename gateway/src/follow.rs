@@ -18,7 +18,9 @@ use doorbell_rpc::{Audiences, Peer};
 use tokio::sync::Semaphore;
 
 use crate::gateway::Gateway;
+use crate::look::Era;
 use crate::session::Session;
+use crate::session::event::Event;
 use crate::topics::Audience;
 use agenda::Agenda;
 use review::Review;
@@ -80,6 +82,14 @@ impl Gateway {
         }
     }
 
+    /// For a session that asked in that era what there is, and is in the index of what it follows by now: where another
+    /// one has begun, what changed in between may be lost, and everything is to be asked for once more (GW-18).
+    fn tell_if_over(&self, era: Era, session: &Arc<Session>) {
+        if self.store_reader().is_over(era) {
+            self.tell(session, Event::Lost);
+        }
+    }
+
     /// A session that leaves follows nothing any more.
     pub(crate) fn unfollow_all(&self, session: &Arc<Session>) {
         for topic in session.leave_topics().into_iter().flat_map(|follows| follows.into_topics()) {
@@ -128,3 +138,6 @@ fn backoff(failures: u32) -> Duration {
     let full = BACKOFF_FIRST.saturating_mul(1 << failures.min(16)).min(BACKOFF_MAX);
     full.mul_f64(rand::random_range(0.5..=1.0))
 }
+
+#[cfg(test)]
+mod tests;

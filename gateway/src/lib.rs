@@ -39,6 +39,8 @@
 //!   nowhere. What a socket took in part is finished like any frame begun.
 //! - **GW-17** Who comes is told after the enter, who goes after the leave: who pulls by the hint sees it. A user who is
 //!   back within the grace is no news, unless the entry may have been gone meanwhile.
+//! - **GW-18** Where the stored versions of a partition are lost, its followers are told `resync` after they were read
+//!   again, and so is whoever had asked what there is before that was seen, and follows after it.
 //!
 //! Map: [`gateway`] the parts and the loops; `session` one socket: rules, outbox, task; `local` user to sessions;
 //! `entries` the registry's side; `fanout` one hint to many; `topics` topic to sessions; `follow` who follows what;

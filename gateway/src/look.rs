@@ -2,7 +2,10 @@
 //! changed. The stream of publishes is for speed; this is what makes sure.
 //!
 //! Where a partition's store is another one than at the last look, or has forgotten what changed since, nothing seen
-//! there counts: everything followed is read again, and its followers are hinted `resync`.
+//! there counts: everything followed is read again, and its followers are hinted `resync`. So is whoever asked before
+//! that what there is, and follows after it (GW-18): which store answers is looked at also where nothing is followed.
+
+mod reader;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -12,15 +15,15 @@ use std::time::Duration;
 use doorbell_backplane::versions::{ChangeCounter, Look};
 use doorbell_backplane::{Partition, PartitionIdentity, Versions};
 use doorbell_protocol::{Hint, SessionId, TopicId, Version};
-use doorbell_rpc::{Backoff, NoAnswer, Peer};
-use parking_lot::Mutex;
-use tokio::sync::Notify;
+use doorbell_rpc::{Backoff, NoAnswer};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::gateway::Gateway;
 use crate::metrics::Answer;
 use crate::session::event::Event;
 use crate::topics::{Raised, SHARDS_PER_PARTITION};
+
+pub(crate) use reader::{Era, StoreReader};
 
 /// Topics in one read.
 const READ_MAX: usize = 512;
@@ -30,50 +33,13 @@ const CHANGES_MAX: usize = 1_000;
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
-/// What is to be read. Each topic is in it once, so it is bounded by what is followed.
-pub(crate) struct StoreReader {
-    versions: Arc<dyn Versions>,
-    peer: Peer,
-    unread: Mutex<HashSet<TopicId>>,
-    bell: Notify,
-}
-
-impl StoreReader {
-    pub(crate) fn new(versions: Arc<dyn Versions>) -> Self {
-        Self {
-            versions,
-            peer: Peer::new("the store of versions"),
-            unread: Mutex::default(),
-            bell: Notify::new(),
-        }
-    }
-
-    /// A topic has its first follower here: whatever was known of it before does not count.
-    pub(crate) fn read(&self, topic: &TopicId) {
-        self.unread.lock().insert(topic.clone());
-        self.bell.notify_one();
-    }
-
-    /// The stored versions at this moment, for somebody who waits; `None` without an answer in time.
-    pub(crate) async fn now(&self, gateway: &Gateway, topics: Vec<TopicId>) -> Option<Vec<Version>> {
-        within(gateway, self.versions.read(topics)).await.ok()
-    }
-
-    fn take(&self, count_max: usize) -> Vec<TopicId> {
-        let mut unread = self.unread.lock();
-        let batch: Vec<_> = unread.iter().take(count_max).cloned().collect();
-        batch.iter().for_each(|topic| {
-            unread.remove(topic);
-        });
-        batch
-    }
-}
-
 /// How far a partition was looked at, and which store that was.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Mark {
-    identity: PartitionIdentity,
-    counter: ChangeCounter,
+    /// None before the first look.
+    identity: Option<PartitionIdentity>,
+    /// None while nothing of it is followed, and before the first read.
+    counter: Option<ChangeCounter>,
 }
 
 /// The store did not answer: what was to be done is still to be done.
@@ -82,21 +48,21 @@ type Failed = NoAnswer<doorbell_backplane::Error>;
 /// The task that reads and looks.
 pub(crate) struct LookTask {
     gateway: Arc<Gateway>,
-    /// By partition; `None` while nothing of it is followed, and before the first read.
-    marks: Vec<Option<Mark>>,
+    /// By partition.
+    marks: Vec<Mark>,
     /// Partitions whose store changed: their followers are hinted once everything is read again.
-    changed: Vec<Partition>,
+    changed: HashSet<Partition>,
     backoff: Backoff,
     retry_at: Option<Instant>,
 }
 
 impl LookTask {
     pub(crate) fn new(gateway: Arc<Gateway>) -> Self {
-        let marks = gateway.topics().partitions().all().map(|_| None).collect();
+        let marks = gateway.topics().partitions().all().map(|_| Mark::default()).collect();
         Self {
             gateway,
             marks,
-            changed: Vec::new(),
+            changed: HashSet::new(),
             backoff: Backoff::new(BACKOFF_FIRST, BACKOFF_MAX),
             retry_at: None,
         }
@@ -110,10 +76,13 @@ impl LookTask {
         let mut ticks = tokio::time::interval_at(first, every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let gateway = Arc::clone(&self.gateway);
+        // Who starts waits until it is known which stores answer.
+        self.catch_up().await;
         loop {
             let retry_at = self.retry_at;
             tokio::select! {
-                _ = ticks.tick() => self.look().await,
+                // What fails is done with the next tick.
+                _ = ticks.tick() => { let _ = self.look().await; }
                 () = gateway.store_reader().bell.notified() => {}
                 () = until(retry_at) => self.retry_at = None,
             }
@@ -125,7 +94,11 @@ impl LookTask {
 
     /// Reads what is to be read, then tells the followers of a partition whose store changed.
     async fn catch_up(&mut self) {
-        match self.read_unread().await {
+        let caught_up = match self.reader().is_known() {
+            true => self.read_unread().await,
+            false => self.look().await,
+        };
+        match caught_up {
             Ok(()) => {
                 self.backoff.succeeded();
                 for partition in std::mem::take(&mut self.changed) {
@@ -140,28 +113,34 @@ impl LookTask {
 
     async fn read_unread(&mut self) -> Result<(), Failed> {
         loop {
-            let batch = self.gateway.store_reader().take(READ_MAX);
+            let batch = self.reader().take(READ_MAX);
             if batch.is_empty() {
                 return Ok(());
             }
             let read = self.read(&batch).await;
             if read.is_err() {
-                self.gateway.store_reader().unread.lock().extend(batch);
+                self.reader().unread.lock().extend(batch);
                 return read;
             }
         }
     }
 
-    /// Where a partition has no mark yet, it is set before the read: what changes after it, the looks will show.
+    /// Where a partition was not looked at, a look begins before the read: what changes after it, the looks will show.
     async fn read(&mut self, batch: &[TopicId]) -> Result<(), Failed> {
         let partitions = self.gateway.topics().partitions();
         let of_batch: HashSet<_> = batch.iter().map(|topic| partitions.of_topic(topic)).collect();
-        let unmarked = of_batch.into_iter().filter(|partition| self.marks[partition.index()].is_none());
-        let unmarked: Vec<_> = unmarked.map(|partition| (partition, None)).collect();
+        let unmarked: Vec<_> = of_batch
+            .into_iter()
+            .filter(|one| self.mark(*one).counter.is_none())
+            .map(|one| (one, None))
+            .collect();
         if !unmarked.is_empty() {
             let looks = self.ask(unmarked.clone()).await?;
-            for ((partition, _), Look { identity, counter, .. }) in unmarked.into_iter().zip(looks) {
-                self.marks[partition.index()] = Some(Mark { identity, counter });
+            for ((partition, _), look) in unmarked.into_iter().zip(looks) {
+                if self.meet(partition, look.identity) {
+                    self.lose(partition);
+                }
+                self.mark(partition).counter = Some(look.counter);
             }
         }
         let versions = within(&self.gateway, self.versions().read(batch.to_vec())).await?;
@@ -174,57 +153,71 @@ impl LookTask {
         Ok(())
     }
 
-    async fn look(&mut self) {
+    /// Looks what changed where anything is followed, and which store answers everywhere.
+    async fn look(&mut self) -> Result<(), Failed> {
         let partitions: Vec<_> = self.gateway.topics().partitions().all().collect();
         for partition in &partitions {
             if self.gateway.topics().followed_count(*partition) == 0 {
-                // A first follower reads the store, and that sets another mark.
-                self.marks[partition.index()] = None;
+                // A first follower reads the store, and that begins another look.
+                self.mark(*partition).counter = None;
             }
         }
-        let mut since = self.since(&partitions);
+        let mut since = self.since(partitions);
         while !since.is_empty() {
-            let Ok(looks) = self.ask(since.clone()).await else { return };
+            let looks = self.ask(since.clone()).await?;
             let mut go_on = Vec::new();
-            for ((partition, _), look) in since.iter().zip(looks) {
-                if self.take_in(*partition, look) {
-                    go_on.push(*partition);
+            for ((partition, asked), look) in since.into_iter().zip(looks) {
+                if self.take_in(partition, asked, look) {
+                    go_on.push(partition);
                 }
             }
-            since = self.since(&go_on);
+            since = self.since(go_on);
             tokio::task::consume_budget().await;
         }
+        if self.marks.iter().all(|mark| mark.identity.is_some()) {
+            self.reader().begin_first_era();
+        }
+        Ok(())
     }
 
-    fn since(&self, partitions: &[Partition]) -> Vec<(Partition, Option<ChangeCounter>)> {
-        let marked = |partition: &Partition| {
-            let mark = self.marks[partition.index()].as_ref()?;
-            Some((*partition, Some(mark.counter)))
-        };
-        partitions.iter().filter_map(marked).collect()
+    fn since(&mut self, partitions: Vec<Partition>) -> Vec<(Partition, Option<ChangeCounter>)> {
+        partitions.into_iter().map(|partition| (partition, self.mark(partition).counter)).collect()
     }
 
     /// Takes in what a look shows; answers whether there is more.
-    fn take_in(&mut self, partition: Partition, look: Look) -> bool {
-        let metrics = &self.gateway.setting().metrics.topics;
-        let Some(mark) = &mut self.marks[partition.index()] else { return false };
-        let Some(changed) = look.changed.filter(|_| mark.identity == look.identity) else {
-            tracing::warn!(%partition, "the versions of topics lost what was looked at: read again");
-            metrics.store_changed();
-            self.marks[partition.index()] = None;
-            self.changed.push(partition);
-            let topics = self.followed(partition);
-            self.gateway.store_reader().unread.lock().extend(topics);
+    fn take_in(&mut self, partition: Partition, asked: Option<ChangeCounter>, look: Look) -> bool {
+        let Look { identity, counter, changed, more } = look;
+        let gap = asked.is_some() && changed.is_none();
+        if self.meet(partition, identity) || gap {
+            self.lose(partition);
             return false;
-        };
-        mark.counter = look.counter;
+        }
+        let Some(changed) = changed.filter(|_| asked.is_some()) else { return false };
+        self.mark(partition).counter = Some(counter);
         for hint in &changed {
             // The answer names all topics: it is compared with what is followed now.
             if !matches!(self.gateway.raise(hint), Err(_) | Ok(Raised::Known)) {
-                metrics.look_raised();
+                self.gateway.setting().metrics.topics.look_raised();
             }
         }
-        look.more
+        more
+    }
+
+    /// Notes which store answered; whether it is another one.
+    fn meet(&mut self, partition: Partition, identity: PartitionIdentity) -> bool {
+        let before = self.mark(partition).identity.replace(identity);
+        before.is_some() && before != self.mark(partition).identity
+    }
+
+    /// Nothing seen of a partition counts: everything followed there is read again, and then its followers are told.
+    fn lose(&mut self, partition: Partition) {
+        tracing::warn!(%partition, "the versions of topics lost what was looked at: read again");
+        self.gateway.setting().metrics.topics.store_changed();
+        self.mark(partition).counter = None;
+        self.reader().end_era();
+        self.changed.insert(partition);
+        let topics = self.followed(partition);
+        self.reader().unread.lock().extend(topics);
     }
 
     /// Hints `resync` to every session that follows a topic of the partition, once each.
@@ -253,8 +246,16 @@ impl LookTask {
         within(&self.gateway, self.versions().look(since, CHANGES_MAX)).await
     }
 
+    fn mark(&mut self, partition: Partition) -> &mut Mark {
+        &mut self.marks[partition.index()]
+    }
+
+    fn reader(&self) -> &StoreReader {
+        self.gateway.store_reader()
+    }
+
     fn versions(&self) -> &dyn Versions {
-        &*self.gateway.store_reader().versions
+        &*self.reader().versions
     }
 }
 

@@ -48,7 +48,8 @@ impl Bench {
         let neighbours = Neighbours {
             queue: Arc::clone(&queue) as _,
             channels: Arc::new(NoChannels),
-            registry: queue,
+            registry: Arc::clone(&queue) as _,
+            versions: queue,
             gateways: Arc::<LocalGateways>::default(),
             offline: None,
         };

@@ -9,6 +9,7 @@
 //! somebody's list raises that user's inbox in the home shard first, durably, and then rings the user: repeated after a
 //! crash, the inbox moves once more, which costs a pull. A new status moves its user's presence, by the same rule.
 
+mod identity;
 mod offline;
 mod persist;
 pub mod plan;
@@ -23,6 +24,7 @@ use doorbell_protocol::{ConversationId, Hint, TopicId, UserId, Version};
 use doorbell_rpc::{Channels, OfflineHook};
 use tokio_util::sync::CancellationToken;
 
+pub use self::identity::IdentityWatch;
 use self::persist::Persistence;
 use self::plan::{Plan, Refollow};
 use self::publisher::{Handover, Publisher};
@@ -40,8 +42,8 @@ use crate::{Config, Metrics};
 const HINTS_MAX: usize = 4_096;
 /// Inboxes of one request to a writer at most: each is a row of its commit.
 const INBOXES_MAX: usize = 1_000;
-/// Announces one shard's commits.
-pub struct Announcer {
+/// What an announcer is made of.
+pub struct Parts {
     /// Whose commits.
     pub shard: Shard,
     /// How users are spread.
@@ -60,8 +62,17 @@ pub struct Announcer {
     pub metrics: Arc<Metrics>,
     /// How it works.
     pub config: Arc<Config>,
+}
+
+/// Announces one shard's commits.
+pub struct Announcer {
+    parts: Parts,
     /// Whom it rings, as far as it remembers.
-    pub reaches: Reaches,
+    reaches: Reaches,
+    /// Up to here everything was rung before the cursor went back.
+    again: Position,
+    /// What is rung now was rung before: whoever had no session then has been passed on.
+    repeats: bool,
 }
 
 /// What one step reads.
@@ -72,12 +83,17 @@ struct Read {
 }
 
 impl Announcer {
+    /// An announcer that has not begun.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, reaches: Reaches::default(), again: Position::default(), repeats: false }
+    }
+
     /// Announces until `stop`, and then until nothing is left; `abort` ends it at once.
     pub async fn run(mut self, stop: CancellationToken, abort: CancellationToken) {
         let handover = Arc::new(Handover::default());
         let publisher = Publisher {
             handover: Arc::clone(&handover),
-            channels: Arc::clone(&self.channels),
+            channels: Arc::clone(&self.parts.channels),
             persistence: self.persistence(),
         };
         let steps = async {
@@ -89,12 +105,24 @@ impl Announcer {
 
     async fn steps(&mut self, handover: &Handover, stop: CancellationToken) {
         let mut progress = self.own().progress();
+        let mut turns = self.own().turns();
+        // What is announced before it is known to whom could be lost with a store that nobody misses.
+        match stop.run_until_cancelled(turns.wait_for(Option::is_some)).await {
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return,
+        }
         let mut rung = self.own().announced();
+        self.again = self.own().announced_before();
         loop {
             let committed = *progress.borrow_and_update();
+            if *turns.borrow_and_update() != Some(rung.turn) {
+                self.again = self.again.max(rung.position);
+                rung = self.own().announced();
+                self.again = self.again.max(self.own().announced_before());
+            }
             self.persistence().note_lag();
-            if rung < committed {
-                rung = self.step(rung, handover).await;
+            if rung.position < committed {
+                rung.position = self.step(rung.position, handover).await;
                 handover.step_ended(rung);
                 continue;
             }
@@ -102,6 +130,7 @@ impl Announcer {
             tokio::select! {
                 biased;
                 moved = progress.changed() => if moved.is_err() { return },
+                moved = turns.changed() => if moved.is_err() { return },
                 () = stop.cancelled() => return,
             }
         }
@@ -109,26 +138,32 @@ impl Announcer {
 
     fn persistence(&self) -> Persistence {
         Persistence {
-            shard: self.shard,
+            shard: self.parts.shard,
             writer: self.own().clone(),
-            metrics: Arc::clone(&self.metrics),
-            retry_max: self.config.announce_retry_max,
+            metrics: Arc::clone(&self.parts.metrics),
+            retry_max: self.parts.config.announce_retry_max,
         }
     }
 
     fn own(&self) -> &WriterHandle {
-        &self.writers[self.shard.index()]
+        &self.parts.writers[self.parts.shard.index()]
     }
 
     /// Announces the commits after a position; answers how far they went.
     ///
     /// *Cancel safety*: the cursor has not moved; the same hints come again.
     async fn step(&mut self, rung: Position, handover: &Handover) -> Position {
-        let read = match self.own().take_recent(rung) {
+        let mut read = match self.own().take_recent(rung) {
             Some(commits) => Read { through: commits.last().map_or(rung, |last| last.position), commits },
             None => self.read(rung).await,
         };
-        let plan = Plan::of(read.commits, self.config.small_audience_max);
+        if rung < self.again && self.again < read.through {
+            // What is announced again and what is news go apart.
+            read.commits.retain(|commit| commit.position <= self.again);
+            read.through = self.again;
+        }
+        self.repeats = rung < self.again;
+        let plan = Plan::of(read.commits, self.parts.config.small_audience_max);
         for changed in plan.reseated.iter().chain(&plan.created) {
             self.reaches.forget(changed);
         }
@@ -157,9 +192,9 @@ impl Announcer {
 
     /// Reads the commits after the cursor from the store.
     async fn read(&self, announced: Position) -> Read {
-        let commits_max = self.config.announce_commits_max.get();
-        let shard = self.shard;
-        let reader = &self.reader;
+        let commits_max = self.parts.config.announce_commits_max.get();
+        let shard = self.parts.shard;
+        let reader = &self.parts.reader;
         let read = self.persist("read commits", move || {
             reader.read(move |store| {
                 let view = store.view(shard)?;
@@ -178,8 +213,8 @@ impl Announcer {
         if unknown.is_empty() {
             return;
         }
-        let (shard, small_audience_max) = (self.shard, self.config.small_audience_max);
-        let reader = &self.reader;
+        let (shard, small_audience_max) = (self.parts.shard, self.parts.config.small_audience_max);
+        let reader = &self.parts.reader;
         let learned = self.persist("read members", move || {
             let unknown = unknown.clone();
             reader.read(move |store| {
@@ -209,7 +244,7 @@ impl Announcer {
 
     /// Has users ask again for their large topics; answers the members among them.
     async fn mark_refollows(&self, conversation: &ConversationId, refollow: &Refollow) -> BTreeSet<UserId> {
-        let (shard, reader) = (self.shard, &self.reader);
+        let (shard, reader) = (self.parts.shard, &self.parts.reader);
         let read = self.persist("read members", || {
             let (conversation, refollow) = (conversation.clone(), refollow.clone());
             reader.read(move |store| Ok(reach::marks(&*store.view(shard)?, &conversation, &refollow)?))
@@ -250,11 +285,11 @@ impl Announcer {
     }
 
     async fn ring_inboxes(&self, users: &BTreeSet<UserId>) {
-        for home in self.shards.all() {
+        for home in self.parts.shards.all() {
             let here: Vec<UserId> =
-                users.iter().filter(|user| self.shards.of_user(user) == home).cloned().collect();
+                users.iter().filter(|user| self.parts.shards.of_user(user) == home).cloned().collect();
             for some in here.chunks(INBOXES_MAX) {
-                let writer = &self.writers[home.index()];
+                let writer = &self.parts.writers[home.index()];
                 let raise = || writer.ask(|reply| Request::Raise(some.to_vec(), reply));
                 let raised = self.persist("raise inboxes", raise).await;
                 let news = |(user, version)| {
@@ -270,9 +305,10 @@ impl Announcer {
         if hints.is_empty() {
             return;
         }
-        let report = self.persist("hint", || self.queue.hint(hints.clone())).await;
-        self.metrics.hinted(report.queued, report.merged, report.offline.len());
-        if let Some(hook) = self.offline.as_ref().filter(|_| !report.offline.is_empty()) {
+        let report = self.persist("hint", || self.parts.queue.hint(hints.clone())).await;
+        self.parts.metrics.hinted(report.queued, report.merged, report.offline.len());
+        let hook = self.parts.offline.as_ref().filter(|_| !self.repeats && !report.offline.is_empty());
+        if let Some(hook) = hook {
             hook.missed(offline::missed(hints, report.offline));
         }
     }

@@ -58,6 +58,11 @@ pub struct Config {
     /// How often what has been announced is noted on disk; after a crash, at most that much is announced again.
     #[serde(with = "humantime_serde")]
     pub announce_note_interval: Duration,
+    /// How far the announcement goes back when the backplane is another one than before: restarted, lost or replaced.
+    /// Everything that it took in this time, up to when it was last seen, is announced again. A primary that is cut off
+    /// must refuse writes within it.
+    #[serde(with = "humantime_serde")]
+    pub reannounce_window: Duration,
     /// How long announced commits are kept, so that they can be announced again after the backplane lost them.
     #[serde(with = "humantime_serde")]
     pub commits_kept_for: Duration,
@@ -122,7 +127,8 @@ impl Default for Config {
             announce_commits_max: count(256),
             announce_retry_max: Duration::from_secs(2),
             announce_note_interval: Duration::from_millis(200),
-            // Twice the `reannounce_window` of design, section 6.
+            reannounce_window: Duration::from_secs(60),
+            // Twice the `reannounce_window`: a start after a change goes back to the oldest that is kept.
             commits_kept_for: Duration::from_secs(120),
             drain_timeout: Duration::from_secs(2),
             disk_reserve_bytes: 64 << 20,
@@ -151,6 +157,7 @@ impl Config {
             ("signal_deadline", self.signal_deadline),
             ("announce_retry_max", self.announce_retry_max),
             ("announce_note_interval", self.announce_note_interval),
+            ("reannounce_window", self.reannounce_window),
             ("recover_interval", self.recover_interval),
             ("commit_stall_after", self.commit_stall_after),
         ] {
@@ -170,6 +177,11 @@ impl Config {
             self.announce_note_interval <= self.commits_kept_for,
             ["announce_note_interval", "commits_kept_for"],
             "commits must be kept until it is noted that they are announced",
+        )?;
+        require(
+            self.reannounce_window <= self.commits_kept_for,
+            ["reannounce_window", "commits_kept_for"],
+            "what is to be announced again must be kept",
         )?;
         let journal = ["journal_bytes_max", "journal_bytes_max"];
         require(self.journal_bytes_max >= JOURNAL_BYTES_MIN, journal, "must be at least 67108864 (64 MiB)")?;
@@ -203,6 +215,10 @@ mod tests {
             (
                 Config { commits_kept_for: Duration::ZERO, ..default() },
                 "`announce_note_interval` and `commits_kept_for`",
+            ),
+            (
+                Config { reannounce_window: Duration::from_secs(121), ..default() },
+                "`reannounce_window` and `commits_kept_for`",
             ),
             (Config { journal_bytes_max: 1, ..default() }, "`journal_bytes_max`"),
             (Config { memtable_bytes: 1, ..default() }, "`memtable_bytes` and `journal_bytes_max`"),

@@ -40,6 +40,10 @@
 //! - **MS-15** A signal takes nothing that calls and announcements need, waits for nothing past its deadline, and reaches
 //!   nobody but the other members of a small conversation, as read when it came.
 //! - **MS-16** Nothing that an invisible user does moves their presence or shows in it, but what they say themselves.
+//! - **MS-17** What was announced to stores of the backplane that are others now, up to `reannounce_window` before those
+//!   were last seen, is announced again, once for each change that is seen: the cursor goes back in one step with taking
+//!   the new identities over, no announcement that began before moves it on, and no commit that may be needed for that is
+//!   forgotten.
 //!
 //! Decisions that `protocol.md` leaves open: a conversation with oneself alone is a group without other members, made
 //! by `conversations.create`; `to` must be somebody else. A mark beyond the head means the head. `messages.list`
@@ -52,7 +56,7 @@
 //!
 //! Map: [`service`] open, call, run; `api` names, parameters, results; `refusal` errors to clients; `writer` queue,
 //! decisions, commits; `store` the contract and the embedded back-end; `read` pages; `pulls` equal pulls
-//! share a page; `announce` commits to hints;
+//! share a page; `announce` commits to hints, and again where the backplane is another one;
 //! `reach` whom they go to, and by which way;
 //! `status` how a user is seen, `seen` when last;
 //! `marks` what a read mark counts; `throttle` messages a user; `inflight` a user's own writes come before own reads;

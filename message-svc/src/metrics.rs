@@ -1,5 +1,6 @@
 //! What the message service counts.
 
+mod again;
 mod presence;
 mod reads;
 mod signals;
@@ -12,6 +13,8 @@ use prometheus::{
 };
 use tokio::time::Instant;
 
+use self::again::AgainMetrics;
+pub use self::again::Reason;
 pub use self::reads::{Cached, Pulled, ReadFor, Reads};
 pub(crate) use presence::{MoveOutcome, PresenceMetrics};
 use signals::SignalMetrics;
@@ -90,6 +93,7 @@ pub struct Metrics {
     announce_lag: IntGaugeVec,
     announce_hints: IntCounterVec,
     announce_retries: IntCounter,
+    again: AgainMetrics,
     recoveries: IntCounter,
     sound: IntGauge,
 }
@@ -154,6 +158,7 @@ impl Metrics {
                 "doorbell_message_announce_retries_total",
                 "Announcements tried again",
             )?,
+            again: AgainMetrics::register(registry)?,
             recoveries: counter(
                 "doorbell_message_recoveries_total",
                 "Times the store was opened again after a failed write",
@@ -253,6 +258,11 @@ impl Metrics {
     /// An announcement failed and will be tried again.
     pub fn announce_retried(&self) {
         self.announce_retries.inc();
+    }
+
+    /// The cursor of a shard goes back over so many commits.
+    pub fn announces_again(&self, reason: Reason, commits: u64) {
+        self.again.went_back(reason, commits);
     }
 
     /// The store was opened again after a failed write.

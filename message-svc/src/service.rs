@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use doorbell_backplane::{HintQueue, Registry};
+use doorbell_backplane::{HintQueue, Registry, Versions};
 use doorbell_protocol::{Clock, ErrorBody, Payload};
 use doorbell_rpc::{CallRequest, Channels, Gateways, Messages, OfflineHook};
 use parking_lot::Mutex;
@@ -21,12 +21,11 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::announce::Announcer;
+use crate::announce::{Announcer, IdentityWatch, Parts};
 use crate::api::Named;
 use crate::inflight::Inflight;
 use crate::metrics::ReadFor;
 use crate::pulls::{Heads, Pulls};
-use crate::reach::Reaches;
 use crate::reader::Reader;
 use crate::refusal::Refusal;
 use crate::seen::Seen;
@@ -57,6 +56,8 @@ pub struct Neighbours {
     pub channels: Arc<dyn Channels>,
     /// Knows who is online, and where.
     pub registry: Arc<dyn Registry>,
+    /// Says which stores all of these are.
+    pub versions: Arc<dyn Versions>,
     /// Take signals to them.
     pub gateways: Arc<dyn Gateways>,
     /// Hears of members of small ones who have no session; `None` where nobody does.
@@ -156,6 +157,7 @@ impl MessageService {
         for announcer in self.announcers() {
             announcers.spawn(announcer.run(drained.clone(), abort.clone()));
         }
+        announcers.spawn(self.identity_watch().run(drained.clone()));
         let mut tidy = interval(TIDY_INTERVAL);
         tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let outcome = loop {
@@ -191,7 +193,7 @@ impl MessageService {
 
     fn announcers(&self) -> Vec<Announcer> {
         let shards = self.tools.store.shards();
-        let announcer = |shard| Announcer {
+        let parts = |shard| Parts {
             shard,
             shards,
             writers: Arc::clone(&self.writers),
@@ -202,9 +204,17 @@ impl MessageService {
             offline: self.neighbours.offline.clone(),
             metrics: Arc::clone(&self.tools.metrics),
             config: Arc::clone(&self.tools.config),
-            reaches: Reaches::default(),
         };
-        shards.all().map(announcer).collect()
+        shards.all().map(parts).map(Announcer::new).collect()
+    }
+
+    fn identity_watch(&self) -> IdentityWatch {
+        IdentityWatch {
+            versions: Arc::clone(&self.neighbours.versions),
+            writers: Arc::clone(&self.writers),
+            metrics: Arc::clone(&self.tools.metrics),
+            config: Arc::clone(&self.tools.config),
+        }
     }
 
     /// Ends the writers, and waits for them.

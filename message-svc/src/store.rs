@@ -34,6 +34,7 @@ use doorbell_protocol::{ConversationId, IdempotencyKey, MessageId, Timestamp, Us
 use crate::conversation::{ContentDigest, Conversation, Entry, Head, Member, Membership, Position};
 use crate::shard::{Shard, Shards};
 use crate::status::Status;
+use crate::writer::cursor::Identities;
 
 /// A store's name: random, made with it. A cursor of another store cannot be placed in this one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,7 +106,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// As [`Store::commit`].
-    fn note(&self, shard: Shard, note: Note) -> Result<(), StoreError>;
+    fn note(&self, shard: Shard, note: &Note) -> Result<(), StoreError>;
 
     /// Lets the shard's view catch up with what other shards did to the tables that they share, so that an idle
     /// shard does not keep their old versions alive.
@@ -131,6 +132,12 @@ pub trait View: Send + Sync {
 
     /// Up to where commits are noted as announced.
     fn announced(&self) -> Position;
+
+    /// Up to where commits are forgotten.
+    fn forgotten(&self) -> Position;
+
+    /// To which stores commits are noted as announced; empty before that was noted.
+    fn identities(&self) -> Result<Identities, StoreError>;
 
     /// What is so for all of a conversation's members.
     fn conversation(&self, conversation: &ConversationId) -> Result<Option<Conversation>, StoreError>;
@@ -320,12 +327,14 @@ pub struct Commit {
 }
 
 /// What [`Store::note`] writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Note {
-    /// Everything up to here is announced.
+    /// Everything up to here is announced; less than before where it has to be announced again.
     pub announced: Position,
-    /// Commits up to here may be forgotten.
+    /// Commits up to here may be forgotten; that they are is never taken back.
     pub forget: Position,
+    /// To which stores it was announced; empty where that is not known yet, which leaves what was noted.
+    pub identities: Identities,
 }
 
 /// What a user's own topic stands at.

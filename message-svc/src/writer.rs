@@ -8,6 +8,7 @@
 //! the commit would break MS-1; telling anybody before the view is published would have them read nothing; an answer
 //! before pulls are told would let a pull that comes after it read another view once more.
 
+pub mod cursor;
 pub mod draft;
 pub mod handle;
 pub mod memory;
@@ -15,7 +16,7 @@ pub mod recent;
 pub mod request;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use doorbell_protocol::Clock;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 use tracing::{error, info, warn};
 
+use self::cursor::Cursor;
 use self::draft::Draft;
 pub use self::handle::WriterHandle;
 use self::memory::Memory;
@@ -70,7 +72,7 @@ pub struct Writer {
     /// The last commits, for the announcer.
     recent: Arc<Recent>,
     /// Up to where the announcer has come.
-    announced: Arc<AtomicU64>,
+    cursor: Arc<Cursor>,
     /// Since when a commit has been under way.
     committing: Arc<Mutex<Option<Instant>>>,
     memory: Memory,
@@ -81,11 +83,8 @@ pub struct Writer {
 
 /// When to note what is announced, and what to forget.
 struct Noting {
-    noted: Position,
+    noted: Note,
     at: Instant,
-    /// What was announced when, to know what is old enough to be forgotten.
-    history: std::collections::VecDeque<(Instant, Position)>,
-    forgotten: Position,
     recovered_at: Instant,
     disk_full: bool,
 }
@@ -231,31 +230,18 @@ impl Writer {
 
     /// Notes what is announced, now and then, and forgets what was announced long enough ago.
     fn note_if_due(&mut self, turn: Turn) {
-        let announced = Position(self.announced.load(Ordering::Acquire));
         let config = &self.tools.config;
         let due = self.noting.at.elapsed() >= config.announce_note_interval || turn == Turn::Last;
         if !due {
             return;
         }
         self.noting.at = Instant::now();
-        if self.noting.history.back().is_none_or(|(_, last)| *last < announced) {
-            self.noting.history.push_back((self.noting.at, announced));
-        }
-        let mut forget = self.noting.forgotten;
-        while let Some((at, position)) = self.noting.history.front()
-            && at.elapsed() >= config.commits_kept_for
-        {
-            forget = *position;
-            self.noting.history.pop_front();
-        }
-        if announced == self.noting.noted && forget == self.noting.forgotten {
+        let note = self.cursor.note(self.noting.at, config.commits_kept_for);
+        if note == self.noting.noted {
             return;
         }
-        match self.tools.store.note(self.shard, Note { announced, forget }) {
-            Ok(()) => {
-                self.noting.noted = announced;
-                self.noting.forgotten = forget;
-            }
+        match self.tools.store.note(self.shard, &note) {
+            Ok(()) => self.noting.noted = note,
             Err(error) => self.not_committed(&error),
         }
     }

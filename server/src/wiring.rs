@@ -133,6 +133,7 @@ impl Around {
             queue: Arc::clone(&self.backplane.queue),
             channels: Arc::clone(&self.channels),
             registry: Arc::clone(&self.backplane.registry),
+            versions: Arc::clone(&self.backplane.versions),
             gateways: Arc::clone(&self.gateways),
             offline: self.offline.clone(),
         }

@@ -27,12 +27,18 @@ impl World {
             Move::EndAndClaim(at) => next.end_and_claim(at),
             Move::Deliver(at) => next.deliver(at),
             Move::Miss(at) => next.miss(at),
+            Move::Count(at) => {
+                let stamp = next.stamp();
+                let work = next.workers[at].as_mut().expect("the worker has a claim");
+                work.answer = Some(Answer::Absent(stamp));
+            }
             Move::Settle(at) => next.settle(at),
             Move::Kill(at) => {
                 next.left.kills -= 1;
                 next.workers[at] = None;
             }
             Move::Open(at) => next.open(at),
+            Move::Index(at) => next.sessions[at] = Session::Welcomed { seen: next.version },
             Move::Close(at) => next.close(at),
             Move::Execute(message) => next.execute(message),
             Move::ExecuteAndRepeat(message) => {
@@ -89,13 +95,18 @@ impl World {
             self.sessions.iter_mut().for_each(|session| session.see(work.version));
             work.answer = Some(Answer::Delivered);
         } else if work.entry.is_some() {
-            let generation = Generation(self.generation);
-            work.answer = Some(Answer::Absent(Stamp { epoch: self.epoch, generation }));
+            let in_two_steps = self.without == Without::AbsentInOneStep;
+            work.answer = Some(if in_two_steps { Answer::Nobody } else { Answer::Absent(self.stamp()) });
         } else {
             work.answer = Some(Answer::Delivered);
         }
         let settled_before = self.without == Without::DeliveryBeforeAck;
         self.workers[at] = Some(work).filter(|_| !settled_before);
+    }
+
+    /// The counter as it stands.
+    fn stamp(&self) -> Stamp {
+        Stamp { epoch: self.epoch, generation: Generation(self.generation) }
     }
 
     fn miss(&mut self, at: usize) {
@@ -127,7 +138,7 @@ impl World {
                 self.user.delay(token, self.now.plus(MOMENT), self.now);
                 return;
             }
-            Some(Answer::Unreachable(_) | Answer::Delivered) | None => {}
+            Some(Answer::Unreachable(_) | Answer::Delivered | Answer::Nobody) | None => {}
         }
         self.user.ack(token);
         if self.without == Without::SetAside {
@@ -170,16 +181,17 @@ impl World {
             self.generation = 0;
         }
         self.generation += 1;
-        self.sessions[at] = Session::Indexed { seen: 0 };
-        let stamp = Stamp { epoch: self.epoch, generation: Generation(self.generation) };
-        self.net.insert(Message::Enter(stamp, at));
+        self.sessions[at] = match self.without {
+            Without::IndexBeforeEnter => Session::Outside { answered: false },
+            _ => Session::Indexed { seen: 0 },
+        };
+        self.net.insert(Message::Enter(self.stamp(), at));
     }
 
     fn close(&mut self, at: usize) {
         self.sessions[at] = Session::Closed;
         if !self.sessions.iter().any(|session| session.is_open()) {
-            let generation = Generation(self.generation);
-            self.net.insert(Message::Leave(Stamp { epoch: self.epoch, generation }));
+            self.net.insert(Message::Leave(self.stamp()));
         }
     }
 
@@ -188,6 +200,9 @@ impl World {
         match message {
             Message::Enter(stamp, at) => {
                 if self.enter(stamp) {
+                    if self.sessions[at] == (Session::Outside { answered: false }) {
+                        self.sessions[at] = Session::Outside { answered: true };
+                    }
                     if matches!(self.sessions[at], Session::Indexed { .. }) {
                         // Welcomed, and the client asks for what it has missed.
                         self.sessions[at] = Session::Welcomed { seen: self.version };
@@ -199,6 +214,7 @@ impl World {
             Message::LateEnter(stamp) => {
                 self.enter(stamp);
             }
+            Message::Leave(_) if self.without == Without::StampOfTheClose => self.remove(self.stamp()),
             Message::Leave(stamp) => self.remove(stamp),
             Message::TakeLease(epoch) => {
                 self.lease = HeldLease::take(Some(Epoch(epoch.0 - 1)), TTL, self.now)

@@ -44,6 +44,12 @@ pub enum Without {
     ConfirmationBeforeResync,
     /// A user's generations begin anew after their last session.
     CounterOfTheProcess,
+    /// A session's enter is sent first, and the session put into the index when it is confirmed.
+    IndexBeforeEnter,
+    /// A gateway that finds nobody reads its counter a moment later.
+    AbsentInOneStep,
+    /// A leave is sent with the counter as it stands then.
+    StampOfTheClose,
 }
 
 /// How much may go wrong.
@@ -85,12 +91,18 @@ enum Session {
     Welcomed {
         seen: u64,
     },
+    /// Only where the order is turned round: its enter is under way, or answered, and it is not in the index.
+    Outside {
+        answered: bool,
+    },
     Closed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Answer {
     Delivered,
+    /// Only where it takes two steps: nobody is there.
+    Nobody,
     Absent(Stamp),
     Unreachable(Stamp),
 }
@@ -112,9 +124,13 @@ pub enum Move {
     EndAndClaim(usize),
     Deliver(usize),
     Miss(usize),
+    /// Only where it takes two steps: the gateway reads its counter.
+    Count(usize),
     Settle(usize),
     Kill(usize),
     Open(usize),
+    /// Only where the order is turned round.
+    Index(usize),
     Close(usize),
     Execute(Message),
     /// It is executed, and a copy of it is still under way.
@@ -248,6 +264,7 @@ impl World {
                 Session::None if at == 0 || self.sessions[at - 1] != Session::None => {
                     outside.push(Move::Open(at))
                 }
+                Session::Outside { answered: true } => system.push(Move::Index(at)),
                 session if session.is_open() => outside.push(Move::Close(at)),
                 _ => {}
             }
@@ -273,6 +290,7 @@ impl World {
         }
         let settles_first = self.without == Without::DeliveryBeforeAck;
         match work.answer {
+            Some(Answer::Nobody) => system.push(Move::Count(at)),
             Some(_) => system.push(Move::Settle(at)),
             None if settles_first && self.is_live(&work) => system.push(Move::Settle(at)),
             None => {

@@ -81,6 +81,17 @@ impl Shard {
         told
     }
 
+    /// The greatest version that is known to have been stored.
+    pub(super) fn version(&self, topic: &TopicId) -> Version {
+        self.topics.get(topic).map_or(Version::ZERO, |known| known.version)
+    }
+
+    /// What is known of the topics named by `of`.
+    pub(super) fn known(&self, of: impl Fn(&TopicId) -> bool, into: &mut Vec<(TopicId, Version)>) {
+        let known = self.topics.iter().filter(|(topic, known)| known.version > Version::ZERO && of(topic));
+        into.extend(known.map(|(topic, known)| (topic.clone(), known.version)));
+    }
+
     /// Followers at all gateways.
     pub(super) fn followers(&self, topic: &TopicId) -> u64 {
         let held = self.topics.get(topic).map(|topic| topic.held.as_slice()).unwrap_or_default();

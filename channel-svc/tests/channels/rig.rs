@@ -38,7 +38,7 @@ pub type Call = (String, Vec<(String, u64)>);
 
 /// The real store, which can be made to fail.
 pub struct Store {
-    memory: Memory,
+    memory: Mutex<Arc<Memory>>,
     pub fails: AtomicBool,
     pub hangs: AtomicBool,
 }
@@ -99,8 +99,7 @@ impl Rig {
     }
 
     pub fn with(config: Config) -> Self {
-        let clock = Arc::new(|| Timestamp::from_millis(NOW_MS));
-        let memory = Memory::new(&doorbell_backplane::Config::default(), clock);
+        let memory = Mutex::new(empty());
         let (fails, hangs) = (AtomicBool::new(false), AtomicBool::new(false));
         Self::over(Arc::new(Store { memory, fails, hangs }), config)
     }
@@ -139,7 +138,7 @@ impl Rig {
     }
 
     pub async fn stored(&self, name: &str) -> u64 {
-        self.store.memory.read(vec![topic(name)]).await.unwrap()[0].get()
+        self.store.memory().read(vec![topic(name)]).await.unwrap()[0].get()
     }
 
     /// The next call to a gateway.
@@ -184,10 +183,26 @@ impl Rig {
     }
 }
 
+impl Store {
+    fn memory(&self) -> Arc<Memory> {
+        Arc::clone(&self.memory.lock())
+    }
+
+    /// Another store answers from now on, and knows nothing.
+    pub fn replace(&self) {
+        *self.memory.lock() = empty();
+    }
+}
+
+fn empty() -> Arc<Memory> {
+    let clock = Arc::new(|| Timestamp::from_millis(NOW_MS));
+    Arc::new(Memory::new(&doorbell_backplane::Config::default(), clock))
+}
+
 #[async_trait]
 impl Versions for Store {
     fn partitions(&self) -> Partitions {
-        Versions::partitions(&self.memory)
+        Versions::partitions(&*self.memory())
     }
 
     async fn raise(&self, raises: Vec<(TopicId, Raise)>) -> Result<Vec<Version>, doorbell_backplane::Error> {
@@ -197,14 +212,14 @@ impl Versions for Store {
         if self.fails.load(Ordering::SeqCst) {
             return Err(doorbell_backplane::Error::Unavailable { reason: "told to".to_owned() });
         }
-        self.memory.raise(raises).await
+        self.memory().raise(raises).await
     }
 
     async fn read(&self, topics: Vec<TopicId>) -> Result<Vec<Version>, doorbell_backplane::Error> {
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        self.memory.read(topics).await
+        self.memory().read(topics).await
     }
 
     async fn look(
@@ -212,7 +227,7 @@ impl Versions for Store {
         since: Vec<(Partition, Option<ChangeCounter>)>,
         changes_max: usize,
     ) -> Result<Vec<Look>, doorbell_backplane::Error> {
-        self.memory.look(since, changes_max).await
+        self.memory().look(since, changes_max).await
     }
 }
 

@@ -13,6 +13,11 @@ impl World {
                 next.unpublished.insert(next.version);
             }
             Move::Publish(version) => next.publish(version),
+            Move::PublishElsewhere(version) => {
+                next.left.views -= 1;
+                next.unpublished.remove(&version);
+                next.raise(version);
+            }
             Move::StoreLate => {
                 let version = std::mem::take(&mut next.service.unstored);
                 next.raise(version);
@@ -116,6 +121,9 @@ impl World {
 
     fn index(&mut self, at: usize) {
         if !self.is_followed() {
+            if self.without == Without::LookUnfollowed {
+                self.gateway.seen = (self.store.identity, self.store.counter);
+            }
             self.gateway.generation += 1;
             self.gateway.version = Some(0);
             self.gateway.unread = true;

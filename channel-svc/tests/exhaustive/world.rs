@@ -33,6 +33,8 @@ pub enum Without {
     GapInBetween,
     /// A look does not tell which store answered.
     Identity,
+    /// While nobody follows, nobody looks which store answers.
+    LookUnfollowed,
 }
 
 /// How much may happen and go wrong.
@@ -50,6 +52,8 @@ pub struct Budget {
     pub forgettings: u8,
     /// Stores that start anew.
     pub store_losses: u8,
+    /// Publishes that go to another service, by another view of who owns the topic.
+    pub views: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -146,6 +150,7 @@ pub struct Gateway {
 pub enum Move {
     Append,
     Publish(u8),
+    PublishElsewhere(u8),
     /// Only where the order is turned round.
     StoreLate,
     Send,
@@ -268,6 +273,9 @@ impl World {
             (self.left.forgettings > 0 && self.store.version > 0 && !self.somebody_begins(), Move::Forget),
             (self.left.store_losses > 0, Move::LoseStore),
         ];
+        if self.left.views > 0 {
+            outside.extend(self.unpublished.iter().map(|version| Move::PublishElsewhere(*version)));
+        }
         outside.extend(could.into_iter().filter_map(|(is_on, step)| is_on.then_some(step)));
         (system, outside)
     }

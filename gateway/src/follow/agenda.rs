@@ -10,6 +10,7 @@ use tokio::time::Instant;
 /// A place in the order of due times; the number tells equal times apart.
 type Place = (Instant, u64);
 
+#[cfg_attr(test, derive(Clone))]
 struct Slot<W> {
     /// What the next ask is for; `None` while nothing is wanted but an ask is under way.
     wanted: Option<W>,
@@ -19,6 +20,7 @@ struct Slot<W> {
     failures: u32,
 }
 
+#[cfg_attr(test, derive(Clone))]
 struct State<W> {
     users: HashMap<UserId, Slot<W>>,
     due: BTreeMap<Place, UserId>,
@@ -44,6 +46,24 @@ impl<W> Default for Agenda<W> {
     fn default() -> Self {
         let state = State { users: HashMap::new(), due: BTreeMap::new(), numbers: 0 };
         Self { state: Mutex::new(state), bell: Notify::new() }
+    }
+}
+
+/// For walks through every order of things.
+#[cfg(test)]
+impl<W: Clone> Agenda<W> {
+    pub(super) fn copy(&self) -> Self {
+        Self { state: Mutex::new(self.state.lock().clone()), bell: Notify::new() }
+    }
+
+    /// Who is in it: what is wanted, and whether an ask is under way.
+    pub(super) fn shown(&self) -> Vec<(UserId, Option<W>, bool)> {
+        let state = self.state.lock();
+        let slots = state.users.iter();
+        let mut shown: Vec<_> =
+            slots.map(|(user, slot)| (user.clone(), slot.wanted.clone(), slot.under_way)).collect();
+        shown.sort_by(|one, other| one.0.cmp(&other.0));
+        shown
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::agenda::Due;
 use super::backoff;
 use crate::gateway::Gateway;
+use crate::look::Era;
 use crate::metrics::Judged;
 use crate::session::Session;
 use crate::session::follows::Ordinal;
@@ -83,11 +84,11 @@ impl Gateway {
         let reviews = &self.following().reviews;
         let reviewed = self.to_review(&user);
         let (Some(asked), false) = (asked, reviewed.is_empty()) else { return reviews.done(&user) };
-        let began = Instant::now();
+        let (began, era) = (Instant::now(), self.store_reader().era(Duration::ZERO).await);
         let ends = asked + self.setting().rules.config.authorize_interval;
         if let Some(allowed) = self.ask_again(&reviewed, ends).await {
             for one in &reviewed {
-                self.apply_review(one, &allowed);
+                self.apply_review(one, &allowed, era);
             }
             self.plan_review(&user, began);
             return reviews.done(&user);
@@ -134,7 +135,7 @@ impl Gateway {
         Some(allowed)
     }
 
-    fn apply_review(&self, one: &Reviewed, allowed: &HashMap<TopicId, Version>) {
+    fn apply_review(&self, one: &Reviewed, allowed: &HashMap<TopicId, Version>, era: Option<Era>) {
         let may = |topic: &TopicId| one.granted.contains(topic) || allowed.contains_key(topic);
         let changed = one.session.change_follows(|follows| {
             let changed = follows.review(&one.topics, may);
@@ -151,6 +152,9 @@ impl Gateway {
             self.align(&one.session, &Hint { topic: topic.clone(), version });
         }
         self.hint_versions(&one.session, &changed.added, allowed);
+        if let Some(era) = era.filter(|_| !changed.added.is_empty()) {
+            self.tell_if_over(era, &one.session);
+        }
     }
 
     fn suspend(&self, one: &Reviewed) {

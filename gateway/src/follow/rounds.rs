@@ -19,6 +19,7 @@ use super::backoff;
 use crate::fanout::Notice;
 use crate::gateway::Gateway;
 use crate::local::SessionsOfUser;
+use crate::look::Era;
 use crate::metrics::Answer;
 use crate::session::Session;
 use crate::session::event::Event;
@@ -38,6 +39,13 @@ pub(crate) struct Round {
     reentered: bool,
     /// Whoever waits for the end.
     waiters: SmallVec<[oneshot::Sender<()>; 1]>,
+}
+
+/// A user's large topics with their heads.
+struct Heads {
+    heads: Vec<Hint>,
+    /// When they were asked for.
+    era: Era,
 }
 
 impl Round {
@@ -118,13 +126,20 @@ impl Gateway {
             return following.rounds.done(&user);
         }
         let deadline = self.setting().rules.config.audience_timeout;
-        match following.peer.within(deadline, following.audiences.large_topics(&user)).await {
-            Ok(heads) => {
+        let heads = match self.store_reader().era(deadline).await {
+            Some(era) => {
+                let ask = following.audiences.large_topics(&user);
+                following.peer.within(deadline, ask).await.ok().map(|heads| Heads { heads, era })
+            }
+            None => None,
+        };
+        match heads {
+            Some(heads) => {
                 metrics.asked(Answer::Done);
                 self.follow_large_topics(&user, heads, round);
                 following.rounds.done(&user);
             }
-            Err(_) => {
+            None => {
                 metrics.asked(Answer::Failed);
                 let by = Instant::now() + backoff(failures);
                 following.rounds.failed(&user, by, |wanted| wanted.merge(round));
@@ -132,7 +147,8 @@ impl Gateway {
         }
     }
 
-    fn follow_large_topics(&self, user: &UserId, mut heads: Vec<Hint>, round: Round) {
+    fn follow_large_topics(&self, user: &UserId, heads: Heads, round: Round) {
+        let Heads { mut heads, era } = heads;
         for head in &mut heads {
             // All that follow a topic share its name's bytes.
             head.topic = self.topics().name(&head.topic).unwrap_or_else(|| head.topic.clone());
@@ -159,6 +175,8 @@ impl Gateway {
             self.hint_versions(session, if starts || round.refollow { &own } else { added }, &by_topic);
             if round.reentered && !starts {
                 self.tell(session, Event::Lost);
+            } else if !own.is_empty() {
+                self.tell_if_over(era, session);
             }
         }
         for waiter in round.waiters {

@@ -86,13 +86,14 @@ impl Gateway {
         known: &BTreeMap<TopicId, Version>,
     ) -> Result<HashMap<TopicId, Version>, ErrorBody> {
         let asking = self.note(session, known)?;
+        let timeout = self.setting().rules.config.audience_timeout;
+        let era = self.store_reader().era(timeout).await.ok_or_else(unavailable)?;
         let began = Instant::now();
         let claims = session.claims();
         let (granted, others): (Vec<_>, Vec<_>) = known
             .keys()
             .cloned()
             .partition(|topic| claims.as_ref().is_some_and(|claims| claims.topics.allows(topic)));
-        let timeout = self.setting().rules.config.audience_timeout;
         let mut allowed = self.authorize(session, others, timeout).await.ok_or_else(unavailable)?;
         allowed.extend(self.stored(granted).await.ok_or_else(unavailable)?);
         // Of these message-svc says only that they may be followed; without the store's answer they are at 0, and the
@@ -123,6 +124,7 @@ impl Gateway {
             }
         }
         if !at.is_empty() {
+            self.tell_if_over(era, session);
             self.review_later(session, began);
         }
         Ok(at)

@@ -25,6 +25,7 @@ enum Subscribed {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Follow {
     topic: TopicId,
     /// One of its user's large topics.
@@ -57,6 +58,7 @@ pub(crate) struct Changed {
 
 /// The list, in the order of the topics.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Follows {
     topics: Vec<Follow>,
     asked: u32,

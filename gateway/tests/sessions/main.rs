@@ -7,6 +7,7 @@
 mod client;
 mod doubles;
 mod drain;
+mod eras;
 mod eviction;
 mod fanout;
 mod follow;

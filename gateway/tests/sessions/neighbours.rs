@@ -233,6 +233,8 @@ pub struct Store {
     failing: AtomicBool,
     pub reads: AtomicUsize,
     pub looks: AtomicUsize,
+    /// Partitions that were looked at for what changed there, and not only for which store answers.
+    pub counted: AtomicUsize,
 }
 
 impl Store {
@@ -291,6 +293,8 @@ impl Versions for Store {
     ) -> Result<Vec<Look>, doorbell_backplane::Error> {
         self.check()?;
         self.looks.fetch_add(1, Ordering::SeqCst);
+        let counted = since.iter().filter(|(_, since)| since.is_some()).count();
+        self.counted.fetch_add(counted, Ordering::SeqCst);
         let stored = self.stored.lock();
         let look = |(partition, since): (Partition, Option<ChangeCounter>)| {
             let since = since.map_or(stored.counter, |since| since.0);

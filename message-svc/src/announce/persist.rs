@@ -61,7 +61,7 @@ impl Persistence {
     /// Counts the commits that are not announced.
     pub fn note_lag(&self) {
         let committed = self.writer.progress().borrow().0;
-        let lag = committed.saturating_sub(self.writer.announced().0);
+        let lag = committed.saturating_sub(self.writer.announced().position.0);
         self.metrics.announce_lag(&self.shard.to_string(), lag);
     }
 }

@@ -2,7 +2,7 @@
 //! hint of a small conversation.
 //!
 //! The announcer hands over versions while it takes a step, and at the step's end how far it has come. The cursor moves
-//! there only when every version that was handed over before is published (MS-4).
+//! there only when every version that was handed over before is published (MS-4), and not where it went back meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::persist::Persistence;
-use crate::conversation::Position;
 use crate::metrics::MoveOutcome;
+use crate::writer::cursor::Place;
 
 /// For one attempt. The channel service waits for its store for less.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ struct State {
     /// Whose presence moves.
     statuses: BTreeSet<UserId>,
     /// All that comes before it has been rung, and is among the raises or was taken from them.
-    through: Position,
+    through: Place,
     /// No more comes.
     ended: bool,
 }
@@ -66,8 +66,8 @@ impl Handover {
         }
     }
 
-    /// A step has ended: everything up to here is rung, or handed over.
-    pub fn step_ended(&self, through: Position) {
+    /// A step has ended: everything up to here is rung, or handed over, in the turn in which the step began.
+    pub fn step_ended(&self, through: Place) {
         self.state.lock().through = through;
         self.bell.notify_one();
     }
@@ -97,14 +97,14 @@ impl Publisher {
                 State { raises, statuses, through: state.through, ended: state.ended }
             };
             let handed_over = !raises.is_empty() || !statuses.is_empty();
-            let news = handed_over || through > self.persistence.writer.announced();
             let metrics = &self.persistence.metrics;
             self.publish(raises.iter().map(|(topic, version)| (topic.clone(), Raise::To(*version)))).await;
             metrics.published(raises.len());
             self.publish(statuses.iter().map(|user| (TopicId::presence(user), Raise::Next))).await;
             metrics.presence.moved(MoveOutcome::Published, statuses.len());
-            self.persistence.writer.set_announced(through);
-            match news {
+            // A step of a turn that is over moves nothing: what it rang is rung again.
+            let moved = self.persistence.writer.set_announced(through);
+            match handed_over || moved {
                 true => self.persistence.note_lag(),
                 false if ended => return,
                 false => self.handover.bell.notified().await,

@@ -35,7 +35,8 @@ impl House {
         let neighbours = Neighbours {
             queue: Arc::clone(&memory) as _,
             channels: Arc::new(NoChannels),
-            registry: memory,
+            registry: Arc::clone(&memory) as _,
+            versions: memory,
             gateways: Arc::new(LocalGateways::default()),
             offline: None,
         };

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use doorbell_backplane::PartitionIdentity;
 use doorbell_protocol::{ConversationId, IdempotencyKey, Timestamp, UserId, Version};
 
 use super::disk::DiskStore;
@@ -358,17 +359,34 @@ mod check {
         assert_eq!(positions(&*store, 4, 9), Vec::<u64>::new());
         assert_eq!(store.view(other).unwrap().commits(Position(0), 9).unwrap().len(), 1);
 
-        store.note(one, Note { announced: Position(3), forget: Position(2) }).unwrap();
-        store.note(one, Note { announced: Position(2), forget: Position(1) }).unwrap();
-        let view = store.view(one).unwrap();
-        assert_eq!((view.position(), view.announced()), (Position(4), Position(3)), "a note never goes back");
-        drop(view);
+        let note = |announced, forget, stores: &[&str]| Note {
+            announced: Position(announced),
+            forget: Position(forget),
+            identities: stores.iter().map(|store| PartitionIdentity((*store).to_owned())).collect(),
+        };
+        let noted = |store: &dyn Store| {
+            let view = store.view(one).unwrap();
+            Note {
+                announced: view.announced(),
+                forget: view.forgotten(),
+                identities: view.identities().unwrap(),
+            }
+        };
+        for (one_note, expected) in [
+            (note(4, 2, &["a", "b"]), note(4, 2, &["a", "b"])),
+            (note(3, 1, &["a", "c"]), note(3, 2, &["a", "c"])),
+            (note(3, 2, &[]), note(3, 2, &["a", "c"])),
+        ] {
+            store.note(one, &one_note).unwrap();
+            assert_eq!(noted(&*store), expected, "what is forgotten stays so, and the rest is as it says");
+        }
+        assert_eq!(store.view(one).unwrap().position(), Position(4));
         let id = conversation_in(store.shards(), one);
         let batch = append(&*store.view(one).unwrap(), &id, &ada, 1);
         store.commit(one, &batch).unwrap();
         drop(store);
         let store = open(dir);
-        assert_eq!(store.view(one).unwrap().announced(), Position(3));
+        assert_eq!(noted(&*store), note(3, 2, &["a", "c"]));
         assert_eq!(store.view(other).unwrap().announced(), Position(0));
         assert_eq!(positions(&*store, 0, 9), [3, 4, 5]);
     }
@@ -423,9 +441,8 @@ mod check {
                         let batch = append(&*store.view(*shard).unwrap(), id, ada, 40);
                         store.commit(*shard, &batch).unwrap();
                         if batch.position.0.is_multiple_of(10) {
-                            store
-                                .note(*shard, Note { announced: batch.position, forget: batch.position })
-                                .unwrap();
+                            let (announced, forget) = (batch.position, batch.position);
+                            store.note(*shard, &Note { announced, forget, ..Note::default() }).unwrap();
                             store.refresh(*shard);
                         }
                     }

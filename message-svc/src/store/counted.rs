@@ -15,6 +15,7 @@ use crate::conversation::{Conversation, Entry, Head, Member, Membership, Positio
 use crate::metrics::ReadFor;
 use crate::shard::{Shard, Shards};
 use crate::status::Status;
+use crate::writer::cursor::Identities;
 
 /// Passes everything on, and counts look-ups for one kind of reader.
 pub struct Counted {
@@ -54,7 +55,7 @@ impl Store for Counted {
     fn commit(&self, shard: Shard, batch: &Batch) -> Result<(), StoreError> {
         self.store.commit(shard, batch)
     }
-    fn note(&self, shard: Shard, note: Note) -> Result<(), StoreError> {
+    fn note(&self, shard: Shard, note: &Note) -> Result<(), StoreError> {
         self.store.note(shard, note)
     }
     fn refresh(&self, shard: Shard) {
@@ -85,6 +86,12 @@ impl View for CountedView {
     }
     fn announced(&self) -> Position {
         self.view.announced()
+    }
+    fn forgotten(&self) -> Position {
+        self.view.forgotten()
+    }
+    fn identities(&self) -> Result<Identities, StoreError> {
+        self.view.identities()
     }
     fn conversation(&self, conversation: &ConversationId) -> Result<Option<Conversation>, StoreError> {
         self.look_up().conversation(conversation)

@@ -146,7 +146,7 @@ impl Store for DiskStore {
         Ok(())
     }
 
-    fn note(&self, shard: Shard, note: Note) -> Result<(), StoreError> {
+    fn note(&self, shard: Shard, note: &Note) -> Result<(), StoreError> {
         let tables = self.writable()?;
         self.space.check(tables.pending_bytes())?;
         let state = self.published(shard)?.state;

@@ -100,6 +100,13 @@ pub fn commit(shard: Shard, position: Position) -> Key {
     key
 }
 
+/// `shards`, beside the shard's own row: to which stores its commits are announced.
+pub fn identities(shard: Shard) -> Key {
+    let mut key = Key::from_slice(&shard.to_be_bytes());
+    key.push(b'i');
+    key
+}
+
 /// The position at the end of a key of `commits`.
 pub fn commit_position(key: &[u8]) -> Option<Position> {
     Some(Position(u64::from_be_bytes(*key.last_chunk::<8>()?)))

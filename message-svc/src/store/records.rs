@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use doorbell_backplane::PartitionIdentity;
 use doorbell_protocol::{ConversationId, MessageId, Timestamp, UserId, Version};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ use crate::conversation::{
     Content, ContentDigest, Conversation, Edits, Entry, EntryKind, Head, Kind, Mark, Membership, Position,
 };
 use crate::status::{Chosen, Status};
+use crate::writer::cursor::Identities;
 
 /// The format of every record of this release.
 const FORMAT: u8 = 1;
@@ -290,6 +292,17 @@ fn digest((first, second): (u128, u128)) -> ContentDigest {
     bytes[..16].copy_from_slice(&first.to_be_bytes());
     bytes[16..].copy_from_slice(&second.to_be_bytes());
     ContentDigest(bytes)
+}
+
+/// The bytes of what every partition's store is.
+pub fn write_identities(identities: &[PartitionIdentity]) -> Vec<u8> {
+    write(&identities.iter().map(|identity| identity.0.as_str()).collect::<Vec<_>>())
+}
+
+/// `None` where the bytes are no identities.
+pub fn read_identities(bytes: &[u8]) -> Option<Identities> {
+    let names: Vec<String> = read(bytes)?;
+    Some(names.into_iter().map(PartitionIdentity).collect())
 }
 
 /// An [`Event`] as four fields: its kind, whom or what it concerns, a version, and who came and went.

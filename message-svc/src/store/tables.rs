@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use doorbell_backplane::PartitionIdentity;
 use doorbell_protocol::Timestamp;
 use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use parking_lot::RwLock;
 use smallvec::SmallVec;
 
 use super::keys;
-use super::records::{Record, ShardState, write_entry, write_events, write_joined};
+use super::records::{Record, ShardState, write_entry, write_events, write_identities, write_joined};
 use super::{Batch, Note};
 use crate::conversation::Position;
 use crate::shard::Shard;
@@ -143,17 +144,31 @@ impl Tables {
     }
 
     /// Writes a note and removes the commits that it lets go. It reaches the disk with the next commit.
-    pub fn note(&self, shard: Shard, state: ShardState, note: Note) -> fjall::Result<ShardState> {
+    pub fn note(&self, shard: Shard, state: ShardState, note: &Note) -> fjall::Result<ShardState> {
         let mut rows = self.db.batch();
         for position in state.forgotten + 1..=note.forget.0 {
             rows.remove(&self.commits, &keys::commit(shard, Position(position))[..]);
         }
         let forgotten = state.forgotten.max(note.forget.0);
-        let announced = state.announced.max(note.announced.0);
-        let state = ShardState { announced, forgotten, ..state };
+        let state = ShardState { announced: note.announced.0, forgotten, ..state };
+        self.put_identities(&mut rows, shard, &note.identities)?;
         self.put_state(&mut rows, shard, state);
         rows.commit()?;
         Ok(state)
+    }
+
+    fn put_identities(
+        &self,
+        rows: &mut OwnedWriteBatch,
+        shard: Shard,
+        identities: &[PartitionIdentity],
+    ) -> fjall::Result<()> {
+        let (key, bytes) = (keys::identities(shard), write_identities(identities));
+        let noted = identities.is_empty() || self.shards.get(&key)?.is_some_and(|noted| *noted == *bytes);
+        if !noted {
+            rows.insert(&self.shards, &key[..], bytes);
+        }
+        Ok(())
     }
 
     fn put_state(&self, rows: &mut OwnedWriteBatch, shard: Shard, state: ShardState) {

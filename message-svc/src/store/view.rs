@@ -6,12 +6,13 @@ use std::sync::Arc;
 use doorbell_protocol::{ConversationId, UserId, Version};
 use fjall::{Keyspace, Readable, Snapshot};
 
-use super::records::{Record, ShardState, read_entry, read_events, read_joined};
+use super::records::{Record, ShardState, read_entry, read_events, read_identities, read_joined};
 use super::tables::{Tables, Weeks};
 use super::{Answer, AnswerKey, Commit, EntryRange, Inbox, Order, StoreError, View, Visit, keys};
 use crate::conversation::{Conversation, Entry, Head, Member, Membership, Position};
 use crate::shard::Shard;
 use crate::status::Status;
+use crate::writer::cursor::Identities;
 
 /// What the writer publishes after each commit.
 ///
@@ -58,6 +59,18 @@ impl View for DiskView {
 
     fn announced(&self) -> Position {
         Position(self.state.announced)
+    }
+
+    fn forgotten(&self) -> Position {
+        Position(self.state.forgotten)
+    }
+
+    fn identities(&self) -> Result<Identities, StoreError> {
+        let row = self.snapshot.get(&self.tables.shards, keys::identities(self.shard));
+        match row.map_err(StoreError::Read)? {
+            None => Ok(Identities::default()),
+            Some(bytes) => read_identities(&bytes).ok_or(StoreError::Damaged { table: "shards" }),
+        }
     }
 
     fn conversation(&self, conversation: &ConversationId) -> Result<Option<Conversation>, StoreError> {

@@ -1,8 +1,7 @@
 //! How others talk to a writer.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 
+use super::cursor::{Cursor, Identities, Place, Sighting};
 use super::memory::Memory;
 use super::recent::Recent;
 use super::request::{Reply, Request};
@@ -19,7 +19,7 @@ use super::{Noting, Tools, Writer};
 use crate::conversation::Position;
 use crate::refusal::Refusal;
 use crate::shard::Shard;
-use crate::store::Commit;
+use crate::store::{Commit, Note, StoreError};
 use crate::{Error, Metrics};
 
 /// Talks to a shard's writer. Cheap to clone.
@@ -30,7 +30,7 @@ pub struct WriterHandle {
     depth: Arc<AtomicUsize>,
     progress: watch::Receiver<Position>,
     recent: Arc<Recent>,
-    announced: Arc<AtomicU64>,
+    cursor: Arc<Cursor>,
     committing: Arc<Mutex<Option<Instant>>>,
     metrics: Arc<Metrics>,
 }
@@ -41,8 +41,12 @@ impl WriterHandle {
     /// # Errors
     /// The store cannot be read, or there is no thread to be had.
     pub fn start(shard: Shard, tools: Tools, ended: DropGuard) -> Result<(Self, JoinHandle<()>), Error> {
-        let view = tools.store.view(shard).map_err(|e| Error::NotStarted { reason: e.to_string() })?;
+        let unreadable = |e: StoreError| Error::NotStarted { reason: e.to_string() };
+        let view = tools.store.view(shard).map_err(unreadable)?;
         let (position, announced) = (view.position(), view.announced());
+        let identities = view.identities().map_err(unreadable)?;
+        let forgotten = view.forgotten();
+        let cursor = Arc::new(Cursor::new(announced, forgotten, Arc::clone(&identities)));
         tools.heads[shard.index()].restart(position);
         drop(view);
         let (sender, queue) = sync_channel(tools.config.write_queue_max.get());
@@ -53,7 +57,7 @@ impl WriterHandle {
             depth: Arc::default(),
             progress: seen,
             recent: Arc::default(),
-            announced: Arc::new(AtomicU64::new(announced.0)),
+            cursor,
             committing: Arc::default(),
             metrics: Arc::clone(&tools.metrics),
         };
@@ -68,15 +72,13 @@ impl WriterHandle {
             depth: Arc::clone(&handle.depth),
             progress,
             recent: Arc::clone(&handle.recent),
-            announced: Arc::clone(&handle.announced),
+            cursor: Arc::clone(&handle.cursor),
             committing: Arc::clone(&handle.committing),
             memory: Memory::default(),
             generation: tools.store.generation(),
             noting: Noting {
-                noted: announced,
+                noted: Note { announced, forget: forgotten, identities },
                 at: now,
-                history: VecDeque::new(),
-                forgotten: Position::default(),
                 recovered_at: now,
                 disk_full: false,
             },
@@ -151,12 +153,31 @@ impl WriterHandle {
 
     /// Up to where everything is announced.
     #[must_use]
-    pub fn announced(&self) -> Position {
-        Position(self.announced.load(Ordering::Acquire))
+    pub fn announced(&self) -> Place {
+        self.cursor.place()
     }
 
-    /// Everything up to here is announced; the writer notes it on disk by and by.
-    pub fn set_announced(&self, position: Position) {
-        self.announced.fetch_max(position.0, Ordering::AcqRel);
+    /// Up to here everything had been announced when the cursor went back last.
+    #[must_use]
+    pub fn announced_before(&self) -> Position {
+        self.cursor.before()
+    }
+
+    /// Everything up to here is announced; the writer notes it on disk by and by. Answers whether that is news: what
+    /// was begun before the cursor went back is none.
+    pub fn set_announced(&self, to: Place) -> bool {
+        self.cursor.advance(to)
+    }
+
+    /// The cursor's turn, as it goes back; none before it is known to which stores anything is announced.
+    #[must_use]
+    pub fn turns(&self) -> watch::Receiver<Option<u64>> {
+        self.cursor.turns()
+    }
+
+    /// Takes in what every partition's store is; see [`Cursor::sight`]. The writer notes it on disk by and by, together
+    /// with where the cursor stands by that.
+    pub fn sight(&self, seen: Identities, asked_at: Instant, window: Duration) -> Sighting {
+        self.cursor.sight(seen, asked_at, window)
     }
 }

@@ -53,7 +53,8 @@ fn open(dir: &Path) -> Arc<MessageService> {
     let neighbours = Neighbours {
         queue: Arc::clone(&queue) as _,
         channels: Arc::new(NoChannels),
-        registry: queue,
+        registry: Arc::clone(&queue) as _,
+        versions: queue,
         gateways: Arc::<LocalGateways>::default(),
         offline: None,
     };

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy knows tests by their attribute, and not what they call")]
 
+mod again;
 mod amend;
 mod announce;
 mod changes;

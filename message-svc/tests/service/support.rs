@@ -1,6 +1,7 @@
 //! A service on a directory of its own, and what its hint queue was told.
 
 pub mod doors;
+pub mod stores;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
@@ -29,6 +30,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use doors::{Directory, Doors};
+use stores::Stores;
 
 /// A directory in memory where there is one: what is tested is not the disk.
 pub fn fast_dir() -> Arc<TempDir> {
@@ -61,6 +63,7 @@ pub struct Bells {
     inner: Arc<Memory>,
     pub directory: Arc<Directory>,
     pub doors: Arc<Doors>,
+    pub stores: Arc<Stores>,
     told: Mutex<Vec<UserHint>>,
     /// Users without a session, with the topics that they missed. In the memory back-end nobody has one.
     missed: Mutex<BTreeSet<(String, String)>>,
@@ -75,6 +78,7 @@ impl Bells {
         Arc::new(Self {
             directory: Arc::new(Directory::new(Arc::clone(&inner))),
             doors: Arc::default(),
+            stores: Arc::default(),
             inner,
             told: Mutex::default(),
             missed: Mutex::default(),
@@ -136,6 +140,11 @@ impl Bells {
     /// Whether the hook has heard that a user missed a topic.
     pub fn has_missed(&self, user: &str, topic: &str) -> bool {
         self.missed.lock().contains(&(user.to_owned(), topic.to_owned()))
+    }
+
+    /// Forgets what anybody missed.
+    pub fn forget_missed(&self) {
+        self.missed.lock().clear();
     }
 
     /// How often it was called.
@@ -248,6 +257,11 @@ impl Published {
         self.fail.store(calls, Ordering::SeqCst);
     }
 
+    /// Forgets what was published, as a store that starts anew.
+    pub fn forget(&self) {
+        self.topics.lock().clear();
+    }
+
     /// The greatest version of each topic that was published.
     pub fn topics(&self) -> BTreeMap<String, u64> {
         self.topics.lock().clone()
@@ -315,6 +329,7 @@ pub fn neighbours(bells: &Arc<Bells>, published: &Arc<Published>) -> Neighbours 
         queue: bells.clone(),
         channels: published.clone(),
         registry: bells.directory.clone(),
+        versions: bells.stores.clone(),
         gateways: bells.doors.clone(),
         offline: Some(bells.clone()),
     }
