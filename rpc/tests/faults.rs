@@ -52,7 +52,7 @@ async fn a_process_that_is_killed_and_comes_back_is_called_again() {
 
     for round in 1..=3 {
         works_again(&connection).await;
-        let open = connection.deliver(one("wait"));
+        let open = async { timeout(SOON, connection.deliver(one("wait"))).await.expect("it ends at once") };
         let (open, address) = tokio::join!(open, async {
             double.begun(2 * round).await;
             rig.kill().await
@@ -101,7 +101,8 @@ async fn a_call_whose_answer_is_lost_is_not_made_again() {
     double.asked();
 
     proxy.set(Mode::LoseAnswers);
-    assert!(is_unreachable(&connection.deliver(one("bob")).await));
+    let lost = timeout(SOON, connection.deliver(one("bob"))).await.expect("it ends by the pings");
+    assert!(is_unreachable(&lost));
     proxy.set(Mode::Pass);
     works_again(&connection).await;
 

@@ -153,11 +153,16 @@ impl Authority {
 
     /// A process whose certificate carries `name`; it expects `peers` of others.
     fn sign(&self, name: &str, peers: &str) -> Result<Trust, BadCertificate> {
+        self.sign_for(&self.pem, name, peers)
+    }
+
+    /// The same, of a process that believes another authority.
+    fn sign_for(&self, authority: &str, name: &str, peers: &str) -> Result<Trust, BadCertificate> {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
         let tls = PeerTls::new(PeerPem {
-            authority: self.pem.as_bytes(),
+            authority: authority.as_bytes(),
             certificate: certificate.as_bytes(),
             key: key.serialize_pem().as_bytes(),
             name: peers,

@@ -106,4 +106,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, modes: 
             return;
         }
     }
+    // That a side has ended is lost as well.
+    let mut modes = modes;
+    _ = modes.wait_for(|mode| *mode != Mode::Lose).await;
 }

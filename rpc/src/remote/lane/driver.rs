@@ -193,7 +193,7 @@ fn origin() -> http::Uri {
 
 /// The connection's requests, as tonic wants them.
 #[derive(Debug)]
-struct Requests(SendRequest<Body>);
+pub(crate) struct Requests(pub(crate) SendRequest<Body>);
 
 impl Service<http::Request<Body>> for Requests {
     type Response = http::Response<Incoming>;
