@@ -179,6 +179,8 @@ async fn processes_with_certificates_of_one_authority_call_each_other_and_others
     assert!(can_call(&rig, &process()).await);
 
     assert!(!can_call(&rig, &theirs.sign("peers.test", "peers.test").unwrap()).await, "of another authority");
+    let forged = theirs.sign_for(&ours.pem, "peers.test", "peers.test").unwrap();
+    assert!(!can_call(&rig, &forged).await, "who believes our authority, and has a certificate of another");
     assert!(
         !can_call(&rig, &ours.sign("peers.test", "others.test").unwrap()).await,
         "who expects another name"
