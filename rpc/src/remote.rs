@@ -28,6 +28,8 @@ mod link;
 mod method;
 mod metrics;
 mod server;
+#[cfg(test)]
+mod tests;
 mod tls;
 // Made by `tonic-prost-build`; see `tests/wire.rs`.
 #[rustfmt::skip]

@@ -20,6 +20,9 @@ use doorbell_rpc::{
 };
 use double::{Double, gateway, hint, json, news, ring, topic, user};
 use rig::Rig;
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(2);
 
 /// All that can be called, as one.
 trait Services: GatewayApi + Channels + Messages + Audiences + Signals + Presence + Mutes {}
@@ -197,7 +200,8 @@ async fn signals_moves_and_mutes_are_passed_on() {
     .await;
 }
 
-#[tokio::test]
+// On one thread, tasks that are only spawned in order would begin in order as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn calls_take_effect_in_the_order_in_which_they_were_first_polled() {
     on_both(|double, services| async move {
         // Each is polled once, and none waits for the one before; every other one ends only later.
@@ -239,11 +243,11 @@ async fn a_dropped_call_is_dropped_at_the_service() {
         assert!(poll_once(&mut dropped).await.is_pending());
         double.begun(1).await;
         drop(dropped);
-        double.over(1).await;
+        timeout(SOON, double.over(1)).await.expect("long before its time is over");
 
-        let timely = tokio::time::timeout(Duration::from_millis(20), services.deliver(vec![ring("wait")]));
+        let timely = timeout(Duration::from_millis(20), services.deliver(vec![ring("wait")]));
         assert!(timely.await.is_err());
-        double.over(2).await;
+        timeout(SOON, double.over(2)).await.expect("long before its time is over");
         assert!(services.deliver(vec![ring("ada")]).await.is_ok(), "others go on");
     })
     .await;

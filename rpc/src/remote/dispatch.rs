@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use doorbell_protocol::{ErrorCode, UserId};
+use doorbell_protocol::{ErrorCode, GatewayId, UserId};
 use futures_util::future::BoxFuture;
 
 use crate::remote::convert::{self, BadMessage, Checked, channel, failure, gateway, message};
@@ -178,9 +178,24 @@ pub(crate) fn refusal(method: Method, reason: impl ToString) -> Answer {
 
 /// A call beyond the bound of its stream.
 pub(crate) fn busy(method: Method, meant: &str) -> Answer {
+    let busy = |gateway| Error::Busy { gateway };
+    not_begun(method, meant, busy, "too many calls are under way")
+}
+
+/// A call at a process that stops.
+pub(crate) fn stopping(method: Method, meant: &str) -> Answer {
+    not_begun(method, meant, |gateway| Error::Unreachable { gateway }, "it is stopping")
+}
+
+fn not_begun(
+    method: Method,
+    meant: &str,
+    at_gateway: impl FnOnce(GatewayId) -> Error,
+    reason: &str,
+) -> Answer {
     match (method, gateway::gateway_in(meant)) {
-        (Method::Deliver | Method::Publish | Method::Signal, Ok(gateway)) => failed(&Error::Busy { gateway }),
-        _ => refusal(method, "too many calls are under way"),
+        (Method::Deliver | Method::Publish | Method::Signal, Ok(gateway)) => failed(&at_gateway(gateway)),
+        _ => refusal(method, reason),
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Exchanges {
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
     pub(crate) stop: CancellationToken,
+    /// Cancelled with the first stream of the connection.
+    pub(crate) opened: CancellationToken,
     /// The tasks of the streams. Each ends with its connection.
     pub(crate) tasks: TaskTracker,
 }
@@ -44,9 +46,15 @@ impl wire::exchange_server::Exchange for Exchanges {
         &self,
         requests: tonic::Request<Streaming<wire::Request>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
+        self.opened.cancel();
         let (answers, mut answered) = mpsc::channel(OUT_ANSWERS);
-        let exchange =
-            Exchange { shared: self.clone(), answers, calls: JoinSet::new(), by_number: HashMap::new() };
+        let exchange = Exchange {
+            shared: self.clone(),
+            answers,
+            calls: JoinSet::new(),
+            by_number: HashMap::new(),
+            is_stopping: false,
+        };
         self.tasks.spawn(exchange.run(requests.into_inner()));
         Ok(Response::new(stream::poll_fn(move |cx| answered.poll_recv(cx)).map(Ok).boxed()))
     }
@@ -58,13 +66,15 @@ struct Exchange {
     /// Calls under way, each answering its number. They end with the stream.
     calls: JoinSet<u64>,
     by_number: HashMap<u64, AbortHandle>,
+    /// No call begins any more.
+    is_stopping: bool,
 }
 
 impl Exchange {
     async fn run(mut self, mut requests: Streaming<wire::Request>) {
         let stop = self.shared.stop.clone();
         let gone = self.answers.clone();
-        loop {
+        while !(self.is_stopping && self.calls.is_empty()) {
             tokio::select! {
                 request = requests.message() => match request {
                     Ok(Some(request)) => self.take(request).await,
@@ -77,7 +87,7 @@ impl Exchange {
                 },
                 Some(ended) = self.calls.join_next() => self.forget(ended.ok()),
                 () = gone.closed() => return,
-                () = stop.cancelled() => break,
+                () = stop.cancelled(), if !self.is_stopping => self.is_stopping = true,
             }
         }
         drop(gone);
@@ -113,7 +123,15 @@ impl Exchange {
             return;
         };
         let running = self.shared.metrics.begin(End::Callee, method);
-        if self.calls.len() >= self.shared.config.in_flight_max.get() as usize {
+        while let Some(ended) = self.calls.try_join_next() {
+            self.forget(ended.ok());
+        }
+        if self.is_stopping {
+            running.ended(CallOutcome::Unavailable);
+            return self.answer(number, dispatch::stopping(method, &gateway)).await;
+        }
+        // A caller with the same bound has its answer a moment before the call's task is over.
+        if self.calls.len() >= self.shared.config.in_flight_max.get() as usize + OUT_ANSWERS {
             running.ended(CallOutcome::Busy);
             return self.answer(number, dispatch::busy(method, &gateway)).await;
         }

@@ -21,6 +21,9 @@ use crate::remote::gate::Gate;
 use crate::remote::{Config, Metrics, Trust, wire};
 use driver::Driver;
 
+#[cfg(test)]
+pub(crate) use driver::Requests;
+
 pub(crate) use wire::answer::Result as Answer;
 pub(crate) use wire::request::Call;
 

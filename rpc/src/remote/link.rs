@@ -33,7 +33,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
 /// The bytes of a connection whose other end has said who it is.
 pub(crate) type Greeted = TokioIo<Box<dyn Bytes>>;
 
-/// The caller's end. The connection lives as long as the future is polled.
+/// The caller's end. The future ends where the connection takes no further streams.
 pub(crate) struct Link {
     pub(crate) requests: SendRequest<Body>,
     pub(crate) connection: hyper::client::conn::http2::Connection<Greeted, Body, TokioExecutor>,

@@ -76,6 +76,7 @@ impl Server {
             config: self.config.clone(),
             metrics: self.metrics.clone(),
             stop: stop.clone(),
+            opened: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
         let door =
@@ -125,6 +126,13 @@ fn check(ended: Result<(), JoinError>) -> Result<(), Error> {
     }
 }
 
+/// Ends where it is so, and never otherwise.
+async fn silent(is_silent: impl Future<Output = bool>) {
+    if !is_silent.await {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// What the connections share.
 struct Door {
     trust: Trust,
@@ -143,17 +151,21 @@ impl Door {
             Some(Err(refusal)) => return self.refuse(from, &refusal),
         };
         let _open = metrics.connection(End::Callee);
-        let message_bytes_max = config.message_bytes_max.get();
+        let opened = CancellationToken::new();
+        let exchanges = Exchanges { opened: opened.clone(), ..self.exchanges.clone() };
         let service =
-            ExchangeServer::new(self.exchanges.clone()).max_decoding_message_size(message_bytes_max);
+            ExchangeServer::new(exchanges).max_decoding_message_size(config.message_bytes_max.get());
         let service = service_fn(move |request| service.clone().call(request));
         let mut connection = std::pin::pin!(link::http(config).serve_connection(bytes, service));
+        // Pings begin with HTTP: who greets and then says nothing is not noticed by them.
+        let idle = async { timeout(config.connect_timeout, opened.cancelled()).await.is_err() };
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
+            () = silent(idle) => return self.refuse(from, &Refusal::Late(config.connect_timeout)),
         };
         if let Err(error) = ended {
             tracing::debug!(%from, %error, "a connection of another process broke");

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use doorbell_rpc::remote::{Config, Connection, Error, Metrics, PeerKey, Served, Server, Trust};
+use prometheus::Registry;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +31,7 @@ pub fn config() -> Config {
 /// One process that serves. Dropped, it is gone as if killed.
 pub struct Rig {
     pub address: SocketAddr,
-    pub metrics: Metrics,
+    pub registry: Registry,
     pub stop: CancellationToken,
     run: JoinSet<Result<(), Error>>,
 }
@@ -41,18 +42,36 @@ impl Rig {
     }
 
     pub async fn start_at(address: SocketAddr, served: Served, trust: &Trust, config: &Config) -> Self {
-        let metrics = Metrics::unregistered();
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
         let server = Server::bind(address, trust, config, &metrics).await.unwrap();
         let address = server.local_addr();
         let stop = CancellationToken::new();
         let mut run = JoinSet::new();
         run.spawn(server.run(served, stop.clone()));
-        Self { address, metrics, stop, run }
+        Self { address, registry, stop, run }
     }
 
     /// A caller who means the gateway `gw-1`.
     pub fn connect(&self) -> Connection {
         connect(self.address, &key("one"), &config())
+    }
+
+    /// The sum of a counter's or gauge's series with this label; any where it is empty.
+    pub fn count(&self, metric: &str, label: &str) -> f64 {
+        let families = self.registry.gather();
+        let series = families.iter().filter(|family| family.name() == metric).flat_map(|f| f.get_metric());
+        let chosen =
+            series.filter(|one| label.is_empty() || one.get_label().iter().any(|pair| pair.value() == label));
+        chosen.map(|one| one.get_counter().get_value() + one.get_gauge().get_value()).sum()
+    }
+
+    /// Waits until it is so.
+    pub async fn counted(&self, metric: &str, label: &str, value: f64) {
+        let mut look = tokio::time::interval(Duration::from_millis(5));
+        while self.count(metric, label) != value {
+            look.tick().await;
+        }
     }
 
     /// Stops it, and waits for its end.

@@ -9,9 +9,9 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::Streaming;
 use tonic::body::Body;
 use tonic::codegen::Service;
+use tonic::{Status, Streaming};
 
 use super::{Call, NoAnswer, Peer, Waiting};
 use crate::remote::convert::BadMessage;
@@ -22,6 +22,8 @@ use crate::remote::wire::exchange_client::ExchangeClient;
 
 /// Requests that wait for the connection's window.
 const OUT_REQUESTS: usize = 16;
+
+const STOPPING: &str = "the other side is stopping";
 
 #[derive(Debug)]
 pub(super) struct Driver {
@@ -68,12 +70,10 @@ impl Driver {
         }
     }
 
-    /// Uses a connection until it breaks.
+    /// Uses a connection until it ends.
     async fn ride(&mut self, link: Link, first: wire::Request) {
-        let Link { requests, connection } = link;
         let _open = self.peer.metrics.connection(End::Caller);
         let peer = Arc::clone(&self.peer);
-        let waiting = Arc::clone(&self.waiting);
         let began = Instant::now();
         let held = async {
             sleep(peer.gate.stable_after()).await;
@@ -81,22 +81,18 @@ impl Driver {
             std::future::pending::<()>().await;
         };
         let why = tokio::select! {
-            // What the connection itself says comes first: it is the cause of what the stream says.
-            biased;
-            ended = connection => match ended {
-                Ok(()) => "the other side ended the connection".to_owned(),
-                Err(error) => format!("the connection broke: {}", causes(&error)),
-            },
-            why = self.talk(requests, first) => why,
-            () = held => unreachable!("it only ends with the others"),
+            why = self.talk(link, first) => why,
+            () = held => unreachable!("it never ends"),
         };
-        waiting.fail_sent(&why);
+        self.waiting.fail_sent(&why);
         tracing::debug!(peer = peer.gate.address(), why, "a connection to a process ended");
         peer.gate.broke(Instant::now(), began.elapsed(), why);
     }
 
     /// Opens the stream and carries what there is. Answers why it ended.
-    async fn talk(&mut self, requests: SendRequest<Body>, first: wire::Request) -> String {
+    async fn talk(&mut self, link: Link, first: wire::Request) -> String {
+        let Link { requests, connection } = link;
+        let mut connection = std::pin::pin!(connection);
         let (out, mut sent) = mpsc::channel(OUT_REQUESTS);
         let message_bytes_max = self.peer.config.message_bytes_max.get();
         let mut client = ExchangeClient::with_origin(Requests(requests), origin())
@@ -104,23 +100,42 @@ impl Driver {
         self.waiting.send(first.number);
         out.try_send(first).expect("the channel is empty");
         let opening = client.exchange(stream::poll_fn(move |cx| sent.poll_recv(cx)));
-        let mut answers = match timeout(self.peer.config.connect_timeout, opening).await {
+        let opened = tokio::select! {
+            opened = timeout(self.peer.config.connect_timeout, opening) => opened,
+            ended = connection.as_mut() => return end(ended),
+        };
+        let mut answers = match opened {
             Ok(Ok(answers)) => answers.into_inner(),
             Ok(Err(status)) => return format!("the stream was refused: {status}"),
             Err(_) => return "the stream was not opened in time".to_owned(),
         };
         loop {
             tokio::select! {
+                ended = connection.as_mut() => match ended {
+                    Ok(()) => return self.leave(&mut answers).await,
+                    broken => return end(broken),
+                },
                 answer = answers.message() => match answer {
                     Ok(Some(answer)) => self.take(answer),
-                    Ok(None) => return "the other side is stopping".to_owned(),
-                    Err(status) => return format!("the stream broke: {}", status.message()),
+                    ended => return stream_end(ended),
                 },
                 // *Cancel safety*: a place that is not used is given back, and nothing is taken from the queue before.
-                sent = forward(&mut self.queue, &out, &self.waiting) => if !sent {
-                    self.finish(&mut answers).await;
-                    return "the lane has ended".to_owned();
+                () = forward(&mut self.queue, &out, &self.waiting) => {}
+            }
+        }
+    }
+
+    /// The callee takes no more, and answers what it has.
+    async fn leave(&mut self, answers: &mut Streaming<wire::Answer>) -> String {
+        loop {
+            tokio::select! {
+                answer = answers.message() => match answer {
+                    Ok(Some(answer)) => self.take(answer),
+                    ended => return stream_end(ended),
                 },
+                Some(request) = self.queue.recv() => {
+                    self.waiting.answer(request.number, Err(NoAnswer::NoConnection(STOPPING.to_owned())));
+                }
             }
         }
     }
@@ -135,38 +150,39 @@ impl Driver {
         };
         self.waiting.answer(number, Ok(result.unwrap_or_else(unknown)));
     }
-
-    /// Nobody can call any more; who waits gets the answers that come.
-    async fn finish(&self, answers: &mut Streaming<wire::Answer>) {
-        while let Ok(Some(answer)) = answers.message().await {
-            self.take(answer);
-        }
-    }
 }
 
-/// Sends the next request that somebody waits for, or the word that nobody does. False where the lane has ended.
+/// Sends the next request that somebody waits for, or the word that nobody does.
 async fn forward(
     queue: &mut mpsc::Receiver<wire::Request>,
     out: &mpsc::Sender<wire::Request>,
     waiting: &Waiting,
-) -> bool {
-    let Ok(place) = out.reserve().await else {
-        // The stream's end of it is gone: the answers say why.
-        return std::future::pending().await;
-    };
-    loop {
-        let Some(request) = queue.recv().await else { return false };
-        if matches!(request.call, Some(Call::Cancel(_))) || waiting.send(request.number) {
-            place.send(request);
-            return true;
+) {
+    if let Ok(place) = out.reserve().await {
+        while let Some(request) = queue.recv().await {
+            if matches!(request.call, Some(Call::Cancel(_))) || waiting.send(request.number) {
+                return place.send(request);
+            }
         }
+    }
+    // The stream is gone, and the answers say why; or the lane is, and its task with it.
+    std::future::pending().await
+}
+
+fn end(ended: hyper::Result<()>) -> String {
+    match ended {
+        Ok(()) => STOPPING.to_owned(),
+        Err(error) => match error.source() {
+            Some(source) => format!("the connection broke: {error}: {source}"),
+            None => format!("the connection broke: {error}"),
+        },
     }
 }
 
-fn causes(error: &hyper::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
+fn stream_end(ended: Result<Option<wire::Answer>, Status>) -> String {
+    match ended {
+        Ok(_) => STOPPING.to_owned(),
+        Err(status) => format!("the stream broke: {}", status.message()),
     }
 }
 
@@ -177,7 +193,7 @@ fn origin() -> http::Uri {
 
 /// The connection's requests, as tonic wants them.
 #[derive(Debug)]
-struct Requests(SendRequest<Body>);
+pub(crate) struct Requests(pub(crate) SendRequest<Body>);
 
 impl Service<http::Request<Body>> for Requests {
     type Response = http::Response<Incoming>;
