@@ -11,24 +11,26 @@ use super::server::Server;
 
 const SINCE: &str = "01767225600000";
 
+const ANSWERS: &str = "the server answers";
+
 async fn put(redis: &Redis, user: &UserId, words: &[&[u8]]) {
     let [verb, name, rest @ ..] = words else { panic!("a command") };
-    let key = redis.key_of(user, std::str::from_utf8(name).unwrap());
-    redis.ask(&[&[*verb, key.as_bytes()], rest].concat()).await.unwrap();
+    let key = redis.key_of(user, std::str::from_utf8(name).expect(ANSWERS));
+    redis.ask(&[&[*verb, key.as_bytes()], rest].concat()).await.expect(ANSWERS);
 }
 
 /// Two users of one partition, both online.
 async fn two_online(server: &Server) -> (Redis, UserId, UserId) {
-    let redis = connect(&[server.url()]).await.unwrap();
+    let redis = connect(&[server.url()]).await.expect(ANSWERS);
     let alice = user("alice");
     let home = HintQueue::partitions(&redis).of(&alice);
     let bob = (0..)
         .map(|n| user(&format!("bob-{n}")))
         .find(|bob| HintQueue::partitions(&redis).of(bob) == home)
-        .unwrap();
-    let entry = enter(&redis, &alice).await.unwrap();
+        .expect(ANSWERS);
+    let entry = enter(&redis, &alice).await.expect(ANSWERS);
     let bobs = doorbell_backplane::Enter { user: bob.clone(), entry };
-    redis.enter(vec![bobs]).await.unwrap();
+    redis.enter(vec![bobs]).await.expect(ANSWERS);
     (redis, alice, bob)
 }
 
