@@ -159,6 +159,47 @@ async fn a_key_of_a_wrong_type_makes_the_partition_a_new_one() {
 }
 
 #[tokio::test]
+async fn a_count_that_is_none_stops_nobody() {
+    let server = Server::start(&[]);
+    let fields = [
+        ("meta", "now"),
+        ("meta", "epoch"),
+        ("meta", "expiries"),
+        ("meta", "dead"),
+        ("meta", "counter"),
+        ("meta", "forgotten"),
+        ("gateways", "g1"),
+        ("counts", ""),
+    ];
+    for (name, field) in fields {
+        let (redis, alice, bob) = two_online(&server).await;
+        hint(&redis, &alice).await.unwrap();
+        let mut field = field.as_bytes().to_vec();
+        if name == "counts" {
+            let key = redis.key_of(&alice, name);
+            let Value::Array(since) = redis.ask(&[b"HKEYS", key.as_bytes()]).await.unwrap() else {
+                panic!("a list")
+            };
+            let Some(Value::BulkString(first)) = since.into_iter().next() else { panic!("a field") };
+            field = first;
+        }
+        put(&redis, &alice, &[b"HSET", name.as_bytes(), &field, b"many"]).await;
+        put(&redis, &alice, &[b"HSET", b"users", bob.as_str().as_bytes(), b"nonsense"]).await;
+
+        // Each meets what is wrong, or does not; nobody is stopped.
+        hint(&redis, &bob).await.unwrap();
+        let topics: Vec<_> =
+            (0..50).map(|n| (TopicId::new(format!("t:{n}")).unwrap(), Raise::Next)).collect();
+        redis.raise(topics).await.unwrap();
+        for one in claim(&redis, &alice).await.unwrap() {
+            ack(&redis, &one).await.unwrap();
+        }
+        redis.depth().await.unwrap();
+        ring(&redis, &alice).await;
+    }
+}
+
+#[tokio::test]
 async fn entries_that_cannot_be_read_make_the_partition_a_new_one() {
     let server = Server::start(&[]);
     for entries in [&b"nonsense"[..], b"\tg1\nshort", b"\xff", b""] {
