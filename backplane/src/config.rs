@@ -13,7 +13,7 @@ use crate::Partitions;
 pub struct Config {
     /// How many parts users and topics are spread over; fixed for an installation, changing it loses the queue.
     pub partitions: NonZeroU16,
-    /// How many given-up maps a partition of the memory back-end keeps for an operator to look at.
+    /// How many given-up maps a partition keeps for an operator to look at.
     pub dead_letters_max: usize,
     /// How many channels a partition keeps the version of; beyond it, the one that has not changed for the longest
     /// time is forgotten. A gateway that had not seen its last change asks its sessions to look at everything.

@@ -53,7 +53,8 @@ impl Link {
         match timeout(self.call_timeout, self.attempts(script, command, &mut used)).await {
             Ok(done) => done,
             Err(_) => {
-                self.give_up(used).await;
+                // Where the slot is held, somebody connects: there is nothing to give up any more.
+                let _ = timeout(Duration::from_millis(10), self.give_up(used)).await;
                 Err(Failure::late(self.call_timeout))
             }
         }

@@ -35,13 +35,26 @@ impl Script {
         };
         let places: Vec<String> = (1..=keys.len()).map(|at| format!("KEYS[{at}]")).collect();
         let locals = format!("local {} = {}", keys.join(", "), places.join(", "));
-        let code = format!("#!lua{flags}\n{locals}\n{clock}\n{PRELUDE}\n{body}");
+        let code = format!("#!lua{flags}\n{locals}\n{clock}\n{}\n{body}", shared(body));
         let hash = redis::Script::new(&code).get_hash().to_owned();
         Self { name, keys, code, hash }
     }
 }
 
 const PRELUDE: &str = include_str!("lua/prelude.lua");
+
+/// What a script uses of the prelude, function by function: each that is there would be made anew by every call.
+fn shared(body: &str) -> String {
+    let mut used: Vec<&str> = Vec::new();
+    for part in PRELUDE.split("\n\n").collect::<Vec<_>>().into_iter().rev() {
+        let name = part.split("local function ").nth(1).and_then(|rest| rest.split('(').next());
+        let call = |text: &&str| name.is_none_or(|name| text.contains(&format!("{name}(")));
+        if call(&body) || used.iter().any(call) {
+            used.insert(0, part);
+        }
+    }
+    used.join("\n\n")
+}
 
 /// The server's own time in ms.
 const CLOCK: &str = "local function clock() \
@@ -99,12 +112,23 @@ mod tests {
     #[test]
     fn every_script_says_what_it_takes_and_answers() {
         for script in scripts().all() {
-            let body = script.code.split(PRELUDE).nth(1).unwrap();
             for word in ["-- KEYS ", "-- ARGV ", "-- REPLY "] {
-                assert!(body.contains(word), "{} lacks {word}", script.name);
+                let count = script.code.lines().filter(|line| line.starts_with(word)).count();
+                assert_eq!(count, 1, "{} lacks {word}", script.name);
             }
             assert!(!script.keys.is_empty(), "{} names no key", script.name);
         }
+    }
+
+    #[test]
+    fn a_script_brings_what_it_uses_and_nothing_else() {
+        let check = |script: &Script, name: &str| script.code.contains(&format!("local function {name}("));
+        let Scripts { look_up, claim, .. } = scripts();
+        assert!(
+            ["tick", "merge", "add", "collapse", "bury", "waiting"].iter().all(|name| check(claim, name))
+        );
+        assert!(!["tick", "merge", "identity", "liveness"].iter().any(|name| check(look_up, name)));
+        assert!(!check(claim, "identity"));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The Redis back-end on a server that all cases share, each under a prefix of its own, with a clock that moves by hand.
 
+use std::cell::RefCell;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,11 +17,14 @@ const START_MS: u64 = 1_767_225_600_000;
 /// Few, so that looking at all of them takes little time; enough to meet every server of a Cluster.
 const PARTITIONS: NonZeroU16 = NonZeroU16::new(4).expect("4 is not zero");
 
-static SERVERS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+thread_local! {
+    /// Those of the test on this thread.
+    static SERVERS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
 
-/// Says where the servers are, before the first case.
+/// Says where the servers are, before the first case, on the thread of all cases.
 pub fn use_servers(urls: Vec<String>) {
-    *SERVERS.lock().expect("a list") = urls;
+    SERVERS.set(urls);
 }
 
 /// A section for these servers, under a prefix that no other has.
@@ -49,7 +53,7 @@ impl Harness for RedisHarness {
     type Backend = Metered<Redis>;
 
     async fn fresh() -> Self {
-        let servers = SERVERS.lock().expect("a list").clone();
+        let servers = SERVERS.with_borrow(Clone::clone);
         let now = Arc::new(AtomicU64::new(START_MS));
         let clock = Arc::clone(&now);
         let clock = Arc::new(move || Timestamp::from_millis(clock.load(Ordering::Relaxed)));

@@ -9,6 +9,8 @@ use super::caller::{ack, claim, connect_with, enter, hint, until, user};
 use super::harness::section;
 use super::server::{Cluster, Server};
 
+const ANSWERS: &str = "the server answers";
+
 /// Rings until the other hears it; each ring anew, since one may be lost while it begins to listen.
 async fn is_heard(ringer: &Redis, waiter: &Redis) {
     let alice = user("alice");
@@ -17,20 +19,20 @@ async fn is_heard(ringer: &Redis, waiter: &Redis) {
     for _ in ringer.partitions().all() {
         timeout(Duration::from_secs(10), waiter.bell()).await.expect("it begins to listen");
     }
-    enter(ringer, &alice).await.unwrap();
+    enter(ringer, &alice).await.expect(ANSWERS);
 
     let heard = async || {
-        hint(ringer, &alice).await.unwrap();
+        hint(ringer, &alice).await.expect(ANSWERS);
         let rung = timeout(Duration::from_millis(500), waiter.bell()).await;
-        let claims = claim(ringer, &alice).await.unwrap();
-        ack(ringer, &claims[0]).await.unwrap();
+        let claims = claim(ringer, &alice).await.expect(ANSWERS);
+        ack(ringer, &claims[0]).await.expect(ANSWERS);
         rung.map(|partition| assert_eq!(partition, home))
     };
     until("the ring is heard", heard).await;
 }
 
 async fn two(section: Config) -> (Redis, Redis) {
-    (connect_with(section.clone()).await.unwrap(), connect_with(section).await.unwrap())
+    (connect_with(section.clone()).await.expect(ANSWERS), connect_with(section).await.expect(ANSWERS))
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ async fn sentinels_name_the_primary_and_the_next_one() {
     let sentinel = Server::start_sentinel(primary.port);
     let place = sentinel.url().replace("redis://", "");
     let url = format!("redis+sentinel://localhost:1,{place}/main");
-    let patient = Config { call_timeout: Duration::from_secs(2), ..section(&[url.clone()]) };
+    let patient = Config { call_timeout: Duration::from_secs(2), ..section(std::slice::from_ref(&url)) };
     let redis = connect_with(patient).await.unwrap();
     ring(&redis, &user("alice")).await;
     let unknown = connect_with(section(&[url.replace("/main", "/other")])).await.unwrap();

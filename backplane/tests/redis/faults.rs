@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorbell_backplane::{HintQueue as _, Redis};
+use doorbell_backplane::{Error, HintQueue as _, Redis};
 use doorbell_protocol::UserId;
 use redis::Value;
 use tokio::time::Instant;
@@ -55,7 +55,7 @@ async fn a_server_killed_and_started_empty_is_another_store() {
 
     let after = until("it is back", async || identity(&redis, home).await).await;
     assert_ne!(after, before);
-    assert_eq!(hint(&redis, &alice).await.unwrap().offline, [alice.clone()], "it knows nobody");
+    assert_eq!(hint(&redis, &alice).await.unwrap().offline, std::slice::from_ref(&alice), "it knows nobody");
     ring(&redis, &alice).await;
 }
 
@@ -152,7 +152,7 @@ async fn a_busy_server_is_no_success() {
     });
 
     let start = Instant::now();
-    let said = reason(until_refused(&redis).await);
+    let said = refusal(&redis).await;
     assert!(start.elapsed() < ENDED, "{said}");
     until("the script is killed", async || {
         let mut connection = server.connect().expect("a busy server takes connections");
@@ -165,11 +165,10 @@ async fn a_busy_server_is_no_success() {
 }
 
 /// The endless script may begin a moment later than the first calls.
-async fn until_refused(redis: &Redis) -> Result<doorbell_backplane::HintReport, doorbell_backplane::Error> {
+async fn refusal(redis: &Redis) -> Error {
     loop {
-        let answer = hint(redis, &user("alice")).await;
-        if answer.is_err() {
-            return answer;
+        if let Err(error) = hint(redis, &user("alice")).await {
+            return error;
         }
     }
 }

@@ -11,24 +11,26 @@ use super::server::Server;
 
 const SINCE: &str = "01767225600000";
 
+const ANSWERS: &str = "the server answers";
+
 async fn put(redis: &Redis, user: &UserId, words: &[&[u8]]) {
     let [verb, name, rest @ ..] = words else { panic!("a command") };
-    let key = redis.key_of(user, std::str::from_utf8(name).unwrap());
-    redis.ask(&[&[*verb, key.as_bytes()], rest].concat()).await.unwrap();
+    let key = redis.key_of(user, std::str::from_utf8(name).expect(ANSWERS));
+    redis.ask(&[&[*verb, key.as_bytes()], rest].concat()).await.expect(ANSWERS);
 }
 
 /// Two users of one partition, both online.
 async fn two_online(server: &Server) -> (Redis, UserId, UserId) {
-    let redis = connect(&[server.url()]).await.unwrap();
+    let redis = connect(&[server.url()]).await.expect(ANSWERS);
     let alice = user("alice");
     let home = HintQueue::partitions(&redis).of(&alice);
     let bob = (0..)
         .map(|n| user(&format!("bob-{n}")))
         .find(|bob| HintQueue::partitions(&redis).of(bob) == home)
-        .unwrap();
-    let entry = enter(&redis, &alice).await.unwrap();
+        .expect(ANSWERS);
+    let entry = enter(&redis, &alice).await.expect(ANSWERS);
     let bobs = doorbell_backplane::Enter { user: bob.clone(), entry };
-    redis.enter(vec![bobs]).await.unwrap();
+    redis.enter(vec![bobs]).await.expect(ANSWERS);
     (redis, alice, bob)
 }
 
@@ -153,6 +155,47 @@ async fn a_key_of_a_wrong_type_makes_the_partition_a_new_one() {
         ring(&redis, &alice).await;
         assert_ne!(identity(&redis, home).await.unwrap(), before, "{name}");
         assert!(redis.depth().await.unwrap().dead_letters > 0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_is_none_stops_nobody() {
+    let server = Server::start(&[]);
+    let fields = [
+        ("meta", "now"),
+        ("meta", "epoch"),
+        ("meta", "expiries"),
+        ("meta", "dead"),
+        ("meta", "counter"),
+        ("meta", "forgotten"),
+        ("gateways", "g1"),
+        ("counts", ""),
+    ];
+    for (name, field) in fields {
+        let (redis, alice, bob) = two_online(&server).await;
+        hint(&redis, &alice).await.unwrap();
+        let mut field = field.as_bytes().to_vec();
+        if name == "counts" {
+            let key = redis.key_of(&alice, name);
+            let Value::Array(since) = redis.ask(&[b"HKEYS", key.as_bytes()]).await.unwrap() else {
+                panic!("a list")
+            };
+            let Some(Value::BulkString(first)) = since.into_iter().next() else { panic!("a field") };
+            field = first;
+        }
+        put(&redis, &alice, &[b"HSET", name.as_bytes(), &field, b"many"]).await;
+        put(&redis, &alice, &[b"HSET", b"users", bob.as_str().as_bytes(), b"nonsense"]).await;
+
+        // Each meets what is wrong, or does not; nobody is stopped.
+        hint(&redis, &bob).await.unwrap();
+        let topics: Vec<_> =
+            (0..50).map(|n| (TopicId::new(format!("t:{n}")).unwrap(), Raise::Next)).collect();
+        redis.raise(topics).await.unwrap();
+        for one in claim(&redis, &alice).await.unwrap() {
+            ack(&redis, &one).await.unwrap();
+        }
+        redis.depth().await.unwrap();
+        ring(&redis, &alice).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! A virtual environment with what one folder's `requirements.txt` names.
+//! Virtual environments, each with what one folder's `requirements.txt` names.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use super::debian;
 use crate::process::{command, output, run};
 
-/// Where the environments are, one a folder: beside the other things that can be made again.
-const VENVS: &str = "target/venv";
+/// Where the environments are, by folder: beside the other things that can be made again.
+const VENVS: &str = "target/venvs";
 
-/// Makes sure of the environment, and names its Python.
+/// Makes sure of a folder's environment, and names its Python.
 ///
 /// # Errors
 /// Where Python is missing, or something cannot be installed.
@@ -18,8 +18,7 @@ pub fn ensure(root: &Path, folder: &str) -> Result<String> {
     let requirements = root.join(folder).join("requirements.txt");
     let wanted = std::fs::read_to_string(&requirements)
         .with_context(|| format!("cannot read {folder}/requirements.txt"))?;
-    let place = format!("{VENVS}/{}", folder.replace('/', "-"));
-    let venv = root.join(&place);
+    let venv = root.join(VENVS).join(folder.replace('/', "-"));
     let python = venv.join("bin/python").to_string_lossy().into_owned();
     let stamp = venv.join("installed.txt");
     let installed = std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted);
@@ -27,9 +26,9 @@ pub fn ensure(root: &Path, folder: &str) -> Result<String> {
         return Ok(python);
     }
     if output("python3", &["-c", "import venv, ensurepip"]).is_none() {
-        debian::install(&["python3", "python3-venv"], "the tests in Python")?;
+        debian::install(&["python3", "python3-venv"], &format!("the Python packages of {folder}"))?;
     }
-    println!("installing the Python packages of {folder} into {place}");
+    println!("installing the Python packages of {folder} into {}", venv.display());
     run(command("python3", &["-m", "venv", "--clear", &venv.to_string_lossy()], root))?;
     let list = requirements.to_string_lossy();
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", &list];

@@ -25,6 +25,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "clippy", what: "Rust compiles without a warning", run: clippy },
     Step { name: "build", what: "the binary and the Rust tests", run: build },
     Step { name: "rust", what: "Rust tests: units, models, conformance, end to end", run: rust },
+    Step { name: "valkey", what: "the Redis back-end, on a real Valkey", run: valkey },
     Step { name: "doc", what: "examples in Rust documentation", run: doc },
     Step { name: "operations", what: "dashboard and alerts, on a real Prometheus", run: operations },
     Step { name: "web", what: "the demo page: types, tests, bundle up to date", run: web },
@@ -84,6 +85,15 @@ fn rust(checkout: &Checkout) -> Result<()> {
         cargo(checkout, &["test", "--package", package, "--test", test])?;
     }
     Ok(())
+}
+
+/// The tests of the rust step that start a Redis, with Valkey in its place. The package's server is built without TLS.
+fn valkey(checkout: &Checkout) -> Result<()> {
+    build(checkout)?;
+    let words = ["test", "--workspace", "--test", "redis", "--", "--skip", "tls_is_spoken"];
+    let mut tests = command("cargo", &words, checkout.root);
+    tests.env("DOORBELL_REDIS_SERVER", redis::ensure_valkey(checkout.root)?);
+    run(tests)
 }
 
 fn doc(checkout: &Checkout) -> Result<()> {

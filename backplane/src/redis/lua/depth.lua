@@ -15,4 +15,4 @@ else
   oldest = since and math.max(0, now - tonumber(since)) or 0
 end
 local counted = call('HMGET', meta, 'expiries', 'dead')
-return { standing[1], standing[2], standing[3], tonumber(counted[1] or 0), tonumber(counted[2] or 0), oldest }
+return { standing[1], standing[2], standing[3], tonumber(counted[1] or 0) or 0, tonumber(counted[2] or 0) or 0, oldest }

@@ -1,4 +1,4 @@
--- Takes out what makes scripts fail: keys of a wrong type, with all that is kept beside them, and entries that cannot
+-- Takes out what makes scripts fail: keys of a wrong type, counts that are none, with all that is kept beside them, and entries that cannot
 -- be read. The partition's identity changes with it, so that gateways enter all their sessions again and hint them
 -- resync, and what was announced lately is announced again: nothing is lost.
 --
@@ -24,6 +24,19 @@ for _, group in ipairs(groups) do
     if found ~= 'none' and found ~= wanted then wrong[#wrong + 1] = { key, found .. ' in place of ' .. wanted } end
   end
   if #wrong > before then drop(group) end
+end
+for _, field in ipairs({ 'now', 'epoch', 'expiries', 'dead', 'counter', 'forgotten' }) do
+  local count = call('HGET', meta, field)
+  if count and not find(count, '^%d+$') then
+    call('HDEL', meta, field)
+    wrong[#wrong + 1] = { field, count }
+  end
+end
+for _, count in ipairs(call('HVALS', counts)) do
+  if not find(count, '^%-?%d+$') then
+    wrong[#wrong + 1] = { counts, count }
+    break
+  end
 end
 -- A script that failed may have done half of its work. Whoever is in the queue will be told resync.
 if #wrong > 0 then

@@ -16,12 +16,12 @@ local TOPICS_MAX = 64
 
 -- The time of this operation, for those that only read. Time that went back would revive leases, so it stands still.
 local function now_seen()
-  return math.max(clock(), tonumber(call('HGET', meta, 'now') or 0))
+  return math.max(clock(), tonumber(call('HGET', meta, 'now') or 0) or 0)
 end
 
 -- As `now_seen`, and remembered.
 local function tick()
-  local now, seen = clock(), tonumber(call('HGET', meta, 'now') or 0)
+  local now, seen = clock(), tonumber(call('HGET', meta, 'now') or 0) or 0
   if now <= seen then return seen end
   call('HSET', meta, 'now', format('%.0f', now))
   return now
@@ -115,7 +115,7 @@ local function liveness(now)
     local answer = known[made_under]
     if answer == nil then
       local lease = call('HGET', gateways, sub(made_under, 1, -18))
-      answer = lease and sub(lease, 1, 16) == sub(made_under, -16) and now < tonumber(sub(lease, 17)) or false
+      answer = lease and sub(lease, 1, 16) == sub(made_under, -16) and now < (tonumber(sub(lease, 17)) or 0) or false
       known[made_under] = answer
     end
     return answer

@@ -7,7 +7,7 @@
 local VERSION_MAX = 9007199254740991
 local kept, now = tonumber(ARGV[1]), tick()
 local stored = call('HMGET', meta, 'counter', 'forgotten')
-local counter, forgotten = tonumber(stored[1] or 0), stored[2]
+local counter, forgotten = tonumber(stored[1] or 0) or 0, stored[2]
 local size, reply = call('ZCARD', changes), {}
 for at = 2, #ARGV - 1, 2 do
   local topic, wanted = ARGV[at], tonumber(ARGV[at + 1])

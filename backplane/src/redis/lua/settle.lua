@@ -20,6 +20,7 @@ for at = 6 + total, #ARGV - 3, 4 do
 end
 local until_ms = format('%.0f', now + delay)
 local done, gone, back, changed, ready_now, delayed, aged, answers = {}, {}, {}, {}, {}, {}, {}, {}
+local settled, ended = 0, 0
 
 -- Takes the absent entries out and answers what is left, and whether a gateway out of reach still holds its lease.
 local function heed(claim, user, own)
@@ -49,7 +50,8 @@ for i = 1, total do
     done[user] = true
     if words[i] then own, wait = heed(i, user, own) end
     local since = sub(state, 3, 16)
-    gone[#gone + 1] = user
+    settled = settled + 1
+    gone[settled] = user
     if wait then
       answers[i] = 'D'
       changed[#changed + 1] = user
@@ -63,7 +65,8 @@ for i = 1, total do
       aged[since] = (aged[since] or 0) - 1
       local answer = online(own, live) and 1 or 0
       if byte(state, -1) == 13 then
-        back[#back + 1] = user
+        ended = ended + 1
+        back[ended] = user
       else
         local _, fresh = parts(state)
         local came = sub(fresh, 1, 14)
@@ -77,8 +80,8 @@ for i = 1, total do
     end
   end
 end
-if #gone > 0 then call('ZREM', leases, unpack(gone)) end
-if #back > 0 then call('HDEL', users, unpack(back)) end
+if settled > 0 then call('ZREM', leases, unpack(gone)) end
+if ended > 0 then call('HDEL', users, unpack(back)) end
 if #delayed > 0 then call('ZADD', delays, unpack(delayed)) end
 if #changed > 0 then call('HSET', users, unpack(changed)) end
 for since, by in pairs(aged) do if by ~= 0 then waiting(since, by) end end

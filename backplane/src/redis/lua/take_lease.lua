@@ -7,7 +7,7 @@
 
 local now = tick()
 local last = call('HGET', meta, 'epoch')
-local epoch = math.max(last and tonumber(last) + 1 or 0, now)
+local epoch = math.max(last and (tonumber(last) or -1) + 1 or 0, now)
 call('HSET', meta, 'epoch', format('%.0f', epoch))
 local held = call('HGETALL', gateways)
 for at = 1, #held, 2 do
