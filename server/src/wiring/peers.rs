@@ -86,6 +86,8 @@ impl Own {
 impl Peers {
     /// This process alone.
     pub fn alone(config: &Config, readiness: &Readiness, metrics: &prometheus::Registry) -> Result<Self> {
+        // Families are there in any case, so that a dashboard has them at 0.
+        doorbell_rpc::remote::Metrics::register(metrics)?;
         let own = Arc::new(own(config, readiness, String::new(), String::new()));
         let others = Others::nobody(own.describe());
         let dial: Dial = Arc::new(|_| unreachable!("a process that is alone calls nobody"));
