@@ -107,9 +107,8 @@ impl Announcer {
         let mut progress = self.own().progress();
         let mut turns = self.own().turns();
         // What is announced before it is known to whom could be lost with a store that nobody misses.
-        match stop.run_until_cancelled(turns.wait_for(Option::is_some)).await {
-            Some(Ok(_)) => {}
-            Some(Err(_)) | None => return,
+        if turns.wait_for(Option::is_some).await.is_err() {
+            return;
         }
         let mut rung = self.own().announced();
         self.again = self.own().announced_before();

@@ -157,7 +157,9 @@ impl MessageService {
         for announcer in self.announcers() {
             announcers.spawn(announcer.run(drained.clone(), abort.clone()));
         }
-        announcers.spawn(self.identity_watch().run(drained.clone()));
+        // Until the very end: at the first start ever, announcements wait for its first look.
+        let mut watch = JoinSet::new();
+        watch.spawn(self.identity_watch().run(abort.clone()));
         let mut tidy = interval(TIDY_INTERVAL);
         tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let outcome = loop {
@@ -166,6 +168,7 @@ impl MessageService {
                 () = stop.cancelled() => break Ok(()),
                 () = self.writer_ended.cancelled() => break Err(Error::Panicked { part: "a writer" }),
                 Some(_) = announcers.join_next() => break Err(Error::Panicked { part: "an announcer" }),
+                Some(_) = watch.join_next() => break Err(Error::Panicked { part: "the watch of the backplane" }),
                 _ = tidy.tick() => {
                     self.tools.metrics.throttle_users(self.tools.throttles.tidy());
                     self.tools.metrics.presence.seen_users(self.seen.users());
@@ -185,6 +188,7 @@ impl MessageService {
         }
         abort.cancel();
         announcers.shutdown().await;
+        watch.shutdown().await;
         let service = Arc::clone(&self);
         let closed = tokio::task::spawn_blocking(move || service.close()).await;
         self.tools.metrics.sound(false);

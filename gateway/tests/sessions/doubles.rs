@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use doorbell_backplane::memory::Memory;
-use doorbell_backplane::{Enter, Entered, Entry, Error, Lease, LeaseRenewal, Partition, Registry};
+use doorbell_backplane::{
+    Enter, Entered, Entry, Error, Lease, LeaseRenewal, Partition, PartitionIdentity, Registry,
+};
 use doorbell_gateway::auth::{AuthError, Authenticator, Verified};
 use doorbell_protocol::frames::Token;
 use doorbell_protocol::{Epoch, ErrorBody, ErrorCode, GatewayId, Payload, Timestamp, UserId};
@@ -55,6 +57,8 @@ pub struct Gated {
     losing: AtomicBool,
     /// Leaves that got no answer, and are still on their way.
     pub lost: Mutex<Vec<Enter>>,
+    /// How often it failed over, with all that it knew.
+    failovers: AtomicUsize,
 }
 
 impl Gated {
@@ -70,6 +74,7 @@ impl Gated {
             left: Mutex::default(),
             losing: AtomicBool::new(false),
             lost: Mutex::default(),
+            failovers: AtomicUsize::new(0),
         }
     }
 
@@ -117,6 +122,15 @@ impl Gated {
         self.memory.look_up(vec![UserId::new(user).unwrap()]).await.unwrap().remove(0)
     }
 
+    /// Another store answers from now on: it has the leases and the entries, and may lack the last of them.
+    pub fn fail_over(&self) {
+        self.failovers.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn identity(&self) -> PartitionIdentity {
+        PartitionIdentity(format!("store-{}", self.failovers.load(Ordering::SeqCst)))
+    }
+
     fn check(&self) -> Result<(), Error> {
         if self.failing.load(Ordering::SeqCst) {
             return Err(Error::Unavailable { reason: "down for the test".into() });
@@ -134,7 +148,8 @@ impl Registry for Gated {
         ttl: Duration,
     ) -> Result<Lease, Error> {
         self.check()?;
-        self.memory.take_lease(gateway, partition, ttl).await
+        let lease = self.memory.take_lease(gateway, partition, ttl).await?;
+        Ok(Lease { identity: self.identity(), ..lease })
     }
 
     async fn renew_leases(
@@ -144,7 +159,13 @@ impl Registry for Gated {
         ttl: Duration,
     ) -> Result<Vec<LeaseRenewal>, Error> {
         self.check()?;
-        self.memory.renew_leases(gateway, leases, ttl).await
+        let mut renewals = self.memory.renew_leases(gateway, leases, ttl).await?;
+        for renewal in &mut renewals {
+            if let LeaseRenewal::Renewed(identity) = renewal {
+                *identity = self.identity();
+            }
+        }
+        Ok(renewals)
     }
 
     async fn end_leases(&self, gateway: &GatewayId, leases: Vec<(Partition, Epoch)>) -> Result<(), Error> {

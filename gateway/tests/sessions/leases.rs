@@ -36,6 +36,23 @@ async fn a_lapsed_lease_means_a_new_epoch_everybody_entered_again_and_then_resyn
 }
 
 #[tokio::test]
+async fn another_store_that_renews_the_lease_means_the_same_once_for_each() {
+    let rig = Rig::with(quick());
+    let mut ada = rig.session("ada").await;
+    for _ in 0..3 {
+        let before = rig.registry.entries("ada").await[0].stamp;
+        rig.registry.fail_over();
+        let hint = ada.hint().await;
+        assert!(hint.resync && hint.pull_after_ms.is_some_and(|after| after <= 3_000), "{hint:?}");
+        let after = rig.registry.entries("ada").await[0].stamp;
+        assert!(after.epoch > before.epoch && after.generation > before.generation);
+    }
+    assert_eq!(ada.settle().await, []);
+    assert_eq!(rig.metric("doorbell_gateway_lease_lapses_total"), 3.0);
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn resync_comes_only_after_the_registration_is_confirmed() {
     let rig = Rig::with(quick());
     let mut ada = rig.session("ada").await;

@@ -15,7 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("gateway", &["protocol", "rpc", "backplane", "walk"]),
     ("notifier", &["protocol", "rpc", "backplane"]),
     ("channel-svc", &["protocol", "rpc", "backplane", "walk"]),
-    ("message-svc", &["protocol", "rpc", "backplane"]),
+    ("message-svc", &["protocol", "rpc", "backplane", "walk"]),
     ("upstream", &["protocol", "rpc"]),
     ("cluster", &["protocol", "rpc", "backplane"]),
     (
