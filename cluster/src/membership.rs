@@ -71,6 +71,25 @@ impl Others {
         find(&self.view())
     }
 
+    /// As [`Others::find`], for somebody who must be there sooner or later: waits for several lists.
+    pub(crate) async fn await_one<T>(
+        &self,
+        patience: Duration,
+        find: impl Fn(&View) -> Option<T>,
+    ) -> Option<T> {
+        let mut views = self.views.clone();
+        let found = async {
+            loop {
+                if let Some(found) = find(&views.borrow_and_update().view) {
+                    return Some(found);
+                }
+                self.look.notify_one();
+                views.changed().await.ok()?;
+            }
+        };
+        timeout(patience, found).await.ok()?
+    }
+
     /// Says that this process has changed: it is told of at once.
     pub fn changed(&self) {
         self.look.notify_one();

@@ -1,6 +1,7 @@
 //! Calls to the message service: to the process that has the store open.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use doorbell_protocol::{ErrorBody, ErrorCode, Hint, Payload, TopicId, UserId};
@@ -13,6 +14,8 @@ use crate::{Links, Others, Remote};
 
 /// When a client should try again that found nobody: the owner of the store is being started, or its lease ends.
 const RETRY_AFTER_MS: u64 = 1_000;
+/// How long a call waits for somebody to open the store: a start takes less.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whoever has the store open, in this process or another.
 pub struct StoreOwner {
@@ -37,7 +40,7 @@ impl StoreOwner {
         if let Some(store) = self.links.local().store.get() {
             return Ok(Way::Here(store));
         }
-        let owner = self.others.find(|view| view.store_owner().cloned()).await;
+        let owner = self.others.await_one(PATIENCE, |view| view.store_owner().cloned()).await;
         match owner {
             Some(owner) if !self.links.is_own(&owner) => Ok(Way::There(self.links.to(&owner))),
             _ => Err(Error::Unavailable {

@@ -20,7 +20,7 @@ async fn any_service_may_die_and_who_listens_is_current_in_time() -> anyhow::Res
                 cluster.kill(name).await?;
             }
             sent += 1;
-            let version = say(&mut ada, &conversation, &format!("message {sent}"), AFTER_DEATH).await?;
+            let version = say(&mut ada, &conversation, &format!("message {sent}")).await?;
             assert_eq!(version, sent, "nothing twice, nothing lost");
         }
         bob.knows(&conversation_topic(&conversation), sent, AFTER_DEATH).await?;
@@ -42,13 +42,13 @@ async fn a_gateway_may_die_and_its_clients_miss_nothing() -> anyhow::Result<()> 
     let (_, cursor) = bob.changes(None).await?;
 
     cluster.kill("gateway-2").await?;
-    let version = say(&mut ada, &conversation, "while nobody held bob", AFTER_DEATH).await?;
+    let version = say(&mut ada, &conversation, "while nobody held bob").await?;
     let mut bob = join(&cluster, "gateway-1", "bob").await?;
 
     let (changed, _) = bob.changes(Some(&cursor)).await?;
     assert_eq!(changed.get(&conversation_topic(&conversation)), Some(&version));
     assert_eq!(texts(&bob.pull(&conversation, 1).await?), ["while nobody held bob"]);
-    let version = say(&mut ada, &conversation, "and rung again", AFTER_DEATH).await?;
+    let version = say(&mut ada, &conversation, "and rung again").await?;
     bob.knows(&conversation_topic(&conversation), version, AFTER_DEATH).await?;
     cluster.stop().await
 }
@@ -68,7 +68,7 @@ async fn who_stands_by_takes_the_store() -> anyhow::Result<()> {
         "message-1"
     };
     cluster.kill(owner).await?;
-    let version = say(&mut ada, &conversation, "to the one who stood by", AFTER_DEATH).await?;
+    let version = say(&mut ada, &conversation, "to the one who stood by").await?;
 
     assert_eq!(version, 2);
     bob.knows(&conversation_topic(&conversation), 2, AFTER_DEATH).await?;

@@ -30,20 +30,25 @@ async fn join(cluster: &Cluster, gateway: &str, user: &str) -> anyhow::Result<Cl
 
 /// The direct conversation of two users, made by a first message.
 async fn direct(client: &mut Client, to: &str) -> anyhow::Result<String> {
-    let sent = client.call("messages.send", json!({"to": to, "key": "first", "text": "first"})).await?;
+    let sent = insist(client, "messages.send", json!({"to": to, "key": "first", "text": "first"})).await?;
     Ok(sent["conversation"].as_str().context("a send names its conversation")?.to_owned())
 }
 
-/// Sends a text, again and again with the same key while it is refused for now; answers its version.
-async fn say(client: &mut Client, conversation: &str, text: &str, within: Duration) -> anyhow::Result<u64> {
+/// Sends a text; answers its version.
+async fn say(client: &mut Client, conversation: &str, text: &str) -> anyhow::Result<u64> {
     let params = json!({"conversation": conversation, "key": text.replace(' ', "-"), "text": text});
-    let deadline = Instant::now() + within;
+    insist(client, "messages.send", params).await?["version"].as_u64().context("a send names its version")
+}
+
+/// Calls, again and again while that is refused for now: with a key, the repeat is harmless.
+async fn insist(client: &mut Client, method: &str, params: Value) -> anyhow::Result<Value> {
+    let deadline = Instant::now() + AFTER_DEATH;
     loop {
-        match client.try_call("messages.send", params.clone()).await? {
-            Ok(sent) => return sent["version"].as_u64().context("a send names its version"),
+        match client.try_call(method, params.clone()).await? {
+            Ok(result) => return Ok(result),
             Err(error) => {
                 ensure!(error.retry_after_ms.is_some(), "refused for good: {error:?}");
-                ensure!(Instant::now() < deadline, "refused for {within:?}: {error:?}");
+                ensure!(Instant::now() < deadline, "refused for {AFTER_DEATH:?}: {error:?}");
                 sleep(TRY_PAUSE).await;
             }
         }

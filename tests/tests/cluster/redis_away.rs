@@ -17,13 +17,13 @@ async fn redis_may_be_started_empty_and_nobody_is_started_again() -> anyhow::Res
 
     cluster.redis.kill().await?;
     for number in 2..=6 {
-        let version = say(&mut ada, &conversation, &format!("message {number}"), AFTER_DEATH).await?;
+        let version = say(&mut ada, &conversation, &format!("message {number}")).await?;
         assert_eq!(version, number, "acknowledged without Redis");
     }
     cluster.redis.start_again().await?;
 
     bob.knows(&topic, 6, AFTER_REDIS).await?;
-    let version = say(&mut ada, &conversation, "after it", AFTER_DEATH).await?;
+    let version = say(&mut ada, &conversation, "after it").await?;
     bob.knows(&topic, version, AFTER_REDIS).await?;
     cluster.stop().await
 }

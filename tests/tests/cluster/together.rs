@@ -5,7 +5,7 @@ use doorbell_tests::Shape;
 use doorbell_tests::process::http;
 use serde_json::{Value, json};
 
-use crate::{AFTER_DEATH, cluster, conversation_topic, direct, join, say, texts};
+use crate::{AFTER_DEATH, cluster, conversation_topic, direct, insist, join, say, texts};
 
 #[tokio::test]
 async fn a_message_crosses_gateways_and_services() -> anyhow::Result<()> {
@@ -15,7 +15,7 @@ async fn a_message_crosses_gateways_and_services() -> anyhow::Result<()> {
 
     let conversation = direct(&mut ada, "bob").await?;
     for number in 2..=20 {
-        let version = say(&mut ada, &conversation, &format!("message {number}"), AFTER_DEATH).await?;
+        let version = say(&mut ada, &conversation, &format!("message {number}")).await?;
         assert_eq!(version, number);
         bob.knows(&conversation_topic(&conversation), number, AFTER_DEATH).await?;
     }
@@ -37,10 +37,10 @@ async fn a_large_group_is_rung_by_the_owners_of_its_topic_at_every_gateway() -> 
     for group in 0..4 {
         let members: Vec<String> = (0..130).map(|number| format!("member-{number}")).collect();
         let params = json!({"members": members, "title": "all", "key": format!("made-{group}")});
-        let made = ada.call("conversations.create", params).await?;
+        let made = insist(&mut ada, "conversations.create", params).await?;
         let conversation = made["conversation"].as_str().context("no conversation")?.to_owned();
         for number in 1..=5 {
-            say(&mut ada, &conversation, &format!("message {number}"), AFTER_DEATH).await?;
+            say(&mut ada, &conversation, &format!("message {number}")).await?;
             for client in &mut online {
                 client.knows(&conversation_topic(&conversation), number, AFTER_DEATH).await?;
             }
