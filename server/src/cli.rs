@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use doorbell_bench::Bench;
 use doorbell_gateway::auth::Grants;
 use doorbell_gateway::auth::api_keys::is_name;
 use doorbell_gateway::auth::claims::is_grant;
@@ -30,6 +31,7 @@ Examples:
   doorbell api-key shop --hints 2>> api-keys.toml
                                          a key for a back end that rings users
   doorbell check --config doorbell.toml  what is wrong with a configuration
+  doorbell bench prove --local           is anything lost? see its --help
 
 Configuration:
   Flags stand over environment variables, over the file of --config, over
@@ -117,6 +119,12 @@ pub enum Command {
     /// Say what is wrong with the configuration and this host, and start nothing
     #[command(long_about = CHECK_ABOUT, after_help = CHECK_AFTER_HELP)]
     Check(CheckArgs),
+    /// Put an installation to the test
+    Bench {
+        /// Which test.
+        #[command(subcommand)]
+        what: Bench,
+    },
 }
 
 /// The flags that set keys of the configuration.

@@ -7,10 +7,11 @@
 //! [`wiring`] builds the services; [`supervisor`] runs them; [`shutdown`] the phases of the end; [`signals`];
 //! [`site`] which path is whose, with [`admin`], [`openapi`], [`page`] and [`demo`]; [`readiness`] and [`heartbeat`];
 //! [`keyfile`], [`trust`], [`jwks`], [`apikeyfile`], [`secretfile`], [`certificate`] by way of [`guarded`], [`reload`], [`datadir`],
-//! [`descriptors`]; [`check`] what of this host would go wrong; [`clock`], [`telemetry`], [`metrics`].
+//! [`descriptors`]; [`bench`] what the tests of an installation need of it; [`check`] what of this host would go wrong; [`clock`], [`telemetry`], [`metrics`].
 
 mod admin;
 mod apikeyfile;
+mod bench;
 mod certificate;
 mod check;
 mod cli;
@@ -70,6 +71,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Token(args) => token(args),
         Command::ApiKey(args) => api_key(args),
         Command::Check(args) => check(args),
+        Command::Bench { what } => bench::run(&what),
     }
 }
 

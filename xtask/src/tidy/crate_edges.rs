@@ -17,9 +17,21 @@ const EDGES: &[(&str, &[&str])] = &[
     ("channel-svc", &["protocol", "rpc", "backplane", "walk"]),
     ("message-svc", &["protocol", "rpc", "backplane"]),
     ("upstream", &["protocol", "rpc"]),
+    // A client like any other: it knows the frames and no service.
+    ("bench", &["protocol"]),
     (
         "server",
-        &["protocol", "rpc", "backplane", "gateway", "notifier", "channel-svc", "message-svc", "upstream"],
+        &[
+            "protocol",
+            "rpc",
+            "backplane",
+            "gateway",
+            "notifier",
+            "channel-svc",
+            "message-svc",
+            "upstream",
+            "bench",
+        ],
     ),
     (
         "tests",
