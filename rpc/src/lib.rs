@@ -25,6 +25,7 @@ pub mod message;
 pub mod offline;
 pub mod peer;
 pub mod presence;
+pub mod sabotage;
 pub mod signal;
 
 pub use audience::Audiences;

@@ -25,7 +25,7 @@ pub fn html(evidence: &Evidence, judgement: &Judgement) -> String {
         page,
         "<section><h2>What happened when</h2>{}<p class=\"legend\"><i class=\"fault\"></i> a fault \
          <i class=\"a\"></i> acknowledged, median, sessions <i class=\"soft\"></i> 99 of 100 hints came within \
-         <i class=\"bad\"></i> sends whose answer said nothing (asked again with their key)</p></section>",
+         <i class=\"bad\"></i> sends without an answer, sent again</p></section>",
         timeline::svg(evidence, &series)
     );
     violations(&mut page, judgement);

@@ -6,8 +6,8 @@ use crate::prove::history::{Micros, Role};
 use crate::prove::judge::evidence::Evidence;
 use crate::prove::judge::latency;
 
-/// Steps of a picture at most: two pixels each.
-const STEPS_MAX: Micros = 400;
+/// Steps of a picture at most: some pixels each.
+const STEPS_MAX: Micros = 360;
 
 /// One value a step.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ pub struct Series {
 /// Cuts a run into steps of whole seconds or simple parts of one.
 #[expect(clippy::cast_precision_loss, reason = "a picture has a few hundred pixels")]
 pub fn of(evidence: &Evidence) -> Series {
-    let step = [250_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 30_000_000]
+    let step = [500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 30_000_000]
         .into_iter()
         .find(|step| evidence.end / step <= STEPS_MAX)
         .unwrap_or(evidence.end / STEPS_MAX + 1);

@@ -13,7 +13,7 @@ const WIDTH: f64 = 960.0;
 const LEFT: f64 = 52.0;
 /// Height of one chart, and of what stands above the first one.
 const CHART: f64 = 110.0;
-const TOP: f64 = 26.0;
+const TOP: f64 = 42.0;
 /// From one chart to the next.
 const PITCH: f64 = CHART + 34.0;
 const CHARTS: [&str; 3] = ["acknowledged sends a second", "hint latency, ms (median, p99)", "sessions"];
@@ -29,7 +29,7 @@ pub fn svg(evidence: &Evidence, series: &Series) -> String {
     let chart = |number: usize| PITCH.mul_add(number_of(number), TOP);
     let some = |values: &[f64]| values.iter().map(|value| Some(*value)).collect::<Vec<_>>();
     for (number, lines) in [
-        (0, vec![("a", some(&series.sends)), ("bad", some(&series.unsure))]),
+        (0, vec![("a", some(&series.sends)), ("bad", risen(&series.unsure))]),
         (1, vec![("soft", series.p99.clone()), ("a", series.median.clone())]),
         (2, vec![("a", some(&series.sessions))]),
     ] {
@@ -52,6 +52,13 @@ const fn number_of(number: usize) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "a picture has a few hundred pixels")]
 fn x(at: Micros, end: Micros) -> f64 {
     LEFT + (WIDTH - LEFT - 4.0) * (at as f64 / end as f64)
+}
+
+/// Only where there is something, and the way up to it and down again: a line along the bottom says nothing.
+fn risen(values: &[f64]) -> Vec<Option<f64>> {
+    let above = |at: usize| values.get(at).is_some_and(|value| *value > 0.0);
+    let near = |at: usize| above(at) || above(at + 1) || at.checked_sub(1).is_some_and(above);
+    values.iter().enumerate().map(|(at, value)| near(at).then_some(*value)).collect()
 }
 
 fn bands(svg: &mut String, evidence: &Evidence, end: Micros) {
