@@ -3,6 +3,7 @@
 pub mod local;
 mod schedule;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -32,6 +33,21 @@ pub trait Cluster: Send + Sync {
     fn links(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Where clients connect: ws://HOST:PORT, any of them.
+    fn urls(&self) -> Vec<String>;
+
+    /// Where metrics are read.
+    fn metrics_urls(&self) -> Vec<String>;
+
+    /// The key that makes tokens for all of it.
+    fn key_file(&self) -> PathBuf;
+
+    /// Ends all of it in order, so that what it wrote can be looked at.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    async fn end(&self) -> anyhow::Result<()>;
 
     /// Whether that process answers sends.
     fn answers_sends(&self, process: Process) -> bool;

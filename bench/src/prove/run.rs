@@ -53,7 +53,7 @@ struct Director<'a> {
     shared: Arc<Stage>,
     phase: watch::Sender<Phase>,
     metrics: Vec<String>,
-    local: Option<Arc<LocalProcess>>,
+    local: Option<Arc<dyn Cluster>>,
     /// What each target held before the first client.
     held: HashMap<String, f64>,
 }
@@ -66,7 +66,7 @@ pub async fn run(args: &ProveArgs, host: &Host, folder: &Path) -> anyhow::Result
     let seed = args.seed(host);
     println!("doorbell bench prove  seed {seed}  build {}", host.build);
     let local = match args.local {
-        true => Some(Arc::new(start_local(args, host, folder).await?)),
+        true => Some(start_local(args, host, folder).await?),
         false => None,
     };
     let (recorder, written) = recorder(&folder.join(HISTORY))?;
@@ -82,9 +82,9 @@ pub async fn run(args: &ProveArgs, host: &Host, folder: &Path) -> anyhow::Result
     played
 }
 
-async fn start_local(args: &ProveArgs, host: &Host, folder: &Path) -> anyhow::Result<LocalProcess> {
+async fn start_local(args: &ProveArgs, host: &Host, folder: &Path) -> anyhow::Result<Arc<dyn Cluster>> {
     let sabotage = args.sabotage().map(|kind| ("DOORBELL_SABOTAGE".to_owned(), kind.to_owned()));
-    LocalProcess::start(&host.binary, folder, sabotage.into_iter().collect()).await
+    Ok(Arc::new(LocalProcess::start(&host.binary, folder, sabotage.into_iter().collect()).await?))
 }
 
 impl<'a> Director<'a> {
@@ -92,7 +92,7 @@ impl<'a> Director<'a> {
         args: &'a ProveArgs,
         host: &Host,
         recorder: Recorder,
-        local: Option<Arc<LocalProcess>>,
+        local: Option<Arc<dyn Cluster>>,
         seed: u64,
     ) -> anyhow::Result<Self> {
         // Users of another run with the same seed are others.
@@ -143,7 +143,9 @@ impl<'a> Director<'a> {
         self.load().await?;
         self.enter(Phase::Heal).await;
         let heal = async { while others.join_next().await.is_some() {} };
-        timeout(HEAL_DEADLINE, heal).await.context("writers did not come to an end")?;
+        // Who does not come to an end is given up: what became of their sends nobody knows, and V1 says so.
+        let _ = timeout(HEAL_DEADLINE, heal).await;
+        others.abort_all();
         self.enter(Phase::Settle).await;
         self.wait(self.args.settle()).await?;
         self.enter(Phase::Final).await;
@@ -239,7 +241,7 @@ impl<'a> Director<'a> {
         let (Some(local), Some(pace)) = (&self.local, self.args.pace()) else {
             return self.wait(length).await;
         };
-        let cluster: Arc<dyn Cluster> = Arc::clone(local) as Arc<dyn Cluster>;
+        let cluster = Arc::clone(local);
         let schedule = Schedule::draw(self.seed, length, pace, &*cluster);
         let stop = CancellationToken::new();
         let mut faults = JoinSet::new();
@@ -295,12 +297,11 @@ async fn later(start: Duration, client: impl Future<Output = ()>) {
 fn reach(
     args: &ProveArgs,
     host: &Host,
-    local: Option<&LocalProcess>,
+    local: Option<&dyn Cluster>,
 ) -> anyhow::Result<(Vec<String>, Tokens, Vec<String>)> {
     if let Some(local) = local {
         let tokens = Tokens::Key((host.mint)(&local.key_file())?);
-        let metrics = vec![format!("http://{}/metrics", local.address())];
-        return Ok((vec![format!("ws://{}", local.address())], tokens, metrics));
+        return Ok((local.urls(), tokens, local.metrics_urls()));
     }
     let tokens = match (&args.key_file, &args.token_command) {
         (Some(file), _) => Tokens::Key((host.mint)(file)?),

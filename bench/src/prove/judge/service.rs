@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::evidence::{Evidence, Window};
+use super::log::sent;
 use super::verdict::{Outcome, Violation};
 use crate::prove::history::{Micros, Moment, Phase, Role};
 use crate::prove::metrics::{BEGUN, CACHES, DEAD_LETTERS, FILES, HELD, OLDEST, QUEUE, RESIDENT};
@@ -38,6 +39,7 @@ pub fn alive(evidence: &Evidence) -> Outcome {
         }
     }
     missing(evidence, &mut outcome);
+    unanswered(evidence, &mut outcome);
     outcome
 }
 
@@ -62,6 +64,19 @@ fn missing(evidence: &Evidence, outcome: &mut Outcome) {
                 found: format!("client {client} ({}) has no session", evidence.user(user)),
                 expected: "every client is back once T is over".to_owned(),
                 events: vec![(closed, "its last session ended".to_owned()), (at, "T is over".to_owned())],
+            });
+        }
+    }
+}
+
+/// Sends that were asked about until the end, and nobody said what became of them.
+fn unanswered(evidence: &Evidence, outcome: &mut Outcome) {
+    for (key, sending) in &evidence.sends {
+        if sending.acked.is_empty() && sending.refused.is_none() {
+            outcome.broken(|| Violation {
+                found: format!("nobody knows what became of key {key}, sent {} times", sending.times),
+                expected: "an answer, once faults are over".to_owned(),
+                events: vec![(sending.invoked, sent(evidence, *key, sending))],
             });
         }
     }

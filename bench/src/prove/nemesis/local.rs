@@ -39,33 +39,31 @@ impl LocalProcess {
         let (binary, folder) = (binary.to_owned(), folder.to_owned());
         Ok(Self { binary, folder, env, address, child: Mutex::new(child) })
     }
-
-    /// `HOST:PORT`, the same after a restart.
-    pub fn address(&self) -> &str {
-        &self.address
-    }
-
-    /// The key that makes tokens for it.
-    pub fn key_file(&self) -> PathBuf {
-        self.folder.join("data/key")
-    }
-
-    /// Ends it in order, so that what it wrote can be looked at.
-    ///
-    /// # Errors
-    /// It does not end in time.
-    pub async fn end(&self) -> anyhow::Result<()> {
-        let mut child = self.child.lock().await;
-        signal(&child, Signal::TERM)?;
-        timeout(READY_DEADLINE, child.wait()).await.context("doorbell did not end")??;
-        Ok(())
-    }
 }
 
 #[async_trait]
 impl Cluster for LocalProcess {
     fn processes(&self) -> Vec<String> {
         vec!["doorbell".to_owned()]
+    }
+
+    fn urls(&self) -> Vec<String> {
+        vec![format!("ws://{}", self.address)]
+    }
+
+    fn metrics_urls(&self) -> Vec<String> {
+        vec![format!("http://{}/metrics", self.address)]
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.folder.join("data/key")
+    }
+
+    async fn end(&self) -> anyhow::Result<()> {
+        let mut child = self.child.lock().await;
+        signal(&child, Signal::TERM)?;
+        timeout(READY_DEADLINE, child.wait()).await.context("doorbell did not end")??;
+        Ok(())
     }
 
     fn answers_sends(&self, _: Process) -> bool {

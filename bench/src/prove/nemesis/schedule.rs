@@ -108,6 +108,7 @@ impl Harm {
 mod tests {
     use super::*;
     use async_trait::async_trait;
+    use std::path::PathBuf;
 
     /// Names alone: a schedule asks for nothing else.
     struct Names;
@@ -119,6 +120,18 @@ mod tests {
         }
         fn links(&self) -> Vec<String> {
             vec!["a to b".to_owned()]
+        }
+        fn urls(&self) -> Vec<String> {
+            Vec::new()
+        }
+        fn metrics_urls(&self) -> Vec<String> {
+            Vec::new()
+        }
+        fn key_file(&self) -> PathBuf {
+            PathBuf::new()
+        }
+        async fn end(&self) -> anyhow::Result<()> {
+            Ok(())
         }
         fn answers_sends(&self, _: Process) -> bool {
             true

@@ -132,14 +132,10 @@ fn violations(page: &mut String, judgement: &Judgement) {
     page.push_str("<section><h2>What is broken</h2>");
     for (rule, found) in broken {
         let shown = found.violations.len() as u64;
+        let times =
+            if found.violated == 1 { "once".to_owned() } else { format!("{} times", count(found.violated)) };
         let more = if found.violated > shown { format!(", the first {shown}") } else { String::new() };
-        let _ = write!(
-            page,
-            "<h3>{} {} <small>{} times{more}</small></h3>",
-            rule.id(),
-            rule.what(),
-            count(found.violated)
-        );
+        let _ = write!(page, "<h3>{} {} <small>{times}{more}</small></h3>", rule.id(), rule.what(),);
         for (number, violation) in found.violations.iter().enumerate() {
             let open = if number < 3 { " open" } else { "" };
             let _ = write!(
@@ -149,7 +145,7 @@ fn violations(page: &mut String, judgement: &Judgement) {
                 escaped(&violation.expected)
             );
             for (at, what) in &violation.events {
-                let _ = write!(page, "<li><time>{}</time> {}</li>", moment(*at), escaped(what));
+                let _ = write!(page, "<li><time>{}</time><span>{}</span></li>", moment(*at), escaped(what));
             }
             page.push_str("</ol></details>");
         }
