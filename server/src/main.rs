@@ -7,7 +7,7 @@
 //! [`wiring`] builds the services; [`supervisor`] runs them; [`shutdown`] the phases of the end; [`signals`];
 //! [`site`] which path is whose, with [`admin`], [`openapi`], [`page`] and [`demo`]; [`readiness`] and [`heartbeat`];
 //! [`keyfile`], [`trust`], [`jwks`], [`apikeyfile`], [`secretfile`], [`certificate`] by way of [`guarded`], [`reload`], [`datadir`],
-//! [`descriptors`]; [`bench`] what the tests of an installation need of it; [`check`] what of this host would go wrong; [`clock`], [`telemetry`], [`metrics`].
+//! [`descriptors`]; [`mod@bench`] what the tests of an installation need of it; [`check`] what of this host would go wrong; [`clock`], [`telemetry`], [`metrics`].
 
 mod admin;
 mod apikeyfile;

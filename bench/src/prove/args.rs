@@ -93,7 +93,7 @@ struct Faults {
     #[arg(long, requires = "local")]
     no_faults: bool,
     /// From one fault to the next, on average
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     fault_every: Duration,
     /// The longest fault
     #[arg(long, value_name = "TIME", default_value = "6s", value_parser = time)]

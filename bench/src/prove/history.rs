@@ -207,8 +207,8 @@ pub enum What {
     Removing { user: u32, conversation: u32 },
     /// Somebody was removed.
     Removed { user: u32, conversation: u32 },
-    /// A read mark was set, and the mark that the server answered.
-    Marked { user: u32, conversation: u32, version: u64, read: u64 },
+    /// A read mark was set, and the mark that the server answered. `asked`: when it went out.
+    Marked { user: u32, conversation: u32, version: u64, read: u64, asked: Micros },
     /// What a reader knows at the end, without a pull of its own for it.
     Knows { client: u32, user: u32, conversation: u32, version: u64 },
     /// The read mark and the count that the server tells a user at the end.

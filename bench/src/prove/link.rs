@@ -282,6 +282,10 @@ async fn open(url: &str) -> Result<Socket, NoEntry> {
                 (status, _) => Err(NoEntry::Refused(format!("{url} answers the upgrade with HTTP {status}"))),
             }
         }
+        // What TLS says of a certificate; a socket that breaks has other kinds.
+        Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Err(NoEntry::Refused(format!("{url}: {error}")))
+        }
         Err(Error::Tls(error)) => Err(NoEntry::Refused(format!("{url}: {error}"))),
         Err(_) => Err(NoEntry::Later),
     }

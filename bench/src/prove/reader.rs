@@ -213,14 +213,14 @@ impl Reader {
                     None => self.state.forget(conversation),
                 }
             }
-            (Call::Mark { conversation, version }, Ok(payload)) => {
+            (Call::Mark { conversation, version, asked }, Ok(payload)) => {
                 #[derive(Deserialize)]
                 struct Read {
                     read: u64,
                 }
                 if let Ok(Read { read }) = payload.parse() {
                     let user = self.client.user;
-                    let what = What::Marked { user, conversation, version, read };
+                    let what = What::Marked { user, conversation, version, read, asked };
                     self.client.shared.recorder.record(what).await;
                 }
             }
@@ -256,9 +256,10 @@ impl Reader {
             return;
         }
         let params = json!({"conversation": shared.names.conversation(conversation), "version": version});
+        let asked = shared.recorder.now();
         // Where the socket ends the loop finds out.
         if let Ok(id) = link.call("conversations.mark_read", &params).await {
-            self.state.called(id, Call::Mark { conversation, version }, Instant::now());
+            self.state.called(id, Call::Mark { conversation, version, asked }, Instant::now());
         }
     }
 

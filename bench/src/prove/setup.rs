@@ -1,6 +1,7 @@
 //! The conversations of a run, made before anything is written down.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
@@ -11,12 +12,13 @@ use super::link::{Link, NoEntry, wait_of};
 use super::names::Names;
 use super::plan::{Group, Plan};
 use super::stage::Stage;
-use std::time::Duration;
 
 /// Conversations made at a time.
 const AT_A_TIME: usize = 8;
 /// Members of one call: a conversation begins with at most that many, and as many are added at a time.
 const MEMBERS_EACH: usize = 900;
+/// How long an owner's session may take.
+const ENTER_DEADLINE: Duration = Duration::from_secs(15);
 /// How long one conversation may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -50,7 +52,7 @@ fn put(ids: &mut [String], number: usize, id: String) {
 
 async fn make(shared: &Arc<Stage>, group: &Group, key: &str) -> anyhow::Result<String> {
     let deadline = Instant::now() + DEADLINE;
-    let mut link = enter(shared, group.owner, deadline).await?;
+    let mut link = enter(shared, group.owner, Instant::now() + ENTER_DEADLINE).await?;
     let names = &shared.names;
     let members: Vec<&str> = group.members.iter().map(|user| names.user(*user).as_str()).collect();
     let mut parts = members.chunks(MEMBERS_EACH);
@@ -82,7 +84,7 @@ async fn enter(shared: &Arc<Stage>, user: u32, deadline: Instant) -> anyhow::Res
             Err(NoEntry::Refused(why)) => bail!(why),
         };
         if Instant::now() + wait > deadline {
-            bail!("{target} gives no session within {DEADLINE:?}: is a Doorbell there?");
+            bail!("{target} gives no session within {ENTER_DEADLINE:?}: is a Doorbell there?");
         }
         sleep(wait).await;
     }

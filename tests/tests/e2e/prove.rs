@@ -93,6 +93,7 @@ async fn what_cannot_be_run_shows_nothing_and_says_why() -> anyhow::Result<()> {
         (vec!["--url", &*url, "--token-command", "false"], "the token command fails"),
         (vec!["--judge", "no-such-file"], "no-such-file"),
         (vec!["--url", "http://h"], "must be ws://"),
+        (vec!["--url", "ws://127.0.0.1:1", "--token-command", "echo x"], "is a Doorbell there?"),
     ] {
         let (output, said) = prove(scratch.path(), &words).await?;
         assert_eq!(output.status.code(), Some(2), "{said}");

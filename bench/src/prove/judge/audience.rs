@@ -1,8 +1,8 @@
 //! H3: who is told, and who may read.
 
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Window};
 use super::verdict::{Outcome, Violation};
-use crate::prove::history::Micros;
+use crate::prove::history::{Bounds, Micros};
 
 /// H3: each hint and each page went to somebody who was a member, or had been moments before; nothing of a message
 /// went with a hint.
@@ -12,7 +12,7 @@ pub fn authorised(evidence: &Evidence) -> Outcome {
         for (conversation, hints) in &session.hints {
             for (at, version) in hints {
                 outcome.look();
-                if !evidence.may_have_been(session.user, *conversation, allowed_from(evidence, *at), *at) {
+                if !in_time(evidence, session.user, *conversation, *at) {
                     outcome.broken(|| Violation {
                         found: format!(
                             "session {number} ({}) was hinted of version {version} of {}",
@@ -52,22 +52,29 @@ pub fn authorised(evidence: &Evidence) -> Outcome {
     outcome
 }
 
-/// Since when its user may have been removed: what a stopped process had written comes when it goes on.
-fn allowed_from(evidence: &Evidence, at: Micros) -> Micros {
-    let revoke = evidence.run.bounds.revoke;
-    let from = at.saturating_sub(revoke);
-    let begun = evidence.faults.iter().filter(|fault| fault.begin <= at && fault.end >= from);
-    begun.map(|fault| fault.begin.saturating_sub(revoke)).min().unwrap_or(from).min(from)
+/// Whether a hint came while its user may have been a member, or not too late after: what a fault falls into, or comes
+/// within T of one, has until T after that fault. Faults that come later excuse nothing.
+fn in_time(evidence: &Evidence, user: u32, conversation: u32, at: Micros) -> bool {
+    let Bounds { settle, revoke, .. } = evidence.run.bounds;
+    evidence.stays_of(user, conversation).iter().filter(|stay| stay.adding <= at).any(|stay| {
+        let Some(removed) = stay.removed.filter(|removed| *removed < at) else { return true };
+        let due = removed.saturating_add(revoke);
+        let on = |fault: &&Window| fault.begin <= due && fault.end.saturating_add(settle) >= removed;
+        let excused = evidence.faults.iter().filter(on).map(|fault| fault.end.saturating_add(settle)).max();
+        at <= due.max(excused.unwrap_or(0))
+    })
 }
 
 fn stay(evidence: &Evidence, user: u32, conversation: u32, last: (Micros, &str)) -> Vec<(Micros, String)> {
     let mut events = Vec::new();
-    if let Some(stay) = evidence.stays_of(user, conversation).last() {
+    // The last one that had begun: a later one is another story.
+    let mut begun = evidence.stays_of(user, conversation).iter().filter(|stay| stay.adding <= last.0);
+    if let Some(stay) = begun.next_back() {
         events.push((stay.adding, "its user is being added".to_owned()));
         events.extend(stay.removing.map(|at| (at, "its user is being removed".to_owned())));
         events.extend(stay.removed.map(|at| (at, "its user was removed".to_owned())));
     } else {
-        events.push((0, "its user was never a member".to_owned()));
+        events.push((0, "its user had never been a member".to_owned()));
     }
     events.push((last.0, last.1.to_owned()));
     events

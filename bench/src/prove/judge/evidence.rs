@@ -67,6 +67,18 @@ pub struct Stay {
     pub removed: Option<Micros>,
 }
 
+/// A read mark that was set.
+#[derive(Clone, Copy, Debug)]
+pub struct Marking {
+    pub asked: Micros,
+    pub answered: Micros,
+    pub user: u32,
+    pub conversation: u32,
+    /// What was asked for, and what the server answered.
+    pub version: u64,
+    pub read: u64,
+}
+
 /// A fault with its time.
 #[derive(Clone, Debug)]
 pub struct Window {
@@ -94,7 +106,7 @@ pub struct Evidence<'a> {
     pub stays: HashMap<(u32, u32), Vec<Stay>>,
     pub foreign: Vec<(Micros, u32, &'a str)>,
     pub denied: u64,
-    pub marks: Vec<(Micros, u32, u32, u64, u64)>,
+    pub marks: Vec<Marking>,
     /// When, client, user, conversation, version.
     pub known: Vec<(Micros, u32, u32, u32, u64)>,
     /// When, user, conversation, read, unread.

@@ -281,7 +281,8 @@ impl Simulator {
             let mark = self.marks.entry((user, conversation)).or_default();
             *mark = (*mark).max(version);
             let read = *mark;
-            self.say(What::Marked { user, conversation, version, read });
+            let asked = self.now;
+            self.say(What::Marked { user, conversation, version, read, asked });
         }
     }
 

@@ -6,7 +6,7 @@ use super::evidence::Evidence;
 use super::simulator;
 use super::verdict::{Overall, Rule, Verdict};
 use super::{Judgement, judge};
-use crate::prove::history::{Event, What};
+use crate::prove::history::{Bounds, Conversation, Event, Phase, Role, Run, What};
 
 mod corrupt;
 
@@ -77,6 +77,46 @@ fn without_metrics_their_rules_are_not_judged() {
             assert!(outcome.not_judged.as_ref().is_some_and(|why| why.contains("--metrics-url")));
         }
     }
+}
+
+/// A history with nothing but what the test adds.
+fn bare(more: Vec<Event>) -> Vec<Event> {
+    let bounds = Bounds { settle: 1_000, revoke: 100, acked_min: 0 };
+    let conversations = vec![Conversation { id: "c".to_owned(), members: vec![0] }];
+    let run = Run { users: vec!["u".to_owned()], conversations, bounds, ..Run::default() };
+    [vec![Event(0, What::Run(Box::new(run)))], more].concat()
+}
+
+#[test]
+fn marks_that_two_sessions_set_at_once_bind_each_other_only_in_their_order() {
+    let marked =
+        |asked, at, version, read| Event(at, What::Marked { user: 0, conversation: 0, version, read, asked });
+    assert_eq!(broken(&bare(vec![marked(10, 30, 43, 43), marked(20, 31, 42, 42)])), BTreeSet::new());
+    assert_eq!(
+        broken(&bare(vec![marked(10, 30, 43, 43), marked(40, 50, 42, 42)])),
+        BTreeSet::from([Rule::U1])
+    );
+}
+
+#[test]
+fn a_hint_after_a_removal_is_excused_by_a_fault_that_fell_into_it_and_by_no_later_one() {
+    let fired = |fault: (u64, u64), hint| {
+        let (user, conversation) = (0, 0);
+        let mut events = vec![
+            Event(1, What::Open { session: 1, client: 1, user, role: Role::Hinted }),
+            Event(5_000, What::Removing { user, conversation }),
+            Event(5_001, What::Removed { user, conversation }),
+            Event(fault.0, What::FaultBegin { fault: 1, what: "stop".to_owned(), spares_sends: false }),
+            Event(fault.1, What::FaultEnd { fault: 1, effective: true }),
+            Event(hint, What::Hint { session: 1, topics: vec![(0, 1)], wide: false }),
+            Event(9_999, What::Phase(Phase::Left)),
+        ];
+        events.sort_by_key(|event| event.0);
+        broken(&bare(events)).contains(&Rule::H3)
+    };
+    assert!(!fired((1, 2), 5_101) && fired((1, 2), 5_102));
+    assert!(!fired((5_050, 5_300), 6_300) && fired((5_050, 5_300), 6_301));
+    assert!(fired((5_200, 5_300), 5_310));
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::prove::history::Micros;
+
 /// Calls that one reader has under way at most; a gateway allows twice as many.
 const CALLS_MAX: usize = 8;
 
@@ -13,7 +15,7 @@ const CALLS_MAX: usize = 8;
 pub enum Call {
     Changes,
     Pull { conversation: u32, pull: u32, after: u64 },
-    Mark { conversation: u32, version: u64 },
+    Mark { conversation: u32, version: u64, asked: Micros },
 }
 
 /// What time brought.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Evidence, Pulling, Sending, Session, Stay, Window};
+use super::{Evidence, Marking, Pulling, Sending, Session, Stay, Window};
 use crate::prove::history::{Entry, Event, Micros, Phase, Role, Run, What};
 
 /// A pull that waits for its page: when it went out, its conversation, after, to.
@@ -54,8 +54,9 @@ impl<'a> Evidence<'a> {
             }
             What::FaultBegin { .. } | What::FaultEnd { .. } => self.take_fault(at, what, pass),
             What::Denied { .. } => self.denied += 1,
-            What::Marked { user, conversation, version, read } => {
-                self.marks.push((at, *user, *conversation, *version, *read));
+            What::Marked { user, conversation, version, read, asked } => {
+                let (user, conversation, version, read) = (*user, *conversation, *version, *read);
+                self.marks.push(Marking { asked: *asked, answered: at, user, conversation, version, read });
             }
             What::Knows { client, user, conversation, version } => {
                 self.known.push((at, *client, *user, *conversation, *version));
