@@ -161,22 +161,18 @@ fn line(
 
 /// The parts of the run above, and minutes and seconds below.
 fn times(svg: &mut String, evidence: &Evidence, end: Micros, height: f64) {
-    let mut free = 0.0;
-    for (phase, at) in &evidence.phases {
-        let from = x(*at, end);
+    let begins: Vec<(Phase, f64)> = evidence.phases.iter().map(|(phase, at)| (*phase, x(*at, end))).collect();
+    for (number, (phase, from)) in begins.iter().enumerate() {
         let _ = write!(
             svg,
             "<line class=\"phase\" x1=\"{from:.1}\" x2=\"{from:.1}\" y1=\"4\" y2=\"{:.0}\"/>",
             height - 22.0
         );
         // A short part's name would stand on the next one's.
-        if from >= free {
-            let name = phase_name(*phase);
+        let name = phase_name(*phase);
+        let room = begins.get(number + 1).map_or(WIDTH, |(_, next)| *next) - from;
+        if room > 6.0f64.mul_add(number_of(name.len()), 6.0) {
             let _ = write!(svg, "<text class=\"phase\" x=\"{:.1}\" y=\"9\">{name}</text>", from + 3.0);
-            free = from + 8.0 + 6.0 * number_of(name.len());
-        }
-        if *phase == Phase::Left {
-            break;
         }
     }
     let seconds = end / 1_000_000;
@@ -184,7 +180,9 @@ fn times(svg: &mut String, evidence: &Evidence, end: Micros, height: f64) {
         .into_iter()
         .find(|every| seconds / every <= 12)
         .unwrap_or(1_800);
-    for second in (0..=seconds).step_by(usize::try_from(every).unwrap_or(1)) {
+    // The last one would be cut off at the edge.
+    let whole = |second: &u64| x(second * 1_000_000, end) < WIDTH - 16.0;
+    for second in (0..=seconds).step_by(usize::try_from(every).unwrap_or(1)).filter(whole) {
         let _ = write!(
             svg,
             "<text class=\"time\" x=\"{:.1}\" y=\"{:.1}\">{}:{:02}</text>",
