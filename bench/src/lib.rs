@@ -10,9 +10,9 @@
 //! - **BE-3** A rule without anything to judge it by is "not judged", never "holds".
 //! - **BE-4** Everything drawn comes from the seed: the same seed gives the same users, conversations and faults.
 //!
-//! Map: [`prove`] the checker.
+//! Map: `prove` the checker.
 
-pub mod prove;
+mod prove;
 
 use clap::Subcommand;
 
