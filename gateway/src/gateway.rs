@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use doorbell_backplane::{Partitions, Registry, Versions};
 use doorbell_protocol::{Clock, GatewayId};
-use doorbell_rpc::{Audiences, Channels, Messages, Presence as PresenceService};
+use doorbell_rpc::{Audiences, Channels, Messages, Presence as PresenceService, sabotage};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -237,7 +237,9 @@ impl Gateway {
 
     /// Out of the index; the user's last session leaves the registry too. May be called again.
     pub(crate) fn leave(&self, session: &Arc<Session>) {
-        self.unfollow_all(session);
+        if !sabotage::is("forget-followers") {
+            self.unfollow_all(session);
+        }
         let Some(identity) = session.identity() else { return };
         match self.local.remove(session) {
             Removed::Last(Some(left)) => {

@@ -25,7 +25,7 @@ use doorbell_protocol::frames::Token;
 use doorbell_protocol::{
     CallId, Clock, DecodeError, DeviceId, Encoding, Payload, SessionId, Timestamp, TopicId, UserId, Version,
 };
-use doorbell_rpc::{CallRequest, Messages};
+use doorbell_rpc::{CallRequest, Messages, sabotage};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -256,6 +256,9 @@ impl Session {
         if source == Source::Followed && !core.follows_all(notice.hint()) {
             return Offered::Gone;
         }
+        if sabotage::strikes("drop-hints", 12) {
+            return Offered::Written;
+        }
         match core.state.hints() {
             HintGate::Shut => return Offered::Gone,
             HintGate::Hold => {
@@ -267,6 +270,9 @@ impl Session {
         let waits = core.outbox.is_some();
         if !waits && core.hint_window_ms == 0 && core.write_at_once(notice.bytes(self.encoding)) {
             setting.metrics.frame_written();
+            if sabotage::strikes("repeat-hints", 4) {
+                core.write_at_once(notice.bytes(self.encoding));
+            }
             if core.outbox.is_none() {
                 return Offered::Written;
             }

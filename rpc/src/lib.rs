@@ -30,6 +30,7 @@ pub mod offline;
 pub mod peer;
 pub mod presence;
 pub mod remote;
+pub mod sabotage;
 pub mod signal;
 
 pub use audience::Audiences;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use doorbell_bench::Bench;
 use doorbell_gateway::auth::Grants;
 use doorbell_gateway::auth::api_keys::is_name;
 use doorbell_gateway::auth::claims::is_grant;
@@ -31,6 +32,7 @@ Examples:
   doorbell api-key shop --hints 2>> api-keys.toml
                                          a key for a back end that rings users
   doorbell check --config doorbell.toml  what is wrong with a configuration
+  doorbell bench prove --local           is anything lost? see its --help
 
 Configuration:
   Flags stand over environment variables, over the file of --config, over
@@ -120,6 +122,12 @@ pub enum Command {
     Check(CheckArgs),
     /// Start a whole installation as processes on this machine, Redis included, to try things out
     DevCluster(DevClusterArgs),
+    /// Put an installation to the test
+    Bench {
+        /// Which test.
+        #[command(subcommand)]
+        what: Bench,
+    },
 }
 
 /// The flags that set keys of the configuration.

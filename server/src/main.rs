@@ -7,10 +7,11 @@
 //! [`wiring`] builds the services; [`supervisor`] runs them; [`shutdown`] the phases of the end; [`signals`];
 //! [`site`] which path is whose, with [`admin`], [`openapi`], [`page`], [`whereabouts`] and [`demo`]; [`readiness`] and [`heartbeat`];
 //! [`keyfile`], [`trust`], [`jwks`], [`apikeyfile`], [`secretfile`], [`peerkey`], [`certificate`] by way of [`guarded`], [`reload`], [`datadir`],
-//! [`descriptors`]; [`devcluster`] many processes on one machine; [`check`] what of this host would go wrong; [`clock`], [`telemetry`], [`metrics`].
+//! [`descriptors`]; [`devcluster`] many processes on one machine; [`mod@bench`] what the tests of an installation need of it; [`check`] what of this host would go wrong; [`clock`], [`telemetry`], [`metrics`].
 
 mod admin;
 mod apikeyfile;
+mod bench;
 mod certificate;
 mod check;
 mod cli;
@@ -74,6 +75,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::ApiKey(args) => api_key(args),
         Command::Check(args) => check(args),
         Command::DevCluster(args) => devcluster::run(args),
+        Command::Bench { what } => bench::run(&what),
     }
 }
 

@@ -43,6 +43,11 @@ pub fn run(config: &Config) -> Result<ExitCode> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), descriptors_max, roles = %config.roles, "doorbell starts");
     tracing::info!(changed = config.changes(), "the configuration in force; all else is as by default");
     tracing::debug!(config = config.redacted(), "the whole configuration");
+    #[cfg(feature = "sabotage")]
+    if let Some(kind) = std::env::var_os("DOORBELL_SABOTAGE").and_then(|kind| kind.into_string().ok()) {
+        tracing::info!(kind, "this build breaks a promise on purpose");
+        doorbell_rpc::sabotage::choose(kind);
+    }
     // Of several processes, the one that opens the message store takes it.
     let _data_dir = if config.is_cluster() { None } else { Some(DataDir::take(&config.data_dir)?) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;

@@ -6,6 +6,7 @@
 use std::ops::ControlFlow;
 
 use doorbell_protocol::{ConversationId, Version};
+use doorbell_rpc::sabotage;
 
 use super::size::{self, Budget};
 use crate::api::reply::{Message, Messages};
@@ -42,10 +43,14 @@ impl Slice {
     /// The range that it means at a head; `None` where nothing is in it.
     #[must_use]
     pub fn at(self, head: Version, limit: usize) -> Option<Range> {
+        let head = if sabotage::strikes("stale-pulls", 20) { before_one(head) } else { head };
         let (first, last, order) = match self {
             Self::Newest => (Version::ZERO.next(), head, Order::Descending),
             Self::Before(before) => (Version::ZERO.next(), head.min(before_one(before)), Order::Descending),
             Self::After { after, .. } if after >= head => return None,
+            Self::After { after, to } if sabotage::strikes("skip-entries", 20) => {
+                (after.next().next(), to.map_or(head, |to| to.min(head)), Order::Ascending)
+            }
             Self::After { after, to } => (after.next(), to.map_or(head, |to| to.min(head)), Order::Ascending),
         };
         if first > last {

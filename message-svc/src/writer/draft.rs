@@ -11,7 +11,7 @@ mod title;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use doorbell_protocol::{ConversationId, Timestamp, UserId, Version};
-use doorbell_rpc::Caller;
+use doorbell_rpc::{Caller, sabotage};
 
 use super::memory::Memory;
 use super::request::{Create, CreateRequest, MarkRequest, Marked, PairRequest, SendRequest, Sent};
@@ -132,7 +132,10 @@ impl<'a> Draft<'a> {
 
     /// Gives an entry its place in a log.
     fn log(&mut self, user: &UserId, conversation: &ConversationId, words: Words) -> Result<Sent, Refusal> {
-        let Words { kind, of, edits, content } = words;
+        let Words { kind, of, edits, mut content } = words;
+        if sabotage::strikes("alter-text", 50) {
+            content.text.push('!');
+        }
         let mut head = self.head(conversation)?;
         head.version = head.version.next();
         match kind {
@@ -158,6 +161,14 @@ impl<'a> Draft<'a> {
             deleted: None,
             content,
         };
+        if sabotage::strikes("ack-unwritten", 50) {
+            return Ok(Sent {
+                conversation: conversation.clone(),
+                version: head.version,
+                id,
+                sent_at: self.batch.at,
+            });
+        }
         self.batch.entries.push((conversation.clone(), entry));
         self.appended.insert(conversation.clone());
         self.put_head(conversation, head);
@@ -335,6 +346,7 @@ impl<'a> Draft<'a> {
         };
         match answer {
             None => Ok(None),
+            Some(_) if sabotage::is("forget-keys") => Ok(None),
             Some(answer) if answer.digest == digest => {
                 self.repeats += 1;
                 Ok(Some(answer.said))

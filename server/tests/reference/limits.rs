@@ -167,8 +167,9 @@ pub fn unlisted(root: &Path) -> Vec<String> {
     let mut inner: Vec<&str> = INNER.to_vec();
     let mut unlisted = Vec::new();
     for crate_source in std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path().join("src")) {
-        let is_product =
-            !["tests", "xtask", "web"].iter().any(|other| crate_source == root.join(other).join("src"));
+        let is_product = !["bench", "tests", "xtask", "web"]
+            .iter()
+            .any(|other| crate_source == root.join(other).join("src"));
         if !crate_source.is_dir() || !is_product {
             continue;
         }

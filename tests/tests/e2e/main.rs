@@ -11,6 +11,7 @@ mod large;
 mod lifecycle;
 mod members;
 mod presence;
+mod prove;
 mod signals;
 mod slow_client;
 

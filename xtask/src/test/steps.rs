@@ -28,6 +28,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "valkey", what: "the Redis back-end, on a real Valkey", run: valkey },
     Step { name: "doc", what: "examples in Rust documentation", run: doc },
     Step { name: "operations", what: "dashboard and alerts, on a real Prometheus", run: operations },
+    Step { name: "sabotage", what: "promises broken on purpose, each found by its rule", run: sabotage },
     Step { name: "web", what: "the demo page: types, tests, bundle up to date", run: web },
     Step { name: "node", what: "end to end with an independent client: Node and `ws`", run: node_client },
     Step {
@@ -47,6 +48,9 @@ const BROWSER: &str = "tests/browser";
 /// The binary under test, as [`build`] leaves it. A debug build: it is the one that the Rust tests use as well, and
 /// its checks for overflow and for bugs are on.
 const BINARY: &str = "target/debug/doorbell";
+
+/// The build that breaks promises on purpose.
+const SABOTAGED: &str = "target/sabotaged/doorbell";
 
 /// Tests that nextest cannot list, by package; `.config/nextest.toml` leaves them out.
 const WITHOUT_HARNESS: &[(&str, &str)] = &[("doorbell-message-svc", "crash")];
@@ -105,6 +109,20 @@ fn operations(checkout: &Checkout) -> Result<()> {
     let words = ["test", "--workspace", "--test", "operations"];
     let mut tests = with_binary(command("cargo", &words, checkout.root), checkout);
     prometheus::ensure()?.give(&mut tests);
+    run(tests)
+}
+
+/// A build that breaks promises takes the place of the one under test: it is put aside, and the other one back at once.
+fn sabotage(checkout: &Checkout) -> Result<()> {
+    cargo(checkout, &["build", "--workspace", "--bins", "--features", "doorbell/sabotage"])?;
+    let (built, aside) = (checkout.root.join(BINARY), checkout.root.join(SABOTAGED));
+    std::fs::create_dir_all(aside.parent().context("it lies in a folder")?)?;
+    let copied = std::fs::copy(&built, &aside).with_context(|| format!("putting {} aside", built.display()));
+    build(checkout)?;
+    copied?;
+    let mut tests =
+        command("cargo", &["test", "--workspace", "--test", "sabotage", "--", "--nocapture"], checkout.root);
+    tests.env("DOORBELL_SABOTAGED_BIN", aside);
     run(tests)
 }
 

@@ -18,6 +18,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("message-svc", &["protocol", "rpc", "backplane", "walk"]),
     ("upstream", &["protocol", "rpc"]),
     ("cluster", &["protocol", "rpc", "backplane"]),
+    // A client like any other: it knows the frames and no service.
+    ("bench", &["protocol"]),
     (
         "server",
         &[
@@ -30,6 +32,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "message-svc",
             "upstream",
             "cluster",
+            "bench",
         ],
     ),
     (

@@ -1,0 +1,198 @@
+//! What was asked on the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Host;
+use super::history::{Bounds, Micros};
+use super::nemesis::Pace;
+use super::plan::Scale;
+
+/// `doorbell bench prove`.
+#[derive(Clone, Debug, Args)]
+pub struct ProveArgs {
+    /// Start a Doorbell of its own on the loopback, kill, stop and restart it
+    #[arg(long, conflicts_with_all = ["url", "key_file", "token_command"])]
+    pub local: bool,
+    /// An installation, ws://HOST:PORT or wss://HOST; may be repeated: each client takes any of them
+    #[arg(long, value_name = "URL", required_unless_present_any = ["local", "judge"], value_parser = url)]
+    pub url: Vec<String>,
+    /// The server's key file: tokens are made as `doorbell token` makes them
+    #[arg(long, value_name = "FILE", conflicts_with = "token_command")]
+    pub key_file: Option<PathBuf>,
+    /// A command that prints a token; {user} is the user's name
+    #[arg(long, value_name = "COMMAND")]
+    pub token_command: Option<String>,
+    /// A server's /metrics, for the rules that need it; may be repeated
+    #[arg(long, value_name = "URL")]
+    pub metrics_url: Vec<String>,
+    /// Judge an old history again and start nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["local", "url"])]
+    pub judge: Option<PathBuf>,
+    /// Where the history and the report go [default: ./doorbell-prove-TIME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What users, conversations and faults are drawn from [default: the time]
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+    #[command(flatten)]
+    size: Size,
+    #[command(flatten)]
+    times: Times,
+    #[command(flatten)]
+    faults: Faults,
+    /// What the tool does wrong on purpose.
+    #[cfg(feature = "sabotage")]
+    #[arg(long, env = "DOORBELL_SABOTAGE", hide = true)]
+    sabotage: Option<String>,
+}
+
+/// How large the run is.
+#[derive(Clone, Debug, Args)]
+struct Size {
+    /// Readers: 7 of 10 follow hints, 2 poll, 1 is hostile; writers and owners come on top
+    #[arg(long, value_name = "COUNT", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(10..))]
+    sessions: u32,
+    /// Conversations
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    conversations: u32,
+    /// Readers in the first conversation; above 100 it is a large group
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    large_members: u32,
+    /// Readers in each other conversation, on average
+    #[arg(long, value_name = "COUNT", default_value_t = 12)]
+    members: u32,
+    /// Sends a second, over all writers
+    #[arg(long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    rate: u32,
+    /// Fewer acknowledged sends show nothing: exit code 2
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    acked_min: u64,
+}
+
+/// How long things take.
+#[derive(Clone, Debug, Args)]
+struct Times {
+    /// How long the load lasts
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
+    duration: Duration,
+    /// T: when everything must be well after the last fault; 20s where Redis was restarted or failed over
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = time)]
+    settle: Duration,
+    /// How late a hint may come after its user was removed
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
+    revoke: Duration,
+}
+
+/// What the nemesis does.
+#[derive(Clone, Debug, Args)]
+struct Faults {
+    /// With --local: make no faults
+    #[arg(long, requires = "local")]
+    no_faults: bool,
+    /// From one fault to the next, on average
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    fault_every: Duration,
+    /// The longest fault
+    #[arg(long, value_name = "TIME", default_value = "6s", value_parser = time)]
+    fault_longest: Duration,
+}
+
+impl ProveArgs {
+    /// How large the run is.
+    pub(super) fn scale(&self) -> Scale {
+        let Size { sessions, conversations, large_members, members, rate, .. } = self.size;
+        Scale { sessions, conversations, large_members, members, rate, duration: self.times.duration }
+    }
+
+    /// The bounds of the rules.
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds {
+            settle: micros(self.times.settle),
+            revoke: micros(self.times.revoke),
+            acked_min: self.size.acked_min,
+        }
+    }
+
+    /// T.
+    pub(super) const fn settle(&self) -> Duration {
+        self.times.settle
+    }
+
+    /// How long who was removed stays out: until a hint that must not come has been seen, and a little longer.
+    pub(super) fn away(&self) -> Duration {
+        self.times.revoke + Duration::from_secs(3)
+    }
+
+    /// How dense faults are; `None` where there are none.
+    pub(super) fn pace(&self) -> Option<Pace> {
+        let longest = self.faults.fault_longest;
+        let shortest = Duration::from_millis(500).min(longest);
+        (self.local && !self.faults.no_faults).then_some(Pace {
+            every: self.faults.fault_every,
+            shortest,
+            longest,
+        })
+    }
+
+    /// The seed: the time where none was given.
+    pub(super) fn seed(&self, host: &Host) -> u64 {
+        self.seed.unwrap_or(host.now_ms)
+    }
+
+    /// Where the run's files go.
+    pub(super) fn folder(&self, host: &Host) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| PathBuf::from(format!("doorbell-prove-{}", host.now_ms / 1_000)))
+    }
+
+    /// What the tool does wrong on purpose.
+    #[cfg(feature = "sabotage")]
+    pub(super) fn sabotage(&self) -> Option<&str> {
+        self.sabotage.as_deref()
+    }
+
+    /// Nothing.
+    #[cfg(not(feature = "sabotage"))]
+    #[expect(clippy::unused_self, reason = "the same call with the feature and without")]
+    pub(super) const fn sabotage(&self) -> Option<&str> {
+        None
+    }
+}
+
+fn micros(duration: Duration) -> Micros {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let time = humantime_serde::re::humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if time.is_zero() || time > Duration::from_secs(86_400) {
+        return Err("must be above zero and at most a day".to_owned());
+    }
+    Ok(time)
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let uri: http::Uri = text.parse().map_err(|_| "must be ws://HOST:PORT or wss://HOST".to_owned())?;
+    let scheme = matches!(uri.scheme_str(), Some("ws" | "wss"));
+    let path = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
+    if scheme && path && uri.host().is_some() {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("must be ws://HOST:PORT or wss://HOST, without a path".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_scheme_and_a_host() {
+        assert_eq!(url("wss://chat.example/").unwrap(), "wss://chat.example");
+        for bad in ["http://h", "ws://", "chat.example", "ws://h/v1/ws", ""] {
+            assert!(url(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! H1, H2: whether hints came, and whether they were enough.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::evidence::{Evidence, Session};
+use super::log::sent;
+use super::verdict::{Outcome, Violation};
+use crate::prove::history::{Micros, Phase, Role};
+
+/// H1: each change is hinted to each session that is there for it, or known by a pull, within T.
+pub fn hinted(evidence: &Evidence) -> Outcome {
+    let mut outcome = Outcome::default();
+    let heard = Heard::of(evidence);
+    let present = present(evidence);
+    for (key, sending) in &evidence.sends {
+        let Some((acked, version, _)) = sending.acked.first() else { continue };
+        let due = evidence.due(*acked);
+        for (number, session) in present.get(&sending.conversation).map_or(&[][..], Vec::as_slice) {
+            let there = session.opened <= sending.invoked && session.closed.is_none_or(|closed| closed > due);
+            let until = due.min(evidence.end);
+            if !there
+                || due > evidence.end
+                || !evidence.stayed(session.user, sending.conversation, sending.invoked, until)
+            {
+                continue;
+            }
+            outcome.look();
+            if !heard.knows(
+                (*number, session),
+                sending.conversation,
+                *version,
+                (sending.invoked, *acked, due),
+            ) {
+                outcome.broken(|| Violation {
+                    found: format!(
+                        "session {number} ({}) was not hinted of version {version} of {}",
+                        evidence.user(session.user),
+                        evidence.conversation(sending.conversation)
+                    ),
+                    expected: format!(
+                        "a hint of that version or a later one, or a pull, within {:.1} s",
+                        seconds(due - acked)
+                    ),
+                    events: vec![
+                        (session.opened, format!("session {number} has its welcome")),
+                        (sending.invoked, sent(evidence, *key, sending)),
+                        (*acked, format!("acknowledged as version {version}")),
+                        (due, "the time is over".to_owned()),
+                    ],
+                });
+            }
+        }
+    }
+    outcome
+}
+
+/// H2: at the end each hint-driven reader knows the head of each of its logs.
+pub fn end_state(evidence: &Evidence) -> Outcome {
+    let Some(at) = evidence.phases.get(&Phase::Final).copied() else {
+        return Outcome::not_judged("the run did not come to its end");
+    };
+    let mut outcome = Outcome::default();
+    let known: HashMap<(u32, u32), (Micros, u64)> = evidence
+        .known
+        .iter()
+        .map(|(at, client, _, conversation, version)| ((*client, *conversation), (*at, *version)))
+        .collect();
+    let open = evidence.sessions.iter().filter(|(_, session)| {
+        session.role == Role::Hinted
+            && session.opened <= at
+            && session.closed.is_none_or(|closed| closed > at)
+    });
+    let members = evidence.members_at(at);
+    let mut seen = BTreeSet::new();
+    for (number, session) in open {
+        for conversation in members.get(&session.user).map_or(&[][..], Vec::as_slice) {
+            let Some(head) = evidence.head(*conversation) else { continue };
+            // Two sessions of one client, while it moves from one gateway to another, know the same.
+            if !seen.insert((session.client, *conversation)) {
+                continue;
+            }
+            outcome.look();
+            let knows = known.get(&(session.client, *conversation)).map_or((at, 0), |known| *known);
+            if knows.1 != head {
+                outcome.broken(|| Violation {
+                    found: format!(
+                        "{} (session {number}) knows version {} of {}",
+                        evidence.user(session.user),
+                        knows.1,
+                        evidence.conversation(*conversation)
+                    ),
+                    expected: format!("version {head}, the head of the final log, by hints alone"),
+                    events: trail(evidence, session, *conversation, head, knows),
+                });
+            }
+        }
+    }
+    outcome
+}
+
+/// What led to a reader that is behind: the first change that it does not know, and the last hint that it had.
+fn trail(
+    evidence: &Evidence,
+    session: &Session,
+    conversation: u32,
+    head: u64,
+    knows: (Micros, u64),
+) -> Vec<(Micros, String)> {
+    let mut events = vec![(session.opened, "its session has its welcome".to_owned())];
+    if let Some((at, version)) = session.hints.get(&conversation).and_then(|hints| hints.last()) {
+        events.push((*at, format!("its last hint of it, version {version}")));
+    }
+    let missed = evidence.sends.iter().filter(|(_, sending)| sending.conversation == conversation);
+    let missed = missed.filter_map(|(key, sending)| Some((key, sending.acked.first()?)));
+    let first =
+        missed.filter(|(_, acked)| acked.1 > knows.1 && acked.1 <= head).min_by_key(|(_, acked)| acked.1);
+    if let Some((key, (at, version, _))) = first {
+        events.push((
+            *at,
+            format!("key {key} acknowledged as version {version}: the first that it does not know"),
+        ));
+    }
+    events.push((knows.0, format!("it knows version {}", knows.1)));
+    events.sort();
+    events
+}
+
+/// The hint-driven sessions of each conversation's members.
+fn present<'a>(evidence: &'a Evidence) -> HashMap<u32, Vec<(u32, &'a Session)>> {
+    let mut conversations: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (user, conversation) in evidence.stays.keys() {
+        conversations.entry(*user).or_default().push(*conversation);
+    }
+    let mut present: HashMap<u32, Vec<(u32, &Session)>> = HashMap::new();
+    for (number, session) in evidence.sessions.iter().filter(|(_, session)| session.role == Role::Hinted) {
+        for conversation in conversations.get(&session.user).map_or(&[][..], Vec::as_slice) {
+            present.entry(*conversation).or_default().push((*number, session));
+        }
+    }
+    present
+}
+
+/// The greatest version hinted so far, at each hint of a session about a conversation.
+struct Heard(HashMap<(u32, u32), Vec<(Micros, u64)>>);
+
+impl Heard {
+    fn of(evidence: &Evidence) -> Self {
+        let mut heard = HashMap::new();
+        for (number, session) in &evidence.sessions {
+            for (conversation, hints) in &session.hints {
+                let mut greatest = 0;
+                let risen = hints.iter().map(|(at, version)| {
+                    greatest = greatest.max(*version);
+                    (*at, greatest)
+                });
+                heard.insert((*number, *conversation), risen.collect());
+            }
+        }
+        Self(heard)
+    }
+
+    /// Whether a session had a reason to know a version by `due`: a hint of it or a later one; word that anything may
+    /// have changed, or an ask, after it was sent; or a pull after it was there.
+    fn knows(
+        &self,
+        (number, session): (u32, &Session),
+        conversation: u32,
+        version: u64,
+        (sent, acked, due): (Micros, Micros, Micros),
+    ) -> bool {
+        let hints = self.0.get(&(number, conversation)).map_or(&[][..], Vec::as_slice);
+        let last = hints.partition_point(|(at, _)| *at <= due).checked_sub(1);
+        last.and_then(|last| hints.get(last)).is_some_and(|(_, greatest)| *greatest >= version)
+            || within(&session.wide, sent, due)
+            || within(&session.asked, acked, due)
+            || session.pulls.get(&conversation).is_some_and(|pulls| within(pulls, acked, due))
+    }
+}
+
+fn within(moments: &[Micros], from: Micros, to: Micros) -> bool {
+    let first = moments.partition_point(|at| *at < from);
+    moments.get(first).is_some_and(|at| *at <= to)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn seconds(micros: Micros) -> f64 {
+    micros as f64 / 1e6
+}

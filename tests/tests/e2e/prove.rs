@@ -1,0 +1,103 @@
+//! `doorbell bench prove` as somebody runs it: against a Doorbell of its own, which is killed and stopped meanwhile.
+
+use std::process::Output;
+
+use anyhow::{Context, ensure};
+use doorbell_tests::{Doorbell, process};
+use tokio::process::Command;
+
+use crate::unthrottled;
+
+/// A run of half a minute, with a large group.
+const SMALL: [&str; 16] = [
+    "--sessions",
+    "160",
+    "--large-members",
+    "110",
+    "--conversations",
+    "8",
+    "--members",
+    "6",
+    "--rate",
+    "80",
+    "--revoke",
+    "2s",
+    "--seed",
+    "17",
+    "--acked-min",
+    "500",
+];
+
+async fn prove(folder: &std::path::Path, more: &[&str]) -> anyhow::Result<(Output, String)> {
+    let mut command = Command::new(process::binary()?);
+    command.args(["bench", "prove"]).args(more).arg("--out").arg(folder).kill_on_drop(true);
+    let output = command.output().await?;
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Ok((output, said))
+}
+
+#[tokio::test]
+async fn nothing_is_lost_while_the_process_is_killed_and_stopped() -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let times =
+        ["--local", "--duration", "16s", "--settle", "8s", "--fault-every", "5s", "--fault-longest", "2s"];
+
+    let (output, said) = prove(scratch.path(), &[&SMALL[..], &times].concat()).await?;
+
+    ensure!(output.status.code() == Some(0), "{said}");
+    assert!(said.contains("NOTHING LOST") && said.contains("seed 17"), "{said}");
+    let page = std::fs::read_to_string(scratch.path().join("report.html"))?;
+    assert!(page.contains("<h1>Nothing lost</h1>") && page.contains("kill doorbell"));
+
+    // An old history is judged alike, and starts nothing.
+    let history = scratch.path().join("history.jsonl");
+    let (again, said) =
+        prove(scratch.path(), &["--judge", history.to_str().context("a path is text")?]).await?;
+    ensure!(again.status.code() == Some(0), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_installation_is_proved_with_its_key_or_with_a_command() -> anyhow::Result<()> {
+    let doorbell = Doorbell::start_with(unthrottled()).await?;
+    let (url, metrics) =
+        (format!("ws://{}", doorbell.address()), format!("http://{}/metrics", doorbell.address()));
+    let key = doorbell.data().join("key").display().to_string();
+    let command =
+        format!("{} token {{user}} --data-dir {}", process::binary()?.display(), doorbell.data().display());
+    let tiny = ["--sessions", "10", "--conversations", "2", "--large-members", "6", "--members", "3"];
+    let times = ["--rate", "20", "--duration", "3s", "--settle", "2s", "--acked-min", "30", "--revoke", "1s"];
+    for tokens in [["--key-file", &key], ["--token-command", &command]] {
+        let scratch = tempfile::tempdir()?;
+        let place = ["--url", &url, "--metrics-url", &metrics];
+
+        let (output, said) = prove(scratch.path(), &[&tiny[..], &times, &place, &tokens].concat()).await?;
+
+        ensure!(output.status.code() == Some(0), "{said}");
+        assert!(said.contains("NOTHING LOST"), "{said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_run_shows_nothing_and_says_why() -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let doorbell = Doorbell::start().await?;
+    let other = Doorbell::start().await?;
+    let url = format!("ws://{}", doorbell.address());
+    let foreign = other.data().join("key").display().to_string();
+    for (words, reason) in [
+        (vec!["--url", &*url], "--key-file"),
+        (vec!["--url", &*url, "--key-file", &*foreign], "is it the server's key"),
+        (vec!["--url", &*url, "--token-command", "false"], "the token command fails"),
+        (vec!["--judge", "no-such-file"], "no-such-file"),
+        (vec!["--url", "http://h"], "must be ws://"),
+        (vec!["--url", "ws://127.0.0.1:1", "--token-command", "echo x"], "is a Doorbell there?"),
+    ] {
+        let (output, said) = prove(scratch.path(), &words).await?;
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(reason), "{said}");
+    }
+    Ok(())
+}
