@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, timeout};
 
 use crate::process::binary;
 
@@ -104,8 +104,9 @@ impl Redis {
             .kill_on_drop(true);
         self.child = Some(command.spawn().context("starting redis-server")?);
         let ready = async {
+            let mut looks = interval(LOOK_PAUSE);
             while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-                sleep(LOOK_PAUSE).await;
+                looks.tick().await;
             }
         };
         timeout(READY_DEADLINE, ready).await.context("redis-server did not get ready")

@@ -50,7 +50,7 @@ pub(super) struct Target {
 
 /// An address, or a list of them, that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{address}`: {rule}")]
+#[error("\"{address}\": {rule}")]
 pub struct InvalidAddress {
     /// The address, without its password.
     pub address: String,

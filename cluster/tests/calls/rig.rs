@@ -226,13 +226,14 @@ impl Rig {
 
     /// Until everybody in the registry is known, and nobody else.
     pub async fn settled(&self) {
+        // The clock is paused: it moves when everybody waits.
+        let mut looks = tokio::time::interval(Duration::from_millis(10));
         loop {
+            looks.tick().await;
             let known: Vec<InstanceId> = self.others.view().all().iter().map(|one| one.id.clone()).collect();
             if known == self.lobby.others.lock().keys().cloned().collect::<Vec<_>>() {
                 return;
             }
-            // The clock is paused: it moves when everybody waits.
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 

@@ -8,7 +8,9 @@ use sha2::Sha256;
 
 use crate::remote::BadKey;
 
+/// Bytes of a peer key at least.
 const BYTES_MIN: usize = 32;
+/// Bytes of a peer key at most.
 const BYTES_MAX: usize = 4_096;
 /// A key in hexadecimal digits has up to 16 different bytes; half of them in 64 digits would be a rare accident.
 const DIFFERENT_BYTES_MIN: usize = 10;

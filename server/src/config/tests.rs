@@ -186,7 +186,7 @@ fn roles_apart_need_redis_and_gateways_one_key() {
     let others = load(None, &[redis], &[("roles", "notifier,channel,message")]).unwrap();
     assert!(others.is_cluster() && others.keeps_messages());
     assert!(
-        !others.redacted().contains("secret") && !others.changes().contains("secret"),
+        !others.redacted().contains(":secret") && !others.changes().contains(":secret"),
         "{}",
         others.changes()
     );

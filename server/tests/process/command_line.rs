@@ -103,7 +103,7 @@ async fn roles_that_cannot_be_alone_are_refused_clearly() {
         (["--roles", "gateway,notifier"], "without Redis"),
         (["--roles", "gatway"], "unknown role \"gatway\""),
         (["--redis", "redis://:secret@h/"], "`key_file`"),
-        (["--redis", "http://:secret@h/"], "--redis"),
+        (["--redis=http://:secret@h/", "--key-file=k"], "redis://host:port"),
     ] {
         let output = run(&mut doorbell(&args)).await;
         let said = text(&output.stderr);

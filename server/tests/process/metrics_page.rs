@@ -28,6 +28,8 @@ const PARTS: &[(&str, &str)] = &[
     ("The notifier", "doorbell_notifier_"),
     ("The channel service", "doorbell_channel_"),
     ("The upstream and the offline hook", "doorbell_upstream_"),
+    ("The other processes", "doorbell_cluster_"),
+    ("Calls to and from other processes", "doorbell_rpc_"),
     ("The process", "doorbell_server_"),
     ("The process, as every program under Prometheus tells it", "process_"),
 ];

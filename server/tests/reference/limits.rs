@@ -37,12 +37,22 @@ const PARTS: &[(&str, &[&str])] = &[
     ),
     ("Hints", &["backplane/src/queue.rs"]),
     ("Back ends of the operator's own", &["upstream/src"]),
+    ("Keys of processes", &["rpc/src/remote/key.rs", "server/src/peerkey.rs"]),
 ];
 
 /// Limits that nobody outside meets: sizes of batches, of what is remembered, of a step. By file and name.
 const INNER: &[&str] = &[
     "backplane/src/conformance.rs:CHANNEL_TOPICS_MAX",
     "backplane/src/discovery.rs:INSTANCES_MAX",
+    "cluster/src/membership.rs:WITHDRAW_TIMEOUT",
+    "rpc/src/remote/convert/message.rs:METHOD_BYTES_MAX",
+    "rpc/src/remote/link.rs:HEADER_BYTES_MAX",
+    "rpc/src/remote/link.rs:STREAMS_MAX",
+    "server/src/devcluster/process.rs:READY_TIMEOUT",
+    "server/src/devcluster/process.rs:STOP_TIMEOUT",
+    "server/src/devcluster/redis.rs:READY_TIMEOUT",
+    "server/src/wiring/store.rs:LOOK_INTERVAL",
+    "server/src/wiring/store.rs:SETTLE_TIMEOUT",
     "backplane/src/redis/dial.rs:VERSION_MIN",
     "backplane/src/redis/keys.rs:PARTITIONS_MAX",
     "backplane/src/redis/link.rs:CLUSTER_FAILURES_MAX",

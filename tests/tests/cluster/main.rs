@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use doorbell_tests::cluster::Cluster;
 use doorbell_tests::{Client, Shape};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, interval};
 
 /// Everybody is current again within so long of a process's death (`design`, section 6: T).
 const AFTER_DEATH: Duration = Duration::from_secs(15);
@@ -43,13 +43,14 @@ async fn say(client: &mut Client, conversation: &str, text: &str) -> anyhow::Res
 /// Calls, again and again while that is refused for now: with a key, the repeat is harmless.
 async fn insist(client: &mut Client, method: &str, params: Value) -> anyhow::Result<Value> {
     let deadline = Instant::now() + AFTER_DEATH;
+    let mut tries = interval(TRY_PAUSE);
     loop {
+        tries.tick().await;
         match client.try_call(method, params.clone()).await? {
             Ok(result) => return Ok(result),
             Err(error) => {
                 ensure!(error.retry_after_ms.is_some(), "refused for good: {error:?}");
                 ensure!(Instant::now() < deadline, "refused for {AFTER_DEATH:?}: {error:?}");
-                sleep(TRY_PAUSE).await;
             }
         }
     }
