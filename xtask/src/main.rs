@@ -1,10 +1,11 @@
-//! Doorbell's development commands: `cargo xtask test`, `tidy` and `docs`.
+//! Doorbell's development commands: `cargo xtask test`, `chaos`, `tidy` and `docs`.
 //!
 //! It owns what a check of the whole tree is; it is no part of the product, and the product never depends on it.
 //!
-//! Map: [`test`] the steps of a full check and what they need; [`tidy`] the rules that a compiler does not know;
+//! Map: [`test`] the steps of a full check and what they need; [`chaos`] faults for as long as you like; [`tidy`] the rules that a compiler does not know;
 //! [`docs`] the parts of documents that are made from code; [`process`] running other programs.
 
+mod chaos;
 mod close_codes;
 mod docs;
 mod process;
@@ -22,6 +23,7 @@ Doorbell's development commands
   cargo xtask test            install what the tests need, then run every step; stops at the first failure
   cargo xtask test STEP...    run these steps only
   cargo xtask test --list     name the steps
+  cargo xtask chaos           a whole installation under faults, 30 minutes, twice (--minutes N, --seed N)
   cargo xtask tidy            check the rules that a compiler does not know
   cargo xtask docs            rewrite the parts of documents that are made from code
 ";
@@ -49,6 +51,7 @@ fn run() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         ["test", steps @ ..] => test::run(&root()?, steps),
+        ["chaos", words @ ..] => chaos::run_all(&root()?, words),
         ["tidy"] => tidy::run(&root()?),
         ["docs"] => docs::write(&root()?).map(|()| ExitCode::SUCCESS),
         _ => bail!("no such command: `{}`; `cargo xtask help` names them", words.join(" ")),

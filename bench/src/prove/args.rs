@@ -8,7 +8,13 @@ use clap::Args;
 use super::Host;
 use super::history::{Bounds, Micros};
 use super::nemesis::Pace;
+use super::nemesis::local::Shape;
 use super::plan::Scale;
+
+/// T after a process's death: the lease, the sweep, the client's backoff, the look, a margin.
+const SETTLE: Duration = Duration::from_secs(15);
+/// T after a change of Redis: beside these, everything is registered again, and `resync` is spread.
+const SETTLE_WITH_REDIS: Duration = Duration::from_secs(20);
 
 /// `doorbell bench prove`.
 #[derive(Clone, Debug, Args)]
@@ -16,8 +22,18 @@ pub struct ProveArgs {
     /// Start a Doorbell of its own on the loopback, kill, stop and restart it
     #[arg(long, conflicts_with_all = ["url", "key_file", "token_command"])]
     pub local: bool,
+    /// Start a whole installation of its own instead, Redis (`redis-server`) included, and do harm to all of it: so many
+    /// gateways, notifiers, channel services, and one message service
+    #[arg(
+        long,
+        value_name = "G,N,C,1",
+        num_args = 0..=1,
+        default_missing_value = "2,2,2,1",
+        conflicts_with_all = ["local", "url", "key_file", "token_command"]
+    )]
+    pub cluster: Option<Shape>,
     /// An installation, ws://HOST:PORT or wss://HOST; may be repeated: each client takes any of them
-    #[arg(long, value_name = "URL", required_unless_present_any = ["local", "judge"], value_parser = url)]
+    #[arg(long, value_name = "URL", required_unless_present_any = ["local", "cluster", "judge"], value_parser = url)]
     pub url: Vec<String>,
     /// The server's key file: tokens are made as `doorbell token` makes them
     #[arg(long, value_name = "FILE", conflicts_with = "token_command")]
@@ -29,7 +45,7 @@ pub struct ProveArgs {
     #[arg(long, value_name = "URL")]
     pub metrics_url: Vec<String>,
     /// Judge an old history again and start nothing
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["local", "url"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["local", "cluster", "url"])]
     pub judge: Option<PathBuf>,
     /// Where the history and the report go [default: ./doorbell-prove-TIME]
     #[arg(long, value_name = "DIR")]
@@ -78,9 +94,9 @@ struct Times {
     /// How long the load lasts
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
     duration: Duration,
-    /// T: when everything must be well after the last fault; 20s where Redis was restarted or failed over
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = time)]
-    settle: Duration,
+    /// T: when everything must be well after the last fault [default: 15s, and 20s where Redis may be harmed]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    settle: Option<Duration>,
     /// How late a hint may come after its user was removed
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
     revoke: Duration,
@@ -89,8 +105,8 @@ struct Times {
 /// What the nemesis does.
 #[derive(Clone, Debug, Args)]
 struct Faults {
-    /// With --local: make no faults
-    #[arg(long, requires = "local")]
+    /// With --local or --cluster: make no faults
+    #[arg(long, conflicts_with = "url")]
     no_faults: bool,
     /// From one fault to the next, on average
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
@@ -110,15 +126,15 @@ impl ProveArgs {
     /// The bounds of the rules.
     pub(super) fn bounds(&self) -> Bounds {
         Bounds {
-            settle: micros(self.times.settle),
+            settle: micros(self.settle()),
             revoke: micros(self.times.revoke),
             acked_min: self.size.acked_min,
         }
     }
 
     /// T.
-    pub(super) const fn settle(&self) -> Duration {
-        self.times.settle
+    pub(super) fn settle(&self) -> Duration {
+        self.times.settle.unwrap_or(if self.cluster.is_some() { SETTLE_WITH_REDIS } else { SETTLE })
     }
 
     /// How long who was removed stays out: until a hint that must not come has been seen, and a little longer.
@@ -130,7 +146,7 @@ impl ProveArgs {
     pub(super) fn pace(&self) -> Option<Pace> {
         let longest = self.faults.fault_longest;
         let shortest = Duration::from_millis(500).min(longest);
-        (self.local && !self.faults.no_faults).then_some(Pace {
+        ((self.local || self.cluster.is_some()) && !self.faults.no_faults).then_some(Pace {
             every: self.faults.fault_every,
             shortest,
             longest,

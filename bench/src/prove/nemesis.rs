@@ -1,6 +1,7 @@
 //! What does harm: a schedule drawn from the seed, carried out on a cluster.
 
 pub mod local;
+mod process;
 mod schedule;
 
 use std::path::PathBuf;

@@ -19,7 +19,7 @@ use super::client::Client;
 use super::history::{Conversation, Moment, Phase, Recorder, Role, Run, What, recorder};
 use super::hostile::Hostile;
 use super::keeper::Keeper;
-use super::nemesis::local::LocalProcess;
+use super::nemesis::local::Local;
 use super::nemesis::{self, Cluster, Schedule};
 use super::plan::{Plan, rng_of};
 use super::reader::Reader;
@@ -65,10 +65,7 @@ struct Director<'a> {
 pub async fn run(args: &ProveArgs, host: &Host, folder: &Path) -> anyhow::Result<()> {
     let seed = args.seed(host);
     println!("doorbell bench prove  seed {seed}  build {}", host.build);
-    let local = match args.local {
-        true => Some(start_local(args, host, folder).await?),
-        false => None,
-    };
+    let local = start_local(args, host, folder).await?;
     let (recorder, written) = recorder(&folder.join(HISTORY))?;
     let mut director = Director::prepare(args, host, recorder, local, seed).await?;
     let played = director.play().await;
@@ -82,9 +79,20 @@ pub async fn run(args: &ProveArgs, host: &Host, folder: &Path) -> anyhow::Result
     played
 }
 
-async fn start_local(args: &ProveArgs, host: &Host, folder: &Path) -> anyhow::Result<Arc<dyn Cluster>> {
+/// What the tool starts itself, where it is asked to.
+async fn start_local(
+    args: &ProveArgs,
+    host: &Host,
+    folder: &Path,
+) -> anyhow::Result<Option<Arc<dyn Cluster>>> {
     let sabotage = args.sabotage().map(|kind| ("DOORBELL_SABOTAGE".to_owned(), kind.to_owned()));
-    Ok(Arc::new(LocalProcess::start(&host.binary, folder, sabotage.into_iter().collect()).await?))
+    let env = sabotage.into_iter().collect();
+    let local = match args.cluster {
+        Some(shape) => Local::installation(&host.binary, folder, shape, env).await?,
+        None if args.local => Local::one(&host.binary, folder, env).await?,
+        None => return Ok(None),
+    };
+    Ok(Some(Arc::new(local)))
 }
 
 impl<'a> Director<'a> {

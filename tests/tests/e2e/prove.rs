@@ -58,6 +58,25 @@ async fn nothing_is_lost_while_the_process_is_killed_and_stopped() -> anyhow::Re
     Ok(())
 }
 
+/// K17, R2: processes and Redis of a whole installation, killed and stopped in an order drawn from the seed.
+#[tokio::test]
+async fn nothing_is_lost_while_processes_of_an_installation_and_redis_are_killed() -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let size =
+        ["--cluster", "--sessions", "60", "--large-members", "130", "--conversations", "6", "--rate", "25"];
+    let rest = ["--members", "6", "--acked-min", "500", "--duration", "40s", "--seed", "50"];
+    let faults = ["--fault-every", "6s", "--fault-longest", "3s"];
+
+    let (output, said) = prove(scratch.path(), &[&size[..], &rest, &faults].concat()).await?;
+
+    ensure!(output.status.code() == Some(0), "{said}");
+    let page = std::fs::read_to_string(scratch.path().join("report.html"))?;
+    for harmed in ["kill redis", "kill gateway", "kill message", "kill notifier", "kill channel"] {
+        assert!(page.contains(harmed), "the seed draws no {harmed}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_installation_is_proved_with_its_key_or_with_a_command() -> anyhow::Result<()> {
     let doorbell = Doorbell::start_with(unthrottled()).await?;

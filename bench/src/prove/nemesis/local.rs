@@ -1,160 +1,223 @@
-//! A Doorbell of the tool's own: one process on the loopback, on a fresh data directory.
+//! A Doorbell of the tool's own on the loopback: one process, or a whole installation around a Redis.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::str::FromStr;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::Context;
 use async_trait::async_trait;
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
-use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep, timeout};
+use futures_util::future::join_all;
 
+use super::process::{Kind, Launch, Member};
 use super::{Cluster, Process};
 
-/// A start takes well under a second; a loaded machine may take longer.
-const READY_DEADLINE: Duration = Duration::from_secs(30);
-/// How long a signal may take to be seen.
-const SEEN_DEADLINE: Duration = Duration::from_secs(5);
-
-/// One process with everything in it.
-pub struct LocalProcess {
-    binary: PathBuf,
-    folder: PathBuf,
-    /// Configuration as environment variables.
-    env: Vec<(String, String)>,
-    address: String,
-    child: Mutex<Child>,
+/// How many processes of each role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Gateways, notifiers, channel services, message services.
+    counts: [u16; 4],
 }
 
-impl LocalProcess {
-    /// Starts it on a free port of the loopback. Data and log go to `folder`.
+/// In the order of [`Shape`].
+const ROLES: [&str; 4] = ["gateway", "notifier", "channel", "message"];
+
+impl FromStr for Shape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "write four numbers: gateways,notifiers,channel services,message services".to_owned();
+        let counts: Vec<u16> = text
+            .split(',')
+            .map(|number| number.trim().parse())
+            .collect::<Result<_, _>>()
+            .map_err(|_| wrong())?;
+        let counts: [u16; 4] = counts.try_into().map_err(|_| wrong())?;
+        if counts.contains(&0) || counts[3] != 1 {
+            // More message services would share a store that one of them has open.
+            return Err("at least one of each role, and one message service".to_owned());
+        }
+        Ok(Self { counts })
+    }
+}
+
+/// What the tool started, and may do harm to.
+pub struct Local {
+    folder: PathBuf,
+    key_file: PathBuf,
+    members: Vec<Member>,
+    /// What each of them is: a role, `all`, or `redis`.
+    roles: Vec<&'static str>,
+}
+
+/// What all processes of an installation have in common.
+struct Common<'a> {
+    binary: &'a Path,
+    /// The port of Redis.
+    redis: u16,
+    env: Vec<(String, String)>,
+}
+
+impl Local {
+    /// One process with everything in it. Data and log go to `folder`.
     ///
     /// # Errors
     /// It does not get ready in time; its log says why.
-    pub async fn start(binary: &Path, folder: &Path, env: Vec<(String, String)>) -> anyhow::Result<Self> {
-        let (child, address) = start(binary, folder, &env, "127.0.0.1:0").await?;
-        let (binary, folder) = (binary.to_owned(), folder.to_owned());
-        Ok(Self { binary, folder, env, address, child: Mutex::new(child) })
+    pub async fn one(binary: &Path, folder: &Path, env: Vec<(String, String)>) -> anyhow::Result<Self> {
+        let data = folder.join("data");
+        let launch = Launch {
+            name: "doorbell".to_owned(),
+            program: binary.to_owned(),
+            args: vec!["serve".to_owned(), "--data-dir".to_owned(), text(&data)],
+            env,
+            log: folder.join("server.log"),
+            kind: Kind::Doorbell,
+        };
+        let members = vec![Member::start(launch).await?];
+        Ok(Self { folder: folder.to_owned(), key_file: data.join("key"), members, roles: vec!["all"] })
+    }
+
+    /// A whole installation, around a `redis-server` that keeps nothing: killed and started, it is empty.
+    ///
+    /// # Errors
+    /// One of them does not get ready in time, or there is no `redis-server`.
+    pub async fn installation(
+        binary: &Path,
+        folder: &Path,
+        shape: Shape,
+        env: Vec<(String, String)>,
+    ) -> anyhow::Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        // Redis goes to its folder before it reads other paths.
+        let folder = folder.canonicalize()?;
+        let mut own = Self { key_file: folder.join("key"), folder, members: Vec::new(), roles: Vec::new() };
+        own.add(own.redis(port), "redis").await.context("an installation needs redis-server: install it")?;
+        let common = Common { binary, redis: port, env };
+        for (role, count) in ROLES.into_iter().zip(shape.counts).rev() {
+            let launches = (1..=count).map(|number| own.member(&common, role, number));
+            let started = join_all(launches.map(Member::start)).await;
+            for member in started {
+                own.members.push(member?);
+                own.roles.push(role);
+            }
+        }
+        Ok(own)
+    }
+
+    async fn add(&mut self, launch: Launch, role: &'static str) -> anyhow::Result<()> {
+        self.members.push(Member::start(launch).await?);
+        self.roles.push(role);
+        Ok(())
+    }
+
+    fn redis(&self, port: u16) -> Launch {
+        let flags = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--logfile"];
+        let mut args: Vec<String> = flags.map(str::to_owned).to_vec();
+        args.extend([text(&self.folder.join("redis.log")), "--dir".to_owned(), text(&self.folder)]);
+        let log = self.folder.join("redis.err");
+        Launch {
+            name: "redis".to_owned(),
+            program: "redis-server".into(),
+            args,
+            env: Vec::new(),
+            log,
+            kind: Kind::Redis(port),
+        }
+    }
+
+    fn member(&self, common: &Common<'_>, role: &str, number: u16) -> Launch {
+        let name = format!("{role}-{number}");
+        let args = [
+            "serve",
+            "--roles",
+            role,
+            "--redis",
+            &format!("redis://127.0.0.1:{}", common.redis),
+            "--key-file",
+            &text(&self.key_file),
+            "--data-dir",
+            &text(&self.folder.join("data")),
+        ];
+        Launch {
+            program: common.binary.to_owned(),
+            args: args.map(str::to_owned).to_vec(),
+            env: common.env.clone(),
+            log: self.folder.join(format!("{name}.log")),
+            name,
+            kind: Kind::Doorbell,
+        }
+    }
+
+    /// Those of which `is` holds, by what they are.
+    fn those<'a>(&'a self, is: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = &'a Member> {
+        self.members.iter().zip(&self.roles).filter(move |(_, role)| is(role)).map(|(member, _)| member)
     }
 }
 
 #[async_trait]
-impl Cluster for LocalProcess {
+impl Cluster for Local {
     fn processes(&self) -> Vec<String> {
-        vec!["doorbell".to_owned()]
+        self.members.iter().map(|member| member.name().to_owned()).collect()
     }
 
     fn urls(&self) -> Vec<String> {
-        vec![format!("ws://{}", self.address)]
+        let gateways = self.those(|role| matches!(role, "gateway" | "all"));
+        gateways.map(|gateway| format!("ws://{}", gateway.address())).collect()
     }
 
     fn metrics_urls(&self) -> Vec<String> {
-        vec![format!("http://{}/metrics", self.address)]
+        let own = self.those(|role| role != "redis");
+        own.map(|member| format!("http://{}/metrics", member.address())).collect()
     }
 
     fn key_file(&self) -> PathBuf {
-        self.folder.join("data/key")
+        self.key_file.clone()
     }
 
+    /// Redis last: the others tell it that they go.
     async fn end(&self) -> anyhow::Result<()> {
-        let mut child = self.child.lock().await;
-        signal(&child, Signal::TERM)?;
-        timeout(READY_DEADLINE, child.wait()).await.context("doorbell did not end")??;
-        Ok(())
-    }
-
-    fn answers_sends(&self, _: Process) -> bool {
-        true
-    }
-
-    async fn kill(&self, _: Process) -> anyhow::Result<()> {
-        use std::os::unix::process::ExitStatusExt;
-        let mut child = self.child.lock().await;
-        child.start_kill()?;
-        let status = timeout(SEEN_DEADLINE, child.wait()).await.context("it was not gone in time")??;
-        ensure!(status.signal() == Some(9), "it had ended by itself: {status}");
-        Ok(())
-    }
-
-    async fn restart(&self, _: Process) -> anyhow::Result<()> {
-        let (child, _) = start(&self.binary, &self.folder, &self.env, &self.address).await?;
-        *self.child.lock().await = child;
-        Ok(())
-    }
-
-    async fn stop(&self, _: Process) -> anyhow::Result<()> {
-        let child = self.child.lock().await;
-        signal(&child, Signal::STOP)?;
-        seen(&child, |state| state == 'T').await
-    }
-
-    async fn cont(&self, _: Process) -> anyhow::Result<()> {
-        let child = self.child.lock().await;
-        signal(&child, Signal::CONT)?;
-        seen(&child, |state| state != 'T').await
-    }
-}
-
-fn signal(child: &Child, signal: Signal) -> anyhow::Result<()> {
-    Ok(kill_process(pid(child)?, signal)?)
-}
-
-fn pid(child: &Child) -> anyhow::Result<Pid> {
-    let id = child.id().context("the process is gone")?;
-    Pid::from_raw(i32::try_from(id)?).context("a process has a number")
-}
-
-/// Waits until the kernel says that a process is in a state.
-async fn seen(child: &Child, wanted: impl Fn(char) -> bool) -> anyhow::Result<()> {
-    let path = format!("/proc/{}/stat", pid(child)?.as_raw_nonzero());
-    let deadline = Instant::now() + SEEN_DEADLINE;
-    loop {
-        // Of /proc: answered from memory.
-        let stat = std::fs::read_to_string(&path)?;
-        // The name in parentheses may hold anything; the state is the first word after it.
-        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-        if state.is_some_and(&wanted) {
-            return Ok(());
+        let ends = self.those(|role| role != "redis").map(Member::end);
+        join_all(ends).await.into_iter().collect::<anyhow::Result<()>>()?;
+        for redis in self.those(|role| role == "redis") {
+            redis.end().await?;
         }
-        if Instant::now() > deadline {
-            bail!("the process is still in state {state:?}");
-        }
-        sleep(Duration::from_millis(5)).await;
+        Ok(())
+    }
+
+    /// A gateway that dies takes the calls of its clients along.
+    fn answers_sends(&self, process: Process) -> bool {
+        matches!(self.roles[process], "all" | "gateway" | "message")
+    }
+
+    async fn kill(&self, process: Process) -> anyhow::Result<()> {
+        self.members[process].kill().await
+    }
+
+    async fn restart(&self, process: Process) -> anyhow::Result<()> {
+        self.members[process].restart().await
+    }
+
+    async fn stop(&self, process: Process) -> anyhow::Result<()> {
+        self.members[process].stop().await
+    }
+
+    async fn cont(&self, process: Process) -> anyhow::Result<()> {
+        self.members[process].cont().await
     }
 }
 
-async fn start(
-    binary: &Path,
-    folder: &Path,
-    env: &[(String, String)],
-    listen: &str,
-) -> anyhow::Result<(Child, String)> {
-    let log = folder.join("server.log");
-    let log_file = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
-    let mut child = Command::new(binary)
-        .args(["serve", "--listen", listen, "--data-dir"])
-        .arg(folder.join("data"))
-        .env_clear()
-        .envs(env.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(log_file)
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("starting {}", binary.display()))?;
-    let stdout = child.stdout.take().context("doorbell has no standard output")?;
-    let mut lines = BufReader::new(stdout).lines();
-    let told = || format!("its log is {}", log.display());
-    let line = timeout(READY_DEADLINE, lines.next_line())
-        .await
-        .context("doorbell did not get ready")
-        .with_context(told)??;
-    let line = line.context("doorbell ended before it was ready").with_context(told)?;
-    let Some(address) = line.strip_prefix("doorbell ready on http://") else {
-        bail!("expected the ready line, got {line:?}");
-    };
-    Ok((child, address.to_owned()))
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_is_four_numbers_none_of_them_zero() {
+        assert_eq!("2, 1,1,1".parse(), Ok(Shape { counts: [2, 1, 1, 1] }));
+        for bad in ["", "2", "2,2,2,1,1", "0,1,1,1", "2,2,2,2", "a,b,c,d"] {
+            assert!(bad.parse::<Shape>().is_err(), "{bad}");
+        }
+    }
 }
