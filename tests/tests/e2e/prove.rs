@@ -25,7 +25,7 @@ const SMALL: [&str; 16] = [
     "--seed",
     "17",
     "--acked-min",
-    "500",
+    "200",
 ];
 
 async fn prove(folder: &std::path::Path, more: &[&str]) -> anyhow::Result<(Output, String)> {
@@ -64,7 +64,7 @@ async fn nothing_is_lost_while_processes_of_an_installation_and_redis_are_killed
     let scratch = tempfile::tempdir()?;
     let size =
         ["--cluster", "--sessions", "60", "--large-members", "130", "--conversations", "6", "--rate", "25"];
-    let rest = ["--members", "6", "--acked-min", "500", "--duration", "40s", "--seed", "50"];
+    let rest = ["--members", "6", "--acked-min", "200", "--duration", "40s", "--seed", "50"];
     let faults = ["--fault-every", "6s", "--fault-longest", "3s"];
 
     let (output, said) = prove(scratch.path(), &[&size[..], &rest, &faults].concat()).await?;
