@@ -90,7 +90,8 @@ impl Others {
         timeout(patience, found).await.ok()?
     }
 
-    /// Says that this process has changed: it is told of at once.
+    /// Says that something has changed, here or elsewhere: what this process is, is told at once, and who is there is
+    /// heard.
     pub fn changed(&self) {
         self.look.notify_one();
     }

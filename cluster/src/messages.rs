@@ -36,6 +36,14 @@ impl StoreOwner {
         Self { links, others }
     }
 
+    /// Who does not answer may have ended: the next call should know its successor.
+    fn heard<T, E>(&self, answer: Result<T, E>) -> Result<T, E> {
+        if answer.is_err() {
+            self.others.changed();
+        }
+        answer
+    }
+
     async fn way(&self) -> Result<Way<'_>, Error> {
         if let Some(store) = self.links.local().store.get() {
             return Ok(Way::Here(store));
@@ -56,7 +64,10 @@ impl Messages for StoreOwner {
     async fn call(&self, request: CallRequest) -> Result<Payload, ErrorBody> {
         match self.way().await {
             Ok(Way::Here(store)) => store.messages.call(request).await,
-            Ok(Way::There(link)) => link.call(request).await,
+            Ok(Way::There(link)) => match link.call(request).await {
+                Err(refused) if refused.code == ErrorCode::Unavailable => self.heard(Err(refused)),
+                answer => answer,
+            },
             Err(_) => Err(ErrorBody::retry_after(
                 ErrorCode::Unavailable,
                 "the message service is not there for a moment",
@@ -71,14 +82,14 @@ impl Audiences for StoreOwner {
     async fn large_topics(&self, user: &UserId) -> Result<Vec<Hint>, Error> {
         match self.way().await? {
             Way::Here(store) => store.audiences.large_topics(user).await,
-            Way::There(link) => link.large_topics(user).await,
+            Way::There(link) => self.heard(link.large_topics(user).await),
         }
     }
 
     async fn authorize(&self, user: &UserId, topics: Vec<TopicId>) -> Result<Vec<Hint>, Error> {
         match self.way().await? {
             Way::Here(store) => store.audiences.authorize(user, topics).await,
-            Way::There(link) => link.authorize(user, topics).await,
+            Way::There(link) => self.heard(link.authorize(user, topics).await),
         }
     }
 }
@@ -88,7 +99,7 @@ impl Signals for StoreOwner {
     async fn signal(&self, signal: Signal) -> Result<SignalReply, Error> {
         match self.way().await? {
             Way::Here(store) => store.signals.signal(signal).await,
-            Way::There(link) => Signals::signal(&*link, signal).await,
+            Way::There(link) => self.heard(Signals::signal(&*link, signal).await),
         }
     }
 }
@@ -98,7 +109,7 @@ impl Presence for StoreOwner {
     async fn moved(&self, moves: Vec<Move>) -> Result<(), Error> {
         match self.way().await? {
             Way::Here(store) => store.presence.moved(moves).await,
-            Way::There(link) => link.moved(moves).await,
+            Way::There(link) => self.heard(link.moved(moves).await),
         }
     }
 }
@@ -108,7 +119,7 @@ impl Mutes for StoreOwner {
     async fn unmuted(&self, missed: Vec<Missed>) -> Result<Vec<Missed>, Error> {
         match self.way().await? {
             Way::Here(store) => store.mutes.unmuted(missed).await,
-            Way::There(link) => link.unmuted(missed).await,
+            Way::There(link) => self.heard(link.unmuted(missed).await),
         }
     }
 }

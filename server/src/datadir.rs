@@ -59,6 +59,11 @@ impl DataDir {
             .with_context(|| format!("cannot write {}", lock_path.display()))?;
         Ok(Some(Self { _lock: lock }))
     }
+
+    /// Holds it until the process ends, whatever is dropped before.
+    pub fn keep(self) {
+        std::mem::forget(self);
+    }
 }
 
 fn holder(path: &Path) -> String {

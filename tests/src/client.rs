@@ -10,7 +10,7 @@ use doorbell_protocol::{CallId, ClientFrame, Encoding, ErrorBody, Payload, Serve
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, interval, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
@@ -18,6 +18,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Nothing in these tests may take longer: a bound on liveness, not a measure of speed.
 pub const DEADLINE: Duration = Duration::from_secs(15);
+/// Between two tries of what is refused for now.
+const TRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The socket of a session.
 pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -172,8 +174,7 @@ impl Client {
         let deadline = Instant::now() + within;
         while self.versions.get(&topic).is_none_or(|seen| seen.get() < version) {
             if std::mem::take(&mut self.must_look) {
-                let (changed, _) = self.changes(None).await?;
-                if changed.get(topic.as_str()).is_some_and(|seen| *seen >= version) {
+                if timeout_at(deadline, self.has_changed(&topic, version)).await?? {
                     return Ok(());
                 }
                 continue;
@@ -252,6 +253,22 @@ impl Client {
                 return Ok((topics, next));
             }
             cursor = Some(next);
+        }
+    }
+
+    /// Whether a topic is at a version or above: asked again while that is refused for now, as a
+    /// client does.
+    async fn has_changed(&mut self, topic: &TopicId, version: u64) -> anyhow::Result<bool> {
+        let mut tries = interval(TRY_PAUSE);
+        loop {
+            tries.tick().await;
+            match self.try_call("topics.changes", json!({})).await? {
+                Ok(page) => {
+                    ensure!(page["more"] != json!(true), "more than a page");
+                    return Ok(page["topics"][topic.as_str()].as_u64().is_some_and(|seen| seen >= version));
+                }
+                Err(error) => ensure!(error.retry_after_ms.is_some(), "refused for good: {error:?}"),
+            }
         }
     }
 

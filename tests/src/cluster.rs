@@ -189,6 +189,14 @@ impl Cluster {
         self.told.borrow().get(name).cloned().with_context(|| format!("there is no {name}"))
     }
 
+    /// Whether a process has not ended.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn runs(&self, name: &str) -> anyhow::Result<bool> {
+        Ok(self.told(name)?.pid.is_some())
+    }
+
     /// Sends a signal, `-KILL` say.
     ///
     /// # Errors

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use doorbell_backplane::Role;
+use doorbell_backplane::{Instance, Role};
 use doorbell_cluster::links::MessageStore;
 use doorbell_cluster::{NamedGateways, StoreOwner};
 use doorbell_protocol::{DirtyMap, Encoding, ErrorCode, GatewayId, Payload, UserId};
@@ -83,4 +84,24 @@ async fn calls_go_to_who_has_the_store_open_and_home_once_it_is_here() {
     assert!(rig.links.local().store.set(MessageStore::of(&own)).is_ok());
     owner.call(request()).await.unwrap();
     assert_eq!((own.calls(), other.calls()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_answered_in_vain_is_looked_for_anew_at_once() {
+    let rig = Rig::new(&[Role::Gateway]).await;
+    let owner = StoreOwner::new(Arc::clone(&rig.links), rig.others.clone());
+    let old = rig.add(instance("m1", &[Role::Message], Some("s")));
+    rig.settled().await;
+    // It is gone, and somebody else has the store; this process has not heard of it yet.
+    old.is_away.store(true, Ordering::SeqCst);
+    let later = Instance { started_ms: 2, ..instance("m2", &[Role::Message], Some("s")) };
+    let successor = rig.add(later);
+    let began = Instant::now();
+
+    assert!(owner.moved(Vec::new()).await.is_err());
+    rig.settled().await;
+    owner.moved(Vec::new()).await.unwrap();
+
+    assert_eq!(successor.calls(), 1);
+    assert!(began.elapsed() < Duration::from_millis(300), "{:?}", began.elapsed());
 }

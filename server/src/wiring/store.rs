@@ -52,7 +52,9 @@ impl StoreTask {
     /// # Errors
     /// The store cannot be opened, or is not the one that the installation has.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let Some(_data_dir) = stop.run_until_cancelled(self.take()).await.transpose()? else { return Ok(()) };
+        let Some(data_dir) = stop.run_until_cancelled(self.take()).await.transpose()? else { return Ok(()) };
+        // Others open the store once they have it: not before this process has let go of everything.
+        data_dir.keep();
         let service = self.open().await?;
         let id = service.store_id().to_string();
         let Some(settled) = stop.run_until_cancelled(self.settle(&id)).await else { return Ok(()) };

@@ -40,6 +40,14 @@ async fn say(client: &mut Client, conversation: &str, text: &str) -> anyhow::Res
     insist(client, "messages.send", params).await?["version"].as_u64().context("a send names its version")
 }
 
+/// All messages of a conversation after a version.
+async fn pull(client: &mut Client, conversation: &str, after: u64) -> anyhow::Result<Vec<Value>> {
+    let params = json!({"conversation": conversation, "after": after, "limit": 100});
+    let page = insist(client, "messages.list", params).await?;
+    ensure!(page["more"] != json!(true), "more than a page");
+    Ok(page["messages"].as_array().context("no messages")?.clone())
+}
+
 /// Calls, again and again while that is refused for now: with a key, the repeat is harmless.
 async fn insist(client: &mut Client, method: &str, params: Value) -> anyhow::Result<Value> {
     let deadline = Instant::now() + AFTER_DEATH;

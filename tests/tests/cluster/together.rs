@@ -5,7 +5,7 @@ use doorbell_tests::Shape;
 use doorbell_tests::process::http;
 use serde_json::{Value, json};
 
-use crate::{AFTER_DEATH, cluster, conversation_topic, direct, insist, join, say, texts};
+use crate::{AFTER_DEATH, cluster, conversation_topic, direct, insist, join, pull, say, texts};
 
 #[tokio::test]
 async fn a_message_crosses_gateways_and_services() -> anyhow::Result<()> {
@@ -20,7 +20,7 @@ async fn a_message_crosses_gateways_and_services() -> anyhow::Result<()> {
         bob.knows(&conversation_topic(&conversation), number, AFTER_DEATH).await?;
     }
 
-    let pulled = bob.pull(&conversation, 0).await?;
+    let pulled = pull(&mut bob, &conversation, 0).await?;
     assert_eq!((texts(&pulled)[0], pulled.len()), ("first", 20));
     cluster.stop().await
 }
