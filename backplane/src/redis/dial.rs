@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
@@ -179,19 +181,22 @@ impl Dialer {
         Ok(Wire::Cluster(cluster))
     }
 
-    /// The first Sentinel that knows the primary says where it is.
+    /// The first Sentinel that answers says where the primary is. All are asked at once: one that vanished costs no time.
     async fn dial_primary(&self, nodes: &[Node], primary: &str, ear: Option<Ear>) -> Result<Wire, DialError> {
-        let mut last = DialError::Away("no Sentinel was asked".to_owned());
-        for sentinel in nodes {
-            match self.primary(sentinel, primary).await {
-                Ok(node) => match self.dial_one(&node, &self.target.login, ear.clone()).await {
-                    Ok((one, _)) => return Ok(Wire::One(one)),
-                    Err(error) => last = error,
-                },
-                Err(error) => last = error,
+        let mut asks: FuturesUnordered<_> = nodes.iter().map(|one| self.primary(one, primary)).collect();
+        let mut refused = Vec::new();
+        while let Some(answer) = asks.next().await {
+            match answer {
+                Ok(node) => {
+                    let (one, _) = self.dial_one(&node, &self.target.login, ear).await?;
+                    return Ok(Wire::One(one));
+                }
+                Err(error) => refused.push(error),
             }
         }
-        Err(last)
+        let said = refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let never = refused.iter().any(|error| matches!(error, DialError::Never(_)));
+        Err(if never { DialError::Never(said) } else { DialError::Away(said) })
     }
 
     async fn primary(&self, sentinel: &Node, primary: &str) -> Result<Node, DialError> {

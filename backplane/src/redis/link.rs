@@ -1,6 +1,6 @@
 //! One shared connection to Redis, made when it is needed, with a deadline for every call.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::{Arg, Cmd, Value};
@@ -17,6 +17,9 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// it is made anew from the addresses.
 const CLUSTER_FAILURES_MAX: u32 = 8;
 
+/// The number of no connection.
+const NONE: u64 = u64::MAX;
+
 /// The connection that all calls share.
 pub(super) struct Link {
     dialer: Dialer,
@@ -24,6 +27,8 @@ pub(super) struct Link {
     slot: Mutex<Slot>,
     cluster: AtomicBool,
     failures: AtomicU32,
+    /// The connection that left a call without an answer for long.
+    silent: AtomicU64,
 }
 
 #[derive(Default)]
@@ -38,7 +43,14 @@ struct Slot {
 impl Link {
     pub(super) fn new(dialer: Dialer, call_timeout: Duration) -> Self {
         let slot = Mutex::new(Slot::default());
-        Self { dialer, call_timeout, slot, cluster: AtomicBool::new(false), failures: AtomicU32::new(0) }
+        Self {
+            dialer,
+            call_timeout,
+            slot,
+            cluster: AtomicBool::new(false),
+            failures: AtomicU32::new(0),
+            silent: AtomicU64::new(NONE),
+        }
     }
 
     /// Whether the servers are a Cluster, as of the last connection.
@@ -49,15 +61,8 @@ impl Link {
     /// Runs a script that is asked for by its hash. The deadline holds for all of it: a connection, the call, and one
     /// repetition after a connection failed, which is harmless for each of the scripts.
     pub(super) async fn call(&self, script: &Script, command: &Cmd) -> Result<Value, Failure> {
-        let mut used = None;
-        match timeout(self.call_timeout, self.attempts(script, command, &mut used)).await {
-            Ok(done) => done,
-            Err(_) => {
-                // Where the slot is held, somebody connects: there is nothing to give up any more.
-                let _ = timeout(Duration::from_millis(10), self.give_up(used)).await;
-                Err(Failure::late(self.call_timeout))
-            }
-        }
+        let attempts = self.attempts(script, command);
+        timeout(self.call_timeout, attempts).await.unwrap_or_else(|_| Err(Failure::late(self.call_timeout)))
     }
 
     /// Runs a command that is no script.
@@ -83,49 +88,46 @@ impl Link {
         self.fill(&mut slot).await.map(|_| ())
     }
 
-    async fn attempts(
-        &self,
-        script: &Script,
-        command: &Cmd,
-        used: &mut Option<u64>,
-    ) -> Result<Value, Failure> {
-        let first = self.attempt(script, command, used).await;
+    async fn attempts(&self, script: &Script, command: &Cmd) -> Result<Value, Failure> {
+        let (number, first) = self.attempt(script, command).await?;
         let Err(Failure::Connection(_) | Failure::NotHere(_)) = first else { return first };
-        self.give_up(*used).await;
-        match first {
+        self.give_up(number).await;
+        if matches!(first, Err(Failure::NotHere(_))) {
             // It refused, and there is no need to ask a replica twice; the next call asks who is the primary now.
-            Err(Failure::NotHere(_)) => first,
-            _ => {
-                let second = self.attempt(script, command, used).await;
-                if matches!(second, Err(Failure::Connection(_))) {
-                    self.give_up(*used).await;
-                }
-                second
-            }
+            return first;
         }
+        let (number, second) = self.attempt(script, command).await?;
+        if matches!(second, Err(Failure::Connection(_))) {
+            self.give_up(number).await;
+        }
+        second
     }
 
+    /// One try, and on which connection; an error where there is none.
     async fn attempt(
         &self,
         script: &Script,
         command: &Cmd,
-        used: &mut Option<u64>,
-    ) -> Result<Value, Failure> {
-        *used = None;
+    ) -> Result<(u64, Result<Value, Failure>), Failure> {
         let (mut wire, number) = self.wire().await?;
-        *used = Some(number);
+        let waits = Waits { link: self, number, since: Instant::now() };
         let mut answer = wire.ask(command).await.map_err(|error| Failure::of(&error));
         if matches!(answer, Err(Failure::NoScript)) {
             answer = wire.ask(&in_full(script, command)).await.map_err(|error| Failure::of(&error));
         }
+        waits.ended();
         if answer.is_ok() {
             self.failures.store(0, Ordering::Relaxed);
         }
-        answer
+        Ok((number, answer))
     }
 
     async fn wire(&self) -> Result<(Wire, u64), Failure> {
         let mut slot = self.slot.lock().await;
+        if self.silent.load(Ordering::Relaxed) == slot.number {
+            self.silent.store(NONE, Ordering::Relaxed);
+            self.discard(&mut slot);
+        }
         let wire = self.fill(&mut slot).await.map_err(|error| Failure::Refused(error.to_string()))?;
         Ok((wire, slot.number))
     }
@@ -139,31 +141,73 @@ impl Link {
         {
             return Err(DialError::Away(said.clone()));
         }
+        let pause = slot.closed.as_ref().map_or(PAUSE.0, |(_, _, pause)| (*pause * 2).min(PAUSE.1));
+        let mut dialling = Dialling { slot, pause, said: "no connection in time".to_owned() };
         match self.dialer.dial(None).await {
             Ok(wire) => {
                 self.cluster.store(wire.is_cluster(), Ordering::Relaxed);
                 self.failures.store(0, Ordering::Relaxed);
-                slot.closed = None;
-                slot.number += 1;
-                slot.wire = Some(wire.clone());
+                dialling.slot.number += 1;
+                dialling.slot.wire = Some(wire.clone());
                 Ok(wire)
             }
             Err(error) => {
-                let pause = slot.closed.as_ref().map_or(PAUSE.0, |(_, _, pause)| (*pause * 2).min(PAUSE.1));
-                slot.closed = Some((error.to_string(), Instant::now() + pause, pause));
+                dialling.said = error.to_string();
                 Err(error)
             }
         }
     }
 
     /// Makes sure that a connection that failed is not used again.
-    async fn give_up(&self, used: Option<u64>) {
-        let Some(number) = used else { return };
+    async fn give_up(&self, number: u64) {
         let mut slot = self.slot.lock().await;
+        if slot.number == number {
+            self.discard(&mut slot);
+        }
+    }
+
+    fn discard(&self, slot: &mut Slot) {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         let spent = !self.is_cluster() || failures >= CLUSTER_FAILURES_MAX;
-        if spent && slot.number == number && slot.wire.take().is_some() {
+        if spent && slot.wire.take().is_some() {
             tracing::info!("the connection to redis is given up and made anew");
+        }
+    }
+}
+
+/// A try to connect. Whoever it ends, a caller with no more time as well, the next one comes after a pause: those who
+/// waited behind it have too little time left, and would end as it did.
+struct Dialling<'a> {
+    slot: &'a mut Slot,
+    pause: Duration,
+    said: String,
+}
+
+impl Drop for Dialling<'_> {
+    fn drop(&mut self) {
+        let closed = || (std::mem::take(&mut self.said), Instant::now() + self.pause, self.pause);
+        self.slot.closed = self.slot.wire.is_none().then(closed);
+    }
+}
+
+/// A call that waits for its answer. Where it is given up after long, by its caller's deadline or by ours, the connection is
+/// used no more: a server that stands still confirms what it gets, and would be asked for ever.
+struct Waits<'a> {
+    link: &'a Link,
+    number: u64,
+    since: Instant,
+}
+
+impl Waits<'_> {
+    fn ended(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        if self.since.elapsed() >= self.link.call_timeout / 2 {
+            self.link.silent.store(self.number, Ordering::Relaxed);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What dies, stands still or refuses: calls end by their deadline, none is a success, and all comes back by itself.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use doorbell_backplane::{Error, HintQueue as _, Redis};
-use doorbell_protocol::UserId;
+use doorbell_backplane::{Error, HintQueue as _, LeaseRenewal, Redis, Registry as _};
+use doorbell_protocol::{GatewayId, UserId};
 use redis::Value;
 use tokio::time::Instant;
 
@@ -111,8 +112,14 @@ async fn a_full_server_refuses_news_gives_out_claims_and_recovers() {
     enter(&redis, &bob).await.unwrap();
     hint(&redis, &alice).await.unwrap();
 
+    let home = redis.partitions().of(&alice);
+    let gateway = GatewayId::new("full").unwrap();
+    let lease = redis.take_lease(&gateway, home, Duration::from_secs(5)).await.unwrap();
+
     server.say(&["CONFIG", "SET", "maxmemory", "1"]);
     let said = reason(hint(&redis, &bob).await);
+    let renewed = redis.renew_leases(&gateway, vec![(home, lease.epoch)], Duration::from_secs(5)).await;
+    assert!(matches!(renewed.unwrap()[..], [LeaseRenewal::Renewed(_)]), "who is there stays there");
     let claims = claim(&redis, &alice).await.unwrap();
     ack(&redis, &claims[0]).await.unwrap();
     server.say(&["CONFIG", "SET", "maxmemory", "0"]);
@@ -207,4 +214,31 @@ async fn one_primary_of_a_cluster_takes_only_its_own_partitions_away() {
         let after = until("all are back", async || identity(redis, partition).await).await;
         assert_eq!(after != before, away[partition.index()]);
     }
+}
+
+/// A server that stands still confirms what it gets: TCP sees nothing. Callers have deadlines of their own, shorter than
+/// that of a call, and still the connection is used no more.
+#[tokio::test]
+async fn a_connection_that_leaves_callers_without_an_answer_is_given_up() {
+    let server = Server::start(&[]);
+    let redis = connect(&[server.url()]).await.unwrap();
+    ring(&redis, &user("alice")).await;
+    let before = clients(&server);
+
+    server.signal("-STOP");
+    // Less than the deadline of a call in these tests.
+    let early = tokio::time::timeout(Duration::from_millis(700), hint(&redis, &user("alice"))).await;
+    server.signal("-CONT");
+
+    assert!(early.is_err());
+    until("it goes on", async || hint(&redis, &user("alice")).await).await;
+    assert!(clients(&server).is_disjoint(&before), "no connection of before is left");
+}
+
+/// The numbers of the connections that calls came by.
+fn clients(server: &Server) -> HashSet<String> {
+    let redis::Value::BulkString(list) = server.say(&["CLIENT", "LIST"]) else { panic!("a list") };
+    let list = String::from_utf8_lossy(&list).into_owned();
+    let evals = list.lines().filter(|line| line.contains("cmd=evalsha") || line.contains("cmd=eval"));
+    evals.filter_map(|line| line.split(' ').next().map(ToOwned::to_owned)).collect()
 }

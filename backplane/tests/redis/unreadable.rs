@@ -43,6 +43,7 @@ async fn news_that_cannot_be_read_block_nobody_and_become_a_resync() {
         String::new(),
         "Q".to_owned(),
         format!("Q0{SINCE}7"),
+        "Q0xxxxxxxxxxxxxx0\nt:1\t1".to_owned(),
         format!("Q0{SINCE}0"),
         format!("Q0{SINCE}0\nt:1"),
         format!("Q0{SINCE}0\nt:1\tmany"),
@@ -82,7 +83,8 @@ async fn news_that_cannot_be_read_block_nobody_and_become_a_resync() {
 #[tokio::test]
 async fn a_hint_for_a_state_that_cannot_be_read_queues_its_user_with_resync() {
     let server = Server::start(&[]);
-    for state in ["nonsense", "C0", "D0"] {
+    let torn = format!("C0{SINCE}{}0\nt:1\t1\rtorn", "a".repeat(16));
+    for state in ["nonsense", "C0", "D0", &torn] {
         let (redis, alice, _) = two_online(&server).await;
         put(&redis, &alice, &[b"HSET", b"users", b"alice", state.as_bytes()]).await;
 
@@ -227,4 +229,61 @@ async fn dead_letters_are_kept_for_an_operator_and_bounded() {
     let key = redis.key_of(&alice, "dead");
     assert_eq!(redis.ask(&[b"LLEN", key.as_bytes()]).await.unwrap(), Value::Int(100));
     assert_eq!(redis.depth().await.unwrap().dead_letters, 120);
+}
+
+/// BP-7, where the counter of changes is lost: what was shown is a gap once, and then looks go on.
+#[tokio::test]
+async fn a_lost_counter_of_changes_is_one_gap() {
+    let server = Server::start(&[]);
+    for lost in [
+        &[&b"HDEL"[..], b"meta", b"counter"][..],
+        &[b"HSET", b"meta", b"counter", b"many"],
+        &[b"DEL", b"meta"],
+    ] {
+        let (redis, alice, _) = two_online(&server).await;
+        let home = HintQueue::partitions(&redis).of(&alice);
+        let topics = (0..).map(|n| TopicId::new(format!("t:{n}")).unwrap());
+        let mut topics = topics.filter(|topic| HintQueue::partitions(&redis).of_topic(topic) == home);
+        let raise = |topic: TopicId| redis.raise(vec![(topic, Raise::Next)]);
+        for topic in topics.by_ref().take(10) {
+            raise(topic).await.unwrap();
+        }
+        let look = async |since| redis.look(vec![(home, since)], 100).await.unwrap().pop().unwrap();
+        let seen = look(None).await.counter;
+        assert_eq!(look(Some(seen)).await.changed, Some(Vec::new()));
+
+        put(&redis, &alice, lost).await;
+        let late = topics.next().unwrap();
+        raise(late.clone()).await.unwrap();
+
+        // Either it is shown, or a gap says that everything is to be read.
+        let first = look(Some(seen)).await;
+        assert!(first.changed.is_none_or(|shown| shown.iter().any(|hint| hint.topic == late)));
+        let newest = first.counter;
+        for _ in 0..3 {
+            assert_eq!(look(Some(newest)).await.changed, Some(Vec::new()), "no gap again");
+        }
+        let last = topics.next().unwrap();
+        raise(last.clone()).await.unwrap();
+        let shown = look(Some(newest)).await.changed.expect("no gap");
+        assert_eq!(shown.into_iter().map(|hint| hint.topic).collect::<Vec<_>>(), [last]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_entry_of_ours_stops_no_sweep() {
+    let server = Server::start(&[]);
+    let (redis, alice, _) = two_online(&server).await;
+    let home = HintQueue::partitions(&redis).of(&alice);
+    let key = redis.key_of(&alice, "index");
+    let Value::Array(members) = redis.ask(&[b"ZRANGE", key.as_bytes(), b"0", b"0"]).await.unwrap() else {
+        panic!("a list")
+    };
+    let Some(Value::BulkString(member)) = members.into_iter().next() else { panic!("a member") };
+    let mut foreign = member[..member.iter().position(|byte| *byte == b'\n').unwrap() + 17].to_vec();
+    foreign.extend_from_slice(b"zz");
+    put(&redis, &alice, &[b"ZADD", b"index", b"0", &foreign]).await;
+
+    assert_eq!(redis.lapsed(home, 10).await.unwrap(), []);
+    ring(&redis, &alice).await;
 }

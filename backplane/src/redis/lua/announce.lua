@@ -1,6 +1,7 @@
 -- Says that a process is there, and answers who is. Whose word has ended is forgotten.
 --
 -- KEYS meta instances
+-- FLAGS allow-oom
 -- ARGV name, ttl in ms, a marker for a store that has none, what it says of itself
 -- REPLY identity, what each says
 

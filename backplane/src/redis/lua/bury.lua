@@ -14,6 +14,10 @@ for at = 2, #ARGV - 2, 3 do
     bury(user, state, 'unreadable claim', now, tonumber(ARGV[1]))
     call('ZREM', leases, user)
     local since = sub(state, 3, 16)
+    if not find(since, '^%d+$') then
+      since = digits(now)
+      waiting(since, 1)
+    end
     if ARGV[at] == 'u' then
       call('HSET', users, user, 'Q0' .. since .. '3')
       call('RPUSH', ready, user)

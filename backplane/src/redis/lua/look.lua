@@ -5,8 +5,7 @@
 -- ARGV a marker for a store that has none, changes at most, the counter, '' where to begin is asked
 -- REPLY identity, counter, 0 gap or 1 shown or 2 shown and more; topic, version of each change
 
-local counted = call('HMGET', meta, 'counter', 'forgotten')
-local newest, forgotten = tonumber(counted[1] or 0) or 0, tonumber(counted[2] or 0) or 0
+local newest, forgotten = counted()
 local since = tonumber(ARGV[3]) or newest
 local name = identity(ARGV[1])
 if since < forgotten or since > newest then return { name, format('%.0f', newest), 0 } end

@@ -53,6 +53,8 @@ end
 if #wrong > 0 then
   local now = clock()
   for _, one in ipairs(wrong) do bury(one[1], one[2], 'unreadable key or entries', now, tonumber(ARGV[2])) end
-  call('HSET', meta, 'marker', ARGV[1], 'forgotten', call('HGET', meta, 'counter') or 0)
+  local counter = call('HGET', meta, 'counter')
+  call('HSET', meta, 'marker', ARGV[1])
+  if counter then call('HSET', meta, 'forgotten', counter) end
 end
 return #wrong

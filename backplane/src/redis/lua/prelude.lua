@@ -81,7 +81,8 @@ end
 local function place(state)
   local at = byte(state)
   if at == 81 or at == 68 then return #state >= 17 and at end
-  return at == 67 and #state >= 34 and find(state, '\r', 34, true) and at
+  local cut = at == 67 and #state >= 34 and find(state, '\r', 34, true)
+  return cut and (#state == cut or #state >= cut + 15) and at
 end
 
 -- A claimed state's parts: what was set aside with its "since", and what came meanwhile with its own, '' where nothing.
@@ -106,6 +107,16 @@ local function waiting(since, by)
   elseif left == by then
     call('ZADD', ages, tonumber(since) or 0, since)
   end
+end
+
+-- The counter of changes, and that of the last one forgotten. Where the counter is lost, it goes on after the changes that
+-- are left, and what was shown before is a gap.
+local function counted()
+  local stored = call('HMGET', meta, 'counter', 'forgotten')
+  local counter = tonumber(stored[1] or '')
+  if counter then return counter, tonumber(stored[2] or 0) or 0 end
+  local last = tonumber(call('ZREVRANGE', changes, 0, 0, 'WITHSCORES')[2] or 0)
+  return last, last
 end
 
 -- Whether leases are live, asked once a gateway and epoch: `live(gateway "\n" epoch)`.

@@ -1,13 +1,14 @@
--- Raises channels' versions. Each change moves the counter by one; the longest unchanged topic makes room (BP-7).
+-- Raises channels' versions. Each change moves the counter by one; the longest unchanged topics make room (BP-7), not all
+-- at once where fewer are to be kept than before.
 --
 -- KEYS meta versions changes
 -- ARGV topics kept; for each raise: topic, version ('' for the next one, by the time)
 -- REPLY the stored version of each
 
-local VERSION_MAX = 9007199254740991
+local VERSION_MAX, FORGOTTEN_MAX = 9007199254740991, 1000
 local kept, now = tonumber(ARGV[1]), tick()
-local stored = call('HMGET', meta, 'counter', 'forgotten')
-local counter, forgotten = tonumber(stored[1] or 0) or 0, stored[2]
+local counter, forgotten = counted()
+local left = FORGOTTEN_MAX
 local size, reply = call('ZCARD', changes), {}
 for at = 2, #ARGV - 1, 2 do
   local topic, wanted = ARGV[at], tonumber(ARGV[at + 1])
@@ -20,12 +21,12 @@ for at = 2, #ARGV - 1, 2 do
     counter = counter + 1
     call('HSET', versions, topic, text)
     size = size + call('ZADD', changes, format('%.0f', counter), topic)
-    while size > kept do
+    while size > kept and left > 0 do
       local oldest = call('ZPOPMIN', changes)
       call('HDEL', versions, oldest[1])
-      forgotten, size = oldest[2], size - 1
+      forgotten, size, left = tonumber(oldest[2]), size - 1, left - 1
     end
   end
 end
-call('HSET', meta, 'counter', format('%.0f', counter), 'forgotten', forgotten or 0)
+call('HSET', meta, 'counter', format('%.0f', counter), 'forgotten', format('%.0f', forgotten))
 return reply

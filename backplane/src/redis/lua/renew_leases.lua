@@ -2,6 +2,7 @@
 -- has ended.
 --
 -- KEYS meta gateways
+-- FLAGS allow-oom
 -- ARGV gateway, ttl in ms, a marker for a store that has none, epochs as 16 hex digits
 -- REPLY identity, one character an epoch: 1 renewed, 0 lapsed
 
