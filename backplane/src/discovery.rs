@@ -72,15 +72,21 @@ pub struct Instance {
     pub roles: Vec<Role>,
     /// Where other processes call it: `host:port`.
     pub address: String,
-    /// When it was started, in ms since 1970 by its own clock.
-    #[serde(default)]
-    pub started_ms: u64,
     /// What it says as a gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayFacts>,
     /// The message store that it has open: of all that serve messages, the one to be called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub store: Option<String>,
+    pub store: Option<StoreFacts>,
+}
+
+/// What a process says of the message store that it has open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreFacts {
+    /// Which one.
+    pub id: String,
+    /// Since when, in ms since 1970 by its own clock. Of two that have it, the earlier one has ended.
+    pub opened_ms: u64,
 }
 
 /// What a gateway says, so that a client can be sent to the right one.
@@ -149,7 +155,6 @@ mod tests {
             id: InstanceId::new("i-1").unwrap(),
             roles: vec![Role::Gateway],
             address: "10.0.0.7:7070".to_owned(),
-            started_ms: 0,
             gateway: Some(facts),
             store: None,
         };

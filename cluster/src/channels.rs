@@ -124,10 +124,13 @@ impl Channels for OwnedChannels {
             return own.subscribe(gateway, subscriptions).await;
         }
         let services = self.services().await?;
-        let mut shares = shares(subscriptions, &services, |subscription| &subscription.topic);
+        // Who owned a topic before remembers it until it hears of the end.
+        let (ends, begins): (Vec<_>, Vec<_>) =
+            subscriptions.into_iter().partition(|word| word.followers == 0);
+        let mut shares = shares(begins, &services, |subscription| &subscription.topic);
         let calls = services.iter().enumerate().map(|(at, service)| {
             let share = shares.remove(&at).unwrap_or_default();
-            let words = share.into_iter().map(|(_, word)| word).collect();
+            let words = share.into_iter().map(|(_, word)| word).chain(ends.iter().cloned()).collect();
             async move { self.within(async { self.at(service)?.subscribe(gateway, words).await }).await }
         });
         let mut lives = Vec::with_capacity(services.len());

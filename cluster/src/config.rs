@@ -23,7 +23,7 @@ pub struct Config {
     /// That secret itself: for the environment, not for a file that others read.
     pub peer_key: String,
     /// The certificates of those who may sign processes' certificates, in PEM: with it, processes speak TLS and both
-    /// sides show a certificate.
+    /// sides show a certificate. Whoever has one of them may call as any user: the authority of this installation alone.
     pub tls_ca_file: PathBuf,
     /// This process's certificate and those between it and the authority, in PEM.
     pub tls_cert_file: PathBuf,
@@ -58,7 +58,8 @@ impl Default for Config {
             // As the leases of gateways: nobody is called for longer than claims to a dead gateway wait.
             lease_ttl: Duration::from_secs(5),
             announce_interval: Duration::from_secs(1),
-            owner_timeout: Duration::from_secs(1),
+            // The store's answer comes after it, and whoever tells of somebody's coming and going waits for 500 ms.
+            owner_timeout: Duration::from_millis(300),
         }
     }
 }
@@ -92,6 +93,11 @@ impl Config {
         if !self.peer_key.is_empty() && !self.peer_key_file.as_os_str().is_empty() {
             return Err("`peer_key` and `peer_key_file` are both set: leave one of them out".to_owned());
         }
+        for (key, address) in [("listen", &self.listen), ("advertise", &self.advertise)] {
+            if (key == "listen" || !address.is_empty()) && !is_place(address) {
+                return Err(format!("`{key}` is {address:?}: write HOST:PORT"));
+            }
+        }
         if !self.public_url.is_empty()
             && !self.public_url.starts_with("ws://")
             && !self.public_url.starts_with("wss://")
@@ -100,6 +106,10 @@ impl Config {
         }
         Ok(())
     }
+}
+
+fn is_place(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]
@@ -115,6 +125,8 @@ mod tests {
             ("tls_ca_file = \"/a\"", "tls_cert_file"),
             ("peer_key = \"k\"\npeer_key_file = \"/k\"", "peer_key_file"),
             ("public_url = \"https://gw\"", "public_url"),
+            ("advertise = \"10.0.0.5\"", "advertise"),
+            ("listen = \":7070\"", "listen"),
         ] {
             let rule = toml::from_str::<Config>(text).unwrap().validate().unwrap_err();
             assert!(rule.contains(&format!("`{key}`")), "{rule}");

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use doorbell_backplane::Instance;
 use doorbell_protocol::InstanceId;
+use doorbell_rpc::remote::MessageDoor;
 use doorbell_rpc::{Audiences, Channels, GatewayApi, Messages, Mutes, Presence, Signals};
 use parking_lot::Mutex;
 
@@ -18,34 +19,6 @@ impl<T: GatewayApi + Channels + Messages + Audiences + Signals + Presence + Mute
 /// Makes a link to a process; it connects when it is first used.
 pub type Dial = Arc<dyn Fn(&Instance) -> Arc<dyn Remote> + Send + Sync>;
 
-/// What keeps messages, in this process.
-#[derive(Clone)]
-pub struct MessageStore {
-    /// Answers calls.
-    pub messages: Arc<dyn Messages>,
-    /// Answers questions about audiences.
-    pub audiences: Arc<dyn Audiences>,
-    /// Passes signals on.
-    pub signals: Arc<dyn Signals>,
-    /// Hears who comes and goes.
-    pub presence: Arc<dyn Presence>,
-    /// Knows what is muted.
-    pub mutes: Arc<dyn Mutes>,
-}
-
-impl MessageStore {
-    /// All of it served by one.
-    pub fn of<T: Messages + Audiences + Signals + Presence + Mutes + 'static>(service: &Arc<T>) -> Self {
-        Self {
-            messages: Arc::clone(service) as _,
-            audiences: Arc::clone(service) as _,
-            signals: Arc::clone(service) as _,
-            presence: Arc::clone(service) as _,
-            mutes: Arc::clone(service) as _,
-        }
-    }
-}
-
 /// What this process serves itself. Each part is set when it is there.
 #[derive(Default)]
 pub struct Local {
@@ -54,7 +27,7 @@ pub struct Local {
     /// Its channel service.
     pub channels: OnceLock<Arc<dyn Channels>>,
     /// Its message store.
-    pub store: OnceLock<MessageStore>,
+    pub store: OnceLock<MessageDoor>,
 }
 
 /// All links.

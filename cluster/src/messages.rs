@@ -9,8 +9,8 @@ use doorbell_rpc::{
     Audiences, CallRequest, Error, Messages, Missed, Move, Mutes, Presence, Signal, SignalReply, Signals,
 };
 
-use crate::links::MessageStore;
 use crate::{Links, Others, Remote};
+use doorbell_rpc::remote::MessageDoor;
 
 /// When a client should try again that found nobody: the owner of the store is being started, or its lease ends.
 const RETRY_AFTER_MS: u64 = 1_000;
@@ -25,7 +25,7 @@ pub struct StoreOwner {
 
 /// The way to it.
 enum Way<'a> {
-    Here(&'a MessageStore),
+    Here(&'a MessageDoor),
     There(Arc<dyn Remote>),
 }
 

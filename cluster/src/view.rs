@@ -33,12 +33,13 @@ impl View {
         Some(&self.instances[at]).filter(|instance| instance.is(Role::Gateway))
     }
 
-    /// Whom to call for messages: of those who have a store open, the one that was started last. The others have ended,
+    /// Whom to call for messages: of those who have the store open, the one that opened it last. The others have ended,
     /// and their word still holds for a few seconds.
     #[must_use]
     pub fn store_owner(&self) -> Option<&Arc<Instance>> {
+        let opened = |instance: &Instance| instance.store.as_ref().map(|store| store.opened_ms);
         let open = self.with(Role::Message).filter(|instance| instance.store.is_some());
-        open.max_by_key(|instance| (instance.started_ms, instance.id.clone()))
+        open.max_by_key(|instance| (opened(instance), instance.id.clone()))
     }
 
     /// Everybody.
@@ -100,6 +101,7 @@ impl Belief {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use doorbell_backplane::discovery::StoreFacts;
 
     const TTL: Duration = Duration::from_secs(5);
 
@@ -108,7 +110,6 @@ pub(crate) mod tests {
             id: InstanceId::new(id).unwrap(),
             roles: Role::ALL.to_vec(),
             address: "127.0.0.1:1".to_owned(),
-            started_ms: 0,
             gateway: None,
             store: None,
         }
@@ -168,12 +169,11 @@ pub(crate) mod tests {
     #[test]
     fn of_two_with_a_store_the_later_one_is_called() {
         let mut belief = Belief::new(TTL);
-        let of = |id: &str, started_ms, store: Option<&str>| Instance {
-            started_ms,
-            store: store.map(str::to_owned),
+        let of = |id: &str, opened_ms: Option<u64>| Instance {
+            store: opened_ms.map(|opened_ms| StoreFacts { id: "s".to_owned(), opened_ms }),
             ..instance(id)
         };
-        let live = vec![of("a", 9, Some("s")), of("b", 5, Some("s")), of("c", 20, None)];
+        let live = vec![of("a", Some(9)), of("b", Some(5)), of("c", None)];
         belief.heard(Instances { identity: PartitionIdentity("x".to_owned()), live }, Instant::now());
         assert_eq!(belief.view().store_owner().unwrap().id.as_str(), "a");
     }

@@ -93,3 +93,19 @@ pub struct MessageDoor {
     /// What users do not want to be woken for.
     pub mutes: Arc<dyn Mutes>,
 }
+
+impl MessageDoor {
+    /// All of it served by one.
+    pub fn of<T>(service: &Arc<T>) -> Self
+    where
+        T: Messages + Audiences + Signals + Presence + Mutes + 'static,
+    {
+        Self {
+            messages: Arc::clone(service) as _,
+            audiences: Arc::clone(service) as _,
+            signals: Arc::clone(service) as _,
+            presence: Arc::clone(service) as _,
+            mutes: Arc::clone(service) as _,
+        }
+    }
+}

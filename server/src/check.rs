@@ -1,7 +1,7 @@
 //! What `doorbell check` finds beyond the configuration's own rules: what of this host would keep it from starting, or
 //! have it serve badly. It only looks.
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::Path;
 
 use doorbell_gateway::tls::Standing;
@@ -10,7 +10,7 @@ use rustix::fs::{Access, FsWord, access, statfs, statvfs};
 
 use crate::config::{Config, Demo};
 use crate::wiring::backends;
-use crate::{apikeyfile, certificate, clock, descriptors, jwks, keyfile, trust};
+use crate::{apikeyfile, certificate, clock, descriptors, jwks, keyfile, peerkey, trust};
 
 /// Below this many open files it says so: each socket is one, and a gateway is made for many.
 const FILES_FEW: u64 = 65_536;
@@ -35,7 +35,12 @@ pub fn look<'a>(config: &Config, ignored: impl Iterator<Item = &'a str>) -> Foun
     tls(config, (clock::wall())(), &mut found);
     other_back_ends(config, &mut found);
     address(config, &mut found);
-    data(config, &mut found);
+    if config.is_cluster() {
+        peers(config, &mut found);
+    }
+    if !config.is_cluster() || config.keeps_messages() {
+        data(config, &mut found);
+    }
     files(descriptors::limit(), &mut found);
     let ignored = ignored.map(|name| format!("{name} is set and names no key: it is ignored"));
     found.warnings.extend(ignored);
@@ -96,6 +101,38 @@ fn leaves_in_plain_text(url: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
     url.scheme_str() == Some("http") && !is_here
+}
+
+/// Where other processes call this one, and what keeps foreign ones out.
+fn peers(config: &Config, found: &mut Found) {
+    let listen = &config.cluster.listen;
+    let addresses: Vec<SocketAddr> = match listen.to_socket_addrs() {
+        Ok(addresses) => addresses.collect(),
+        Err(error) => {
+            return found
+                .wrong
+                .push(format!("`cluster.listen` is {listen}: cannot find the address: {error}"));
+        }
+    };
+    let is_everywhere = addresses.iter().any(|address| address.ip().is_unspecified());
+    if is_everywhere && config.cluster.advertise.is_empty() {
+        let what = "that is every address of this machine, so `cluster.advertise` has to say at which one others reach it";
+        found.wrong.push(format!("`cluster.listen` is {listen}: {what}"));
+    }
+    let is_open = !addresses.iter().all(|address| address.ip().is_loopback());
+    match peerkey::trust(&config.cluster) {
+        Err(error) => found.wrong.push(format!("{error:#}")),
+        Ok(trust) if is_open && !trust.guards() => found.wrong.push(format!(
+            "`cluster.listen` is {listen}, which is not loopback: set `cluster.peer_key_file`, or `cluster.tls_cert_file` \
+             with its key and authority"
+        )),
+        Ok(_) => {}
+    }
+    if !is_open {
+        found
+            .warnings
+            .push(format!("`cluster.listen` is {listen}: processes of other machines cannot call this one"));
+    }
 }
 
 fn address(config: &Config, found: &mut Found) {
@@ -279,5 +316,28 @@ mod tests {
                 .iter()
                 .any(|line| line.contains("DOORBELL_PORT"))
         );
+    }
+
+    #[test]
+    fn what_keeps_other_processes_from_calling_is_told() {
+        let looked = |change: fn(&mut doorbell_cluster::Config)| {
+            let mut config = Config::default();
+            change(&mut config.cluster);
+            let mut found = Found::default();
+            peers(&config, &mut found);
+            found.wrong.join("\n")
+        };
+        assert_eq!(looked(|_| {}), "");
+        for (change, said) in [
+            (
+                (|cluster| cluster.listen = "10.0.0.1:7070".to_owned()) as fn(&mut doorbell_cluster::Config),
+                "peer_key_file",
+            ),
+            (|cluster| cluster.listen = "0.0.0.0:7070".to_owned(), "`cluster.advertise`"),
+            (|cluster| cluster.peer_key_file = "/no/such".into(), "/no/such"),
+            (|cluster| cluster.peer_key = "short".to_owned(), "`cluster.peer_key`"),
+        ] {
+            assert!(looked(change).contains(said), "{said}: {}", looked(change));
+        }
     }
 }

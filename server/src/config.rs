@@ -257,11 +257,27 @@ impl Config {
                     .to_owned(),
             );
         }
+        self.times_of_other_processes()?;
         self.times_of_other_back_ends()?;
         if self.message.drain_timeout > self.shutdown.finish_budget {
             return Err(
                 "`message.drain_timeout` must not be longer than `shutdown.finish_budget`, which it is a \
                         part of"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    fn times_of_other_processes(&self) -> Result<(), String> {
+        if self.cluster.owner_timeout >= self.gateway.channel_timeout {
+            return Err("`cluster.owner_timeout` must be less than `gateway.channel_timeout`, or one channel service that \
+                        is silent makes a gateway's words to all of them late"
+                .to_owned());
+        }
+        if self.rpc.drain_budget > self.shutdown.finish_budget {
+            return Err(
+                "`rpc.drain_budget` must not be longer than `shutdown.finish_budget`, which it is a part of"
                     .to_owned(),
             );
         }

@@ -1,5 +1,5 @@
 //! `doorbell dev-cluster`: a whole installation as processes on this machine, for trying things out: Redis, gateways,
-//! notifiers, channel services, message services. What dies is started again after a while.
+//! notifiers, channel services, message services. What dies is started again after a while, Redis aside.
 
 mod plan;
 mod process;
@@ -141,6 +141,8 @@ async fn live(args: DevClusterArgs) -> Result<ExitCode> {
         }
     };
     stop.cancel();
+    // Nobody reads any more: who has something to tell is not to wait.
+    drop(heard);
     while running.join_next().await.is_some() {}
     if let Some(redis) = own_redis {
         redis.stop().await;

@@ -194,6 +194,7 @@ async fn start(
     }
     // Before the others hear of it: they are told whether it takes clients.
     door.readiness.enter(Stage::Serving);
+    let others = joined.as_ref().map(|(joined, _)| joined.membership.others());
     if let Some((joined, served)) = joined {
         join(joined, served, stop, supervisor).await;
     }
@@ -202,6 +203,7 @@ async fn start(
         readiness: door.readiness.clone(),
         gateway,
         upgrades,
+        others,
         stop: stop.clone(),
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorbell_cluster::Others;
 use doorbell_gateway::Gateway;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,8 @@ pub struct Ending {
     pub gateway: Option<Arc<Gateway>>,
     /// Sockets on their way to it.
     pub upgrades: TaskTracker,
+    /// Who is told at once that this gateway takes no clients any more; none where it is alone.
+    pub others: Option<Others>,
     /// Asks every task to end.
     pub stop: CancellationToken,
 }
@@ -43,9 +46,12 @@ impl Ending {
     /// Goes through the phases. Each ends early when it has nothing left to wait for.
     pub async fn run(self, supervisor: &mut Supervisor) -> Ended {
         let began = Instant::now();
-        let Self { budgets, readiness, gateway, upgrades, stop } = self;
+        let Self { budgets, readiness, gateway, upgrades, others, stop } = self;
 
         readiness.enter(Stage::Leaving);
+        if let Some(others) = others {
+            others.changed();
+        }
         tracing::info!(phase = "unready", budget = ?budgets.unready_budget, "shutdown: not ready any more");
         sleep(budgets.unready_budget).await;
 

@@ -83,7 +83,6 @@ mod tests {
             id: InstanceId::new(format!("i-{number}")).unwrap(),
             roles: vec![Role::Gateway],
             address: String::new(),
-            started_ms: 0,
             gateway: Some(GatewayFacts { url: url.to_owned(), sessions, closed }),
             store: None,
         };

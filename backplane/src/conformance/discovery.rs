@@ -6,7 +6,7 @@ use doorbell_protocol::InstanceId;
 
 use super::Harness;
 use super::driver::{Driver, TICK, gateway};
-use crate::discovery::GatewayFacts;
+use crate::discovery::{GatewayFacts, StoreFacts};
 use crate::{Discovery as _, HintQueue as _, Instance, Instances, Registry as _, Role};
 
 const ANSWERS: &str = "the back-end answers";
@@ -17,9 +17,8 @@ fn instance(name: &str) -> Instance {
         id: InstanceId::new(name).expect("a valid name"),
         roles: vec![Role::Gateway, Role::Message],
         address: format!("{name}.example:7070"),
-        started_ms: 0,
         gateway: Some(GatewayFacts { url: format!("wss://{name}.example"), sessions: 7, closed: false }),
-        store: Some("store-1".to_owned()),
+        store: Some(StoreFacts { id: "store-1".to_owned(), opened_ms: 7 }),
     }
 }
 

@@ -98,6 +98,19 @@ async fn every_service_hears_the_gateway_each_what_it_owns() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_service_hears_of_an_end_whoever_owns_the_topic_now() {
+    let rig = Rig::new(&[Role::Gateway]).await;
+    let (one, two) = two_services(&rig).await;
+
+    let end = Subscription { followers: 0, ..word("a") };
+    rig.channels().subscribe(&GatewayId::new("g").unwrap(), vec![end]).await.unwrap();
+
+    for service in [one, two] {
+        assert_eq!(*service.words.lock(), [[topic("a")]]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_life_silence_and_a_newcomer_have_everything_said_again() {
     let rig = Rig::new(&[Role::Gateway]).await;
     let (one, _) = two_services(&rig).await;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use doorbell_backplane::discovery::StoreFacts;
 use doorbell_backplane::{Discovery, Instance, Instances, Memory, PartitionIdentity, Role, Versions};
 use doorbell_cluster::{Config, Dial, Links, Local, Membership, Metrics, Others, OwnedChannels, Remote};
 use doorbell_protocol::{
@@ -177,9 +178,8 @@ pub fn instance(id: &str, roles: &[Role], store: Option<&str>) -> Instance {
         id: InstanceId::new(id).unwrap(),
         roles: roles.to_vec(),
         address: format!("{id}:1"),
-        started_ms: 1,
         gateway: None,
-        store: store.map(str::to_owned),
+        store: store.map(|id| StoreFacts { id: id.to_owned(), opened_ms: 1 }),
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use doorbell_backplane::discovery::StoreFacts;
 use doorbell_backplane::{Instance, Role};
-use doorbell_cluster::links::MessageStore;
 use doorbell_cluster::{NamedGateways, StoreOwner};
 use doorbell_protocol::{DirtyMap, Encoding, ErrorCode, GatewayId, Payload, UserId};
+use doorbell_rpc::remote::MessageDoor;
 use doorbell_rpc::{CallRequest, Caller, DeliverRequest, Delivered, Error, Gateways, Messages, Presence};
 use tokio::time::Instant;
 
@@ -81,7 +82,7 @@ async fn calls_go_to_who_has_the_store_open_and_home_once_it_is_here() {
     assert_eq!((standby.calls(), other.calls()), (0, 2));
 
     let own = Arc::<Process>::default();
-    assert!(rig.links.local().store.set(MessageStore::of(&own)).is_ok());
+    assert!(rig.links.local().store.set(MessageDoor::of(&own)).is_ok());
     owner.call(request()).await.unwrap();
     assert_eq!((own.calls(), other.calls()), (1, 2));
 }
@@ -94,7 +95,8 @@ async fn who_answered_in_vain_is_looked_for_anew_at_once() {
     rig.settled().await;
     // It is gone, and somebody else has the store; this process has not heard of it yet.
     old.is_away.store(true, Ordering::SeqCst);
-    let later = Instance { started_ms: 2, ..instance("m2", &[Role::Message], Some("s")) };
+    let store = Some(StoreFacts { id: "s".to_owned(), opened_ms: 2 });
+    let later = Instance { store, ..instance("m2", &[Role::Message], None) };
     let successor = rig.add(later);
     let began = Instant::now();
 

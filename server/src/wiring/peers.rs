@@ -4,10 +4,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
-use doorbell_backplane::discovery::GatewayFacts;
+use doorbell_backplane::discovery::{GatewayFacts, StoreFacts};
 use doorbell_backplane::{Discovery, Instance, Role, Versions};
 use doorbell_channel_svc::ChannelService;
-use doorbell_cluster::links::MessageStore;
 use doorbell_cluster::{
     Dial, Links, Local, Membership, NamedGateways, Others, OwnedChannels, Remote, StoreOwner,
 };
@@ -17,7 +16,6 @@ use doorbell_protocol::{GatewayId, InstanceId};
 use doorbell_rpc::remote::{Connection, MessageDoor, Served, Server, Trust};
 use doorbell_rpc::{Channels, Gateways};
 
-use crate::clock;
 use crate::config::Config;
 use crate::peerkey;
 use crate::readiness::{Readiness, Stage};
@@ -50,13 +48,12 @@ pub struct Own {
     id: InstanceId,
     roles: Vec<Role>,
     address: String,
-    started_ms: u64,
     url: String,
     readiness: Readiness,
     /// Whose sessions are counted.
     pub gateway: OnceLock<Arc<Gateway>>,
     /// The store that is open.
-    pub store: OnceLock<String>,
+    pub store: OnceLock<StoreFacts>,
 }
 
 impl Own {
@@ -71,7 +68,6 @@ impl Own {
             id: self.id.clone(),
             roles: self.roles.clone(),
             address: self.address.clone(),
-            started_ms: self.started_ms,
             gateway: self.gateway.get().map(facts),
             store: self.store.get().cloned(),
         }
@@ -156,7 +152,7 @@ impl Peers {
 
     /// The store that this process has open from its start on.
     pub fn serve_store(&self, store: &Arc<MessageService>) {
-        assert!(self.local.store.set(MessageStore::of(store)).is_ok(), "a process has one store");
+        assert!(self.local.store.set(MessageDoor::of(store)).is_ok(), "a process has one store");
     }
 
     /// All gateways.
@@ -177,16 +173,7 @@ impl Peers {
 
     /// What this process serves to others: what it has, and, as one of those who keep messages, what their owner has.
     pub fn served(&self, config: &Config) -> Served {
-        let messages = || {
-            let owner = self.store_owner();
-            MessageDoor {
-                messages: Arc::clone(&owner) as _,
-                audiences: Arc::clone(&owner) as _,
-                signals: Arc::clone(&owner) as _,
-                presence: Arc::clone(&owner) as _,
-                mutes: owner,
-            }
-        };
+        let messages = || MessageDoor::of(&self.store_owner());
         Served {
             gateway: self.local.gateway.get().map(|gateway| (self.own.gateway_id(), Arc::clone(gateway))),
             channels: self.local.channels.get().cloned(),
@@ -201,9 +188,14 @@ impl Peers {
 }
 
 async fn bind(config: &Config, trust: &Trust, calls: &doorbell_rpc::remote::Metrics) -> Result<Server> {
-    let mut addresses = tokio::net::lookup_host(&config.cluster.listen).await?;
-    let address = addresses.next().context("the name has no address")?;
-    Ok(Server::bind(address, trust, &config.rpc, calls).await?)
+    let mut refused = None;
+    for address in tokio::net::lookup_host(&config.cluster.listen).await? {
+        match Server::bind(address, trust, &config.rpc, calls).await {
+            Ok(server) => return Ok(server),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.map_or_else(|| anyhow::anyhow!("the name has no address"), Into::into))
 }
 
 fn own(config: &Config, readiness: &Readiness, address: String, url: String) -> Own {
@@ -211,7 +203,6 @@ fn own(config: &Config, readiness: &Readiness, address: String, url: String) -> 
         id: InstanceId::new(format!("i-{:016x}", rand::random::<u64>())).expect("letters and digits"),
         roles: config.roles.iter().collect(),
         address,
-        started_ms: (clock::wall())().as_millis(),
         url,
         readiness: readiness.clone(),
         gateway: OnceLock::new(),

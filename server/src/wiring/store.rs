@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use doorbell_backplane::Discovery;
+use doorbell_backplane::discovery::StoreFacts;
 use doorbell_cluster::Others;
-use doorbell_cluster::links::MessageStore;
 use doorbell_message_svc::{MessageService, Metrics, Neighbours};
 use doorbell_protocol::Clock;
+use doorbell_rpc::remote::MessageDoor;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -60,8 +61,9 @@ impl StoreTask {
         let Some(settled) = stop.run_until_cancelled(self.settle(&id)).await else { return Ok(()) };
         settled?;
         assert!(self.opened.set(Arc::clone(&service)).is_ok(), "a store is opened once");
-        assert!(self.local.store.set(MessageStore::of(&service)).is_ok(), "a store is served once");
-        assert!(self.own.store.set(id.clone()).is_ok(), "a store is told of once");
+        assert!(self.local.store.set(MessageDoor::of(&service)).is_ok(), "a store is served once");
+        let facts = StoreFacts { id: id.clone(), opened_ms: (self.wall)().as_millis() };
+        assert!(self.own.store.set(facts).is_ok(), "a store is told of once");
         self.others.changed();
         tracing::info!(store = id, "the message store is open");
         tokio::select! {
