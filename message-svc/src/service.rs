@@ -47,6 +47,13 @@ const ASIDE_READS_MAX: usize = 2;
 /// Those that may wait, beyond which a neighbour asks again: more than there are workers that ask.
 const ASIDE_WAITING_MAX: usize = 256;
 
+/// Reads for what gateways ask about audiences that run at the same time: half as many as calls have by default. Such a
+/// read is as wide as a user's conversations are many, and thousands are asked for when all clients return.
+const AUDIENCE_READS_MAX: usize = 4;
+/// Those that may wait: a gateway asks at most twice `gateway.asks_in_flight_max` (64) at once, for users' large topics
+/// and whether topics may be followed, so that 64 of them find room. Beyond it, a gateway asks again.
+const AUDIENCE_WAITING_MAX: usize = 8_192;
+
 /// Whom the service tells.
 #[derive(Clone)]
 pub struct Neighbours {
@@ -75,6 +82,8 @@ pub struct MessageService {
     mutes: Reader,
     /// For what gateways tell: whose presence may be shown.
     moves: Reader,
+    /// For what gateways ask: who may follow what. Who was removed is hinted until that is answered.
+    audiences: Reader,
     pulls: Pulls,
     signals: SignalLane,
     inflight: Inflight,
@@ -116,6 +125,7 @@ impl MessageService {
         let signals = SignalLane::new(&reader, &config);
         let aside = || reader.beside_calls(ReadFor::Announce, ASIDE_READS_MAX, ASIDE_WAITING_MAX);
         let (mutes, moves) = (aside(), aside());
+        let audiences = reader.beside_calls(ReadFor::Audience, AUDIENCE_READS_MAX, AUDIENCE_WAITING_MAX);
         let tools = Tools { store, clock, throttles, heads, metrics, config: Arc::new(config) };
         let writer_ended = CancellationToken::new();
         let mut service = Self {
@@ -123,6 +133,7 @@ impl MessageService {
             reader,
             mutes,
             moves,
+            audiences,
             pulls,
             signals,
             inflight: Inflight::default(),

@@ -1,4 +1,8 @@
 //! What is to be asked for which user: one ask at a time for each, and what comes meanwhile goes into the next.
+//!
+//! Of the asks that are due, the urgent ones come first, also those that failed before: thousands of sessions that start
+//! at once keep none of them waiting. One in [`TURNS`] goes to whoever has waited longest of the others, so that those
+//! end as well, however many urgent ones come.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,12 +14,33 @@ use tokio::time::Instant;
 /// A place in the order of due times; the number tells equal times apart.
 type Place = (Instant, u64);
 
+/// Of so many asks that begin while others are due, one is none of the urgent ones. An eighth makes an urgent one wait
+/// hardly longer, and thousands of others are through after a while.
+const TURNS: u32 = 8;
+
+/// How much an ask hurries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// Somebody is told what is not theirs any more, or not told what is, until it is answered.
+    Urgent,
+    /// It comes in the order of its time.
+    Ordinary,
+}
+
+/// What an ask can be for.
+pub(super) trait Work: Default {
+    /// How much the ask hurries that is for this.
+    fn rank(&self) -> Rank {
+        Rank::Ordinary
+    }
+}
+
 #[cfg_attr(test, derive(Clone))]
 struct Slot<W> {
     /// What the next ask is for; `None` while nothing is wanted but an ask is under way.
     wanted: Option<W>,
-    /// When the next ask is due.
-    place: Option<Place>,
+    /// When the next ask is due, and in which line it stands.
+    place: Option<(Rank, Place)>,
     under_way: bool,
     failures: u32,
 }
@@ -23,8 +48,11 @@ struct Slot<W> {
 #[cfg_attr(test, derive(Clone))]
 struct State<W> {
     users: HashMap<UserId, Slot<W>>,
-    due: BTreeMap<Place, UserId>,
+    /// Who is to be asked for when, by rank.
+    lines: [BTreeMap<Place, UserId>; 2],
     numbers: u64,
+    /// Urgent asks that began since an ordinary one did, while one was due.
+    passed_over: u32,
 }
 
 /// An ask that is due. It must be ended by [`Agenda::done`] or [`Agenda::failed`].
@@ -44,7 +72,8 @@ pub(super) struct Agenda<W> {
 
 impl<W> Default for Agenda<W> {
     fn default() -> Self {
-        let state = State { users: HashMap::new(), due: BTreeMap::new(), numbers: 0 };
+        let lines = [BTreeMap::new(), BTreeMap::new()];
+        let state = State { users: HashMap::new(), lines, numbers: 0, passed_over: 0 };
         Self { state: Mutex::new(state), bell: Notify::new() }
     }
 }
@@ -67,7 +96,7 @@ impl<W: Clone> Agenda<W> {
     }
 }
 
-impl<W: Default> Agenda<W> {
+impl<W: Work> Agenda<W> {
     /// Wants an ask for a user by then, and says what for. While one is under way, this is for the next.
     pub(super) fn want(&self, user: &UserId, by: Instant, what_for: impl FnOnce(&mut W)) {
         let mut state = self.state.lock();
@@ -90,15 +119,10 @@ impl<W: Default> Agenda<W> {
         loop {
             let due = {
                 let mut state = self.state.lock();
-                match state.due.first_key_value().map(|(place, _)| place.0) {
-                    Some(due) if due <= Instant::now() => {
-                        if let Some(due) = state.take_first() {
-                            return due;
-                        }
-                        continue;
-                    }
-                    due => due,
+                if let Some(due) = state.take(Instant::now()) {
+                    return due;
                 }
+                state.earliest()
             };
             match due {
                 Some(due) => {
@@ -120,7 +144,7 @@ impl<W: Default> Agenda<W> {
             slot.failures = slot.failures.saturating_add(1);
             what_for(slot.wanted.get_or_insert_default());
             // Whoever wanted the next one sooner waits as well: the other side did not answer.
-            slot.place = Some((by, 0));
+            slot.place = Some((Rank::Ordinary, (by, 0)));
         });
     }
 
@@ -135,7 +159,7 @@ impl<W: Default> Agenda<W> {
         slot.under_way = false;
         note(slot);
         match slot.place.take() {
-            Some((by, _)) if slot.wanted.is_some() => state.place(user, by),
+            Some((_, (by, _))) if slot.wanted.is_some() => state.place(user, by),
             _ => {
                 state.users.remove(user);
             }
@@ -145,32 +169,52 @@ impl<W: Default> Agenda<W> {
     }
 }
 
-impl<W> State<W> {
-    /// Gives a user's next ask its time, unless it has an earlier one. Under way, it is only noted.
+impl<W: Work> State<W> {
+    /// Gives a user's next ask its time, unless it has an earlier one, and its line by all that it is for. Under way, it
+    /// is only noted.
     fn place(&mut self, user: &UserId, by: Instant) {
         let Some(slot) = self.users.get_mut(user) else { return };
-        if slot.place.is_some_and(|(earlier, _)| earlier <= by) {
+        let rank = slot.wanted.as_ref().map_or(Rank::Ordinary, Work::rank);
+        let by = slot.place.map_or(by, |(_, (earlier, _))| earlier.min(by));
+        if slot.place.is_some_and(|(before, (earlier, _))| (before, earlier) == (rank, by)) {
             return;
         }
         self.numbers += 1;
         let place = (by, self.numbers);
-        let before = slot.place.replace(place);
+        let before = slot.place.replace((rank, place));
         if slot.under_way {
             return;
         }
-        if let Some(before) = before {
-            self.due.remove(&before);
+        if let Some((rank, before)) = before {
+            self.lines[rank as usize].remove(&before);
         }
-        self.due.insert(place, user.clone());
+        self.lines[rank as usize].insert(place, user.clone());
     }
 
-    fn take_first(&mut self) -> Option<Due<W>> {
-        let (_, user) = self.due.pop_first()?;
+    /// Takes the ask whose turn it is of those that are due by now.
+    fn take(&mut self, now: Instant) -> Option<Due<W>> {
+        let due =
+            |line: &BTreeMap<Place, UserId>| line.first_key_value().is_some_and(|(place, _)| place.0 <= now);
+        let [urgent, ordinary] = self.lines.each_ref().map(due);
+        let rank = match (urgent, ordinary) {
+            (true, true) if self.passed_over + 1 >= TURNS => Rank::Ordinary,
+            (true, _) => Rank::Urgent,
+            (false, true) => Rank::Ordinary,
+            (false, false) => return None,
+        };
+        self.passed_over = if rank == Rank::Urgent && ordinary { self.passed_over + 1 } else { 0 };
+        let (_, user) = self.lines[rank as usize].pop_first()?;
         let slot = self.users.get_mut(&user)?;
         slot.place = None;
         slot.under_way = true;
         let work = slot.wanted.take()?;
         Some(Due { user, work, failures: slot.failures })
+    }
+
+    /// When the first ask of all is due.
+    fn earliest(&self) -> Option<Instant> {
+        let first = |line: &BTreeMap<Place, UserId>| line.first_key_value().map(|(place, _)| place.0);
+        self.lines.iter().filter_map(first).min()
     }
 }
 
@@ -181,6 +225,20 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+
+    /// What is 100 or more hurries.
+    impl Work for Vec<u32> {
+        fn rank(&self) -> Rank {
+            if self.iter().any(|number| *number >= 100) { Rank::Urgent } else { Rank::Ordinary }
+        }
+    }
+
+    /// Wants an ordinary ask for each of so many users by now.
+    fn want_for_many(agenda: &Agenda<Vec<u32>>, users: u32) {
+        for number in 0..users {
+            agenda.want(&user(&format!("u{number}")), Instant::now(), |work| work.push(1));
+        }
+    }
 
     fn user(name: &str) -> UserId {
         UserId::new(name).unwrap()
@@ -236,6 +294,51 @@ mod tests {
         assert_eq!(next(&agenda), None);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(next(&agenda), Some(("ada".into(), vec![1, 2, 3], 0)));
-        assert_eq!(agenda.state.lock().due.len(), 0);
+        assert!(agenda.state.lock().lines.iter().all(BTreeMap::is_empty));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_hurries_comes_before_all_that_has_waited_longer_also_where_it_waited_itself() {
+        let agenda: Agenda<Vec<u32>> = Agenda::default();
+        want_for_many(&agenda, 2_000);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        agenda.want(&user("ada"), Instant::now(), |work| work.push(100));
+        agenda.want(&user("u1999"), Instant::now(), |work| work.push(101));
+        assert_eq!(next(&agenda), Some(("u1999".into(), vec![1, 101], 0)), "one ask for all of it");
+        assert_eq!(next(&agenda), Some(("ada".into(), vec![100], 0)));
+        assert_eq!(next(&agenda), Some(("u0".into(), vec![1], 0)));
+        assert_eq!(agenda.state.lock().lines.each_ref().map(BTreeMap::len), [0, 1_998]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_hurries_and_failed_comes_after_its_pause_and_before_all_others() {
+        let agenda: Agenda<Vec<u32>> = Agenda::default();
+        agenda.want(&user("ada"), Instant::now(), |work| work.push(100));
+        let (_, work, _) = next(&agenda).unwrap();
+        want_for_many(&agenda, 2_000);
+        let again = Instant::now() + Duration::from_secs(1);
+        agenda.failed(&user("ada"), again, |wanted| wanted.extend(work));
+        assert_eq!(next(&agenda), Some(("u0".into(), vec![1], 0)), "it pauses, and holds up nobody");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(next(&agenda), Some(("ada".into(), vec![100], 1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_much_hurries_others_have_a_turn_now_and_then() {
+        let agenda: Agenda<Vec<u32>> = Agenda::default();
+        want_for_many(&agenda, 3);
+        let mut ordinary = Vec::new();
+        for turn in 0..3 * TURNS {
+            // There is always more that hurries.
+            agenda.want(&user(&format!("m{turn}")), Instant::now(), |work| work.push(100));
+            agenda.want(&user(&format!("n{turn}")), Instant::now(), |work| work.push(100));
+            let (name, ..) = next(&agenda).unwrap();
+            if name.starts_with('u') {
+                ordinary.push((turn, name));
+            }
+        }
+        let expected: Vec<_> =
+            (0..3).map(|number| ((number + 1) * TURNS - 1, format!("u{number}"))).collect();
+        assert_eq!(ordinary, expected);
     }
 }

@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use super::agenda::Due;
+use super::agenda::{Due, Work};
 use super::backoff;
 use crate::gateway::Gateway;
 use crate::look::Era;
@@ -27,6 +27,8 @@ pub(crate) struct Review {
     /// When the oldest word that any of it rests on was asked for.
     asked: Option<Instant>,
 }
+
+impl Work for Review {}
 
 impl Review {
     fn rests_on(&mut self, asked: Instant) {

@@ -3,6 +3,12 @@
 //!
 //! One ask at a time for a user, some for all. A mark that comes during one starts another after it, and only that
 //! one's end answers the mark: an answer may be older than what came while it was on its way.
+//!
+//! A mark goes before sessions that start: until it is answered, whoever was removed hears of what is not theirs any
+//! more (GW-12), and the notifier offers it again and again; a session that starts may wait for its first hints. Marks come
+//! no faster than the notifiers have users in hand, each of whom holds one of their places for up to `refollow_wait`, and
+//! a user is in the agenda once, however often they are offered. And where marks come faster than they are answered all the
+//! same, the agenda keeps a share for the others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -14,7 +20,7 @@ use smallvec::SmallVec;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::agenda::Due;
+use super::agenda::{Due, Rank, Work};
 use super::backoff;
 use crate::fanout::Notice;
 use crate::gateway::Gateway;
@@ -46,6 +52,12 @@ struct Heads {
     heads: Vec<Hint>,
     /// When they were asked for.
     era: Era,
+}
+
+impl Work for Round {
+    fn rank(&self) -> Rank {
+        if self.refollow { Rank::Urgent } else { Rank::Ordinary }
+    }
 }
 
 impl Round {

@@ -37,8 +37,8 @@ pub struct Members {
     failing: AtomicBool,
     /// Asks read what is true, then wait here with their answer.
     open: watch::Sender<bool>,
-    /// Asks for large topics that came.
-    pub asked: AtomicUsize,
+    /// Asks for large topics that came, by user.
+    asked: Mutex<HashMap<UserId, usize>>,
     /// Asks to authorize that came, with their topics.
     pub authorized: Mutex<Vec<(UserId, HashSet<TopicId>)>>,
     in_flight: AtomicUsize,
@@ -53,7 +53,7 @@ impl Default for Members {
             allowed: Mutex::default(),
             failing: AtomicBool::new(false),
             open: watch::Sender::new(true),
-            asked: AtomicUsize::new(0),
+            asked: Mutex::default(),
             authorized: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             in_flight_max: AtomicUsize::new(0),
@@ -98,8 +98,19 @@ impl Members {
         self.failing.store(false, Ordering::SeqCst);
     }
 
+    /// Asks for large topics that came.
     pub fn asks(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+        self.asked.lock().values().sum()
+    }
+
+    /// Those for one user.
+    pub fn asked_for(&self, name: &str) -> usize {
+        self.asked.lock().get(&user(name)).copied().unwrap_or_default()
+    }
+
+    /// For how many users any came.
+    pub fn users_asked_for(&self) -> usize {
+        self.asked.lock().len()
     }
 
     /// Which ways a user went, as it was told.
@@ -129,7 +140,7 @@ fn hints(of: Option<&BTreeMap<TopicId, Version>>) -> Vec<Hint> {
 #[async_trait]
 impl Audiences for Members {
     async fn large_topics(&self, user: &UserId) -> Result<Vec<Hint>, Error> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        *self.asked.lock().entry(user.clone()).or_default() += 1;
         let answer = hints(self.large.lock().get(user));
         self.answer(answer).await
     }

@@ -1,5 +1,6 @@
 //! GW-11, GW-12: a user joins or leaves a large audience, and the marks that say so.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,6 +139,44 @@ async fn a_message_svc_that_does_not_answer_holds_up_nobody_else() {
     rig.until("offered again, it is done", || rig.metric("doorbell_gateway_followers") == 1.0).await;
     assert_eq!(rig.mark("ada").await, Delivered::Sessions(1));
     rig.stop().await;
+}
+
+/// After a kill: all sessions start over, and message-svc is so slow that every ask fails.
+#[tokio::test]
+async fn a_mark_is_asked_for_before_all_sessions_that_start_also_where_it_failed_before() {
+    const STARTERS: usize = 400;
+    let config = Config {
+        asks_in_flight_max: NonZeroUsize::MIN,
+        audience_timeout: Duration::from_millis(50),
+        refollow_wait: Duration::from_secs(60),
+        ..blind()
+    };
+    let rig = Arc::new(Rig::with(config));
+    rig.members.join("ada", LARGE, 4);
+    let mut ada = rig.session("ada").await;
+    assert_eq!(ada.hint().await.topics, [conversation("large", 4)]);
+    rig.members.hold();
+    let mut starters = Vec::with_capacity(STARTERS);
+    for number in 0..STARTERS {
+        starters.push(rig.session(&format!("starter-{number}")).await);
+    }
+
+    rig.members.leave("ada", LARGE);
+    let before = rig.members.asks();
+    let marking = Arc::clone(&rig);
+    let marked = TaskTracker::new().spawn(async move { marking.mark("ada").await });
+    rig.until("ada is asked for", || rig.members.asked_for("ada") >= 2).await;
+    let others = rig.members.asks() - before - 1;
+    assert!(others <= 3, "one is under way when it comes, and another may begin: {others}");
+    rig.until("ada is asked for", || rig.members.asked_for("ada") >= 3).await;
+    let others = rig.members.asks() - before - 2;
+    assert!(others <= 8, "twice the time of an ask is its pause: {others}");
+
+    rig.members.let_go();
+    assert_eq!(marked.await.unwrap(), Delivered::Sessions(1));
+    rig.publish(LARGE, 5).await;
+    assert_eq!(ada.settle().await, []);
+    rig.until("the others are asked for as well", || rig.members.users_asked_for() == STARTERS + 1).await;
 }
 
 #[tokio::test]

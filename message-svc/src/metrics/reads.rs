@@ -15,10 +15,12 @@ pub enum ReadFor {
     Signal,
     /// A writer, to decide.
     Write,
+    /// A gateway, which asks who may follow what.
+    Audience,
 }
 
 impl ReadFor {
-    const ALL: [Self; 4] = [Self::Call, Self::Announce, Self::Signal, Self::Write];
+    const ALL: [Self; 5] = [Self::Call, Self::Announce, Self::Signal, Self::Write, Self::Audience];
 
     const fn label(self) -> &'static str {
         match self {
@@ -26,6 +28,7 @@ impl ReadFor {
             Self::Announce => "announce",
             Self::Signal => "signal",
             Self::Write => "write",
+            Self::Audience => "audience",
         }
     }
 }
@@ -76,7 +79,7 @@ impl Cached {
 
 /// The counters of reads.
 pub struct Reads {
-    look_ups: [IntCounter; 4],
+    look_ups: [IntCounter; 5],
     waiting: IntGauge,
     waiting_capacity: IntGauge,
     refusals: IntCounter,

@@ -18,14 +18,14 @@ const ONLINE_TIMEOUT: Duration = Duration::from_millis(500);
 impl Audiences for MessageService {
     async fn large_topics(&self, user: &UserId) -> Result<Vec<Hint>, Error> {
         let (user, small_audience_max) = (user.clone(), self.tools.config.small_audience_max);
-        let read = self.reader.read(move |store| audiences::large(store, &user, small_audience_max));
+        let read = self.audiences.read(move |store| audiences::large(store, &user, small_audience_max));
         read.await.map_err(unavailable)
     }
 
     async fn authorize(&self, user: &UserId, topics: Vec<TopicId>) -> Result<Vec<Hint>, Error> {
         let _turn = self.turns.take(user).await;
         let user = user.clone();
-        let read = self.reader.read(move |store| audiences::allowed(store, &user, topics));
+        let read = self.audiences.read(move |store| audiences::allowed(store, &user, topics));
         read.await.map_err(unavailable)
     }
 }

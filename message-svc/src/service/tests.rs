@@ -96,6 +96,31 @@ async fn moves_wait_for_no_mutes_and_for_their_own_reads_only_so_long() {
 }
 
 #[tokio::test]
+async fn what_gateways_ask_about_audiences_waits_for_no_call_and_no_call_for_it() {
+    let (mut house, ada) = (House::new(), UserId::new("ada").unwrap());
+    let (calls, audiences) = (house.service.reader.clone(), house.service.audiences.clone());
+    let mut calling = Vec::new();
+    for _ in 0..house.service.tools.config.reads_max.get() {
+        calling.push(hold(&calls, &mut house.held).await);
+    }
+    assert!(timeout(A_WHILE, house.ask_for_status("ada")).await.is_err(), "every read of calls is held");
+
+    soon(house.service.large_topics(&ada)).await.unwrap();
+    soon(house.service.authorize(&ada, Vec::new())).await.unwrap();
+
+    drop(calling);
+    let mut asking = Vec::new();
+    for _ in 0..AUDIENCE_READS_MAX {
+        asking.push(hold(&audiences, &mut house.held).await);
+    }
+    assert!(
+        timeout(A_WHILE, house.service.large_topics(&ada)).await.is_err(),
+        "every read of theirs is held"
+    );
+    soon(house.ask_for_status("ada")).await.unwrap();
+}
+
+#[tokio::test]
 async fn statuses_and_questions_of_gateways_wait_for_their_user_s_turn() {
     let (house, ada, bob) = (House::new(), UserId::new("ada").unwrap(), UserId::new("bob").unwrap());
     let turns = [house.service.turns.take(&ada).await, house.service.turns.take(&ada).await];

@@ -93,6 +93,8 @@ const INNER: &[&str] = &[
     "message-svc/src/reach.rs:MEMBERS_MAX",
     "message-svc/src/service.rs:ASIDE_READS_MAX",
     "message-svc/src/service.rs:ASIDE_WAITING_MAX",
+    "message-svc/src/service.rs:AUDIENCE_READS_MAX",
+    "message-svc/src/service.rs:AUDIENCE_WAITING_MAX",
     "message-svc/src/service.rs:TIDY_INTERVAL",
     "message-svc/src/throttle.rs:SIZES_MAX",
     "message-svc/src/writer/cursor.rs:MOMENTS_MAX",

@@ -8,7 +8,7 @@ use doorbell_backplane::ClaimToken;
 use doorbell_protocol::{DirtyMap, Timestamp, TopicId, UserId};
 use tokio::time::Instant;
 
-use super::super::agenda::Agenda;
+use super::super::agenda::{Agenda, Rank, Work as Wanted};
 use super::UserState;
 use crate::session::follows::Follows;
 
@@ -101,6 +101,13 @@ pub struct Want {
     pub reentered: bool,
     /// The claims whose delivery waits for its end.
     pub waiters: BTreeSet<u128>,
+}
+
+/// As that of a round: it changes the order among users, and that of one user's asks not at all.
+impl Wanted for Want {
+    fn rank(&self) -> Rank {
+        if self.refollow { Rank::Urgent } else { Rank::Ordinary }
+    }
 }
 
 #[derive(Clone, Debug)]
