@@ -100,7 +100,7 @@ impl Memory {
     }
 
     fn identity(&self, partition: Partition) -> PartitionIdentity {
-        PartitionIdentity(format!("memory-{:032x}-{partition}", self.identity))
+        PartitionIdentity(format!("{}{:032x}-{partition}", PartitionIdentity::IN_MEMORY, self.identity))
     }
 
     /// Does `each` for every item, one lock a partition, in the order given within a partition. `each` gets the

@@ -38,9 +38,21 @@ pub enum Entered {
 }
 
 /// What a partition's store is: another value means that the store was restarted, lost or replaced, and that
-/// everything kept there must be registered again. It is compared, never read.
+/// everything kept there must be registered again. It is compared; all that is read from it is whether the store
+/// lives in a process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PartitionIdentity(pub String);
+
+impl PartitionIdentity {
+    /// How that of a store in memory begins; that of a Redis begins with its id.
+    pub(crate) const IN_MEMORY: &str = "memory-";
+
+    /// Whether the store lives in one process, with all who are told by it, and ends with them.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        self.0.starts_with(Self::IN_MEMORY)
+    }
+}
 
 /// A lease just taken.
 #[derive(Clone, Debug, PartialEq, Eq)]

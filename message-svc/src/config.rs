@@ -128,7 +128,8 @@ impl Default for Config {
             announce_retry_max: Duration::from_secs(2),
             announce_note_interval: Duration::from_millis(200),
             reannounce_window: Duration::from_secs(60),
-            // Twice the `reannounce_window`: a start after a change goes back to the oldest that is kept.
+            // Twice the `reannounce_window`: a start for which no note says where that begins goes back to the oldest
+            // that is kept.
             commits_kept_for: Duration::from_secs(120),
             drain_timeout: Duration::from_secs(2),
             disk_reserve_bytes: 64 << 20,

@@ -41,8 +41,8 @@
 //!   nobody but the other members of a small conversation, as read when it came.
 //! - **MS-16** Nothing that an invisible user does moves their presence or shows in it, but what they say themselves.
 //! - **MS-17** What was announced to stores of the backplane that are others now, up to `reannounce_window` before those
-//!   were last seen, is announced again, once for each change that is seen: the cursor goes back in one step with taking
-//!   the new identities over, no announcement that began before moves it on, and no commit that may be needed for that is
+//!   were last seen, is announced again, once for each change that is seen, also by the next start (not where the store
+//!   lives in memory and began with it): the cursor goes back in one step with taking the new identities over, no announcement that began before moves it on, and no commit that may be needed for that is
 //!   forgotten.
 //!
 //! Decisions that `protocol.md` leaves open: a conversation with oneself alone is a group without other members, made

@@ -34,7 +34,7 @@ use doorbell_protocol::{ConversationId, IdempotencyKey, MessageId, Timestamp, Us
 use crate::conversation::{ContentDigest, Conversation, Entry, Head, Member, Membership, Position};
 use crate::shard::{Shard, Shards};
 use crate::status::Status;
-use crate::writer::cursor::Identities;
+use crate::writer::cursor::{Identities, Trail};
 
 /// A store's name: random, made with it. A cursor of another store cannot be placed in this one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -138,6 +138,9 @@ pub trait View: Send + Sync {
 
     /// To which stores commits are noted as announced; empty before that was noted.
     fn identities(&self) -> Result<Identities, StoreError>;
+
+    /// Where announcements stood in the window before those were last seen; empty before that was noted.
+    fn trail(&self) -> Result<Trail, StoreError>;
 
     /// What is so for all of a conversation's members.
     fn conversation(&self, conversation: &ConversationId) -> Result<Option<Conversation>, StoreError>;
@@ -335,6 +338,8 @@ pub struct Note {
     pub forget: Position,
     /// To which stores it was announced; empty where that is not known yet, which leaves what was noted.
     pub identities: Identities,
+    /// Where announcements stood in the window before those were last seen.
+    pub trail: Trail,
 }
 
 /// What a user's own topic stands at.

@@ -19,6 +19,7 @@ use crate::conversation::{
 };
 use crate::shard::{Shard, Shards};
 use crate::status::{Chosen, Status};
+use crate::writer::cursor::Trail;
 
 const WEEK_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 
@@ -363,6 +364,7 @@ mod check {
             announced: Position(announced),
             forget: Position(forget),
             identities: stores.iter().map(|store| PartitionIdentity((*store).to_owned())).collect(),
+            trail: Trail { tick: announced + 5, places: vec![(3, Position(1)), (4, Position(announced))] },
         };
         let noted = |store: &dyn Store| {
             let view = store.view(one).unwrap();
@@ -370,6 +372,7 @@ mod check {
                 announced: view.announced(),
                 forget: view.forgotten(),
                 identities: view.identities().unwrap(),
+                trail: view.trail().unwrap(),
             }
         };
         for (one_note, expected) in [

@@ -15,7 +15,7 @@ use crate::conversation::{Conversation, Entry, Head, Member, Membership, Positio
 use crate::metrics::ReadFor;
 use crate::shard::{Shard, Shards};
 use crate::status::Status;
-use crate::writer::cursor::Identities;
+use crate::writer::cursor::{Identities, Trail};
 
 /// Passes everything on, and counts look-ups for one kind of reader.
 pub struct Counted {
@@ -92,6 +92,9 @@ impl View for CountedView {
     }
     fn identities(&self) -> Result<Identities, StoreError> {
         self.view.identities()
+    }
+    fn trail(&self) -> Result<Trail, StoreError> {
+        self.view.trail()
     }
     fn conversation(&self, conversation: &ConversationId) -> Result<Option<Conversation>, StoreError> {
         self.look_up().conversation(conversation)

@@ -107,6 +107,13 @@ pub fn identities(shard: Shard) -> Key {
     key
 }
 
+/// `shards`, beside the shard's own row: where its announcements stood lately.
+pub fn trail(shard: Shard) -> Key {
+    let mut key = Key::from_slice(&shard.to_be_bytes());
+    key.push(b't');
+    key
+}
+
 /// The position at the end of a key of `commits`.
 pub fn commit_position(key: &[u8]) -> Option<Position> {
     Some(Position(u64::from_be_bytes(*key.last_chunk::<8>()?)))

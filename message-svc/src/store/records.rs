@@ -15,7 +15,7 @@ use crate::conversation::{
     Content, ContentDigest, Conversation, Edits, Entry, EntryKind, Head, Kind, Mark, Membership, Position,
 };
 use crate::status::{Chosen, Status};
-use crate::writer::cursor::Identities;
+use crate::writer::cursor::{Identities, Trail};
 
 /// The format of every record of this release.
 const FORMAT: u8 = 1;
@@ -292,6 +292,18 @@ fn digest((first, second): (u128, u128)) -> ContentDigest {
     bytes[..16].copy_from_slice(&first.to_be_bytes());
     bytes[16..].copy_from_slice(&second.to_be_bytes());
     ContentDigest(bytes)
+}
+
+impl Record for Trail {
+    fn write(&self) -> Vec<u8> {
+        let places: Vec<_> = self.places.iter().map(|(tick, position)| (*tick, position.0)).collect();
+        write(&(self.tick, places))
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (tick, places): (u64, Vec<(u64, u64)>) = read(bytes)?;
+        let places = places.into_iter().map(|(tick, position)| (tick, Position(position))).collect();
+        Some(Self { tick, places })
+    }
 }
 
 /// The bytes of what every partition's store is.

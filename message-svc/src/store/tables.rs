@@ -14,6 +14,7 @@ use super::records::{Record, ShardState, write_entry, write_events, write_identi
 use super::{Batch, Note};
 use crate::conversation::Position;
 use crate::shard::Shard;
+use crate::writer::cursor::Trail;
 
 /// Keys are kept by the week: a week is dropped whole, one after its last day is over, so that each key is kept for
 /// 7 to 14 days and nothing has to look for old ones.
@@ -152,6 +153,7 @@ impl Tables {
         let forgotten = state.forgotten.max(note.forget.0);
         let state = ShardState { announced: note.announced.0, forgotten, ..state };
         self.put_identities(&mut rows, shard, &note.identities)?;
+        self.put_trail(&mut rows, shard, &note.trail)?;
         self.put_state(&mut rows, shard, state);
         rows.commit()?;
         Ok(state)
@@ -166,6 +168,14 @@ impl Tables {
         let (key, bytes) = (keys::identities(shard), write_identities(identities));
         let noted = identities.is_empty() || self.shards.get(&key)?.is_some_and(|noted| *noted == *bytes);
         if !noted {
+            rows.insert(&self.shards, &key[..], bytes);
+        }
+        Ok(())
+    }
+
+    fn put_trail(&self, rows: &mut OwnedWriteBatch, shard: Shard, trail: &Trail) -> fjall::Result<()> {
+        let (key, bytes) = (keys::trail(shard), trail.write());
+        if self.shards.get(&key)?.is_none_or(|noted| *noted != *bytes) {
             rows.insert(&self.shards, &key[..], bytes);
         }
         Ok(())

@@ -12,7 +12,7 @@ use super::{Answer, AnswerKey, Commit, EntryRange, Inbox, Order, StoreError, Vie
 use crate::conversation::{Conversation, Entry, Head, Member, Membership, Position};
 use crate::shard::Shard;
 use crate::status::Status;
-use crate::writer::cursor::Identities;
+use crate::writer::cursor::{Identities, Trail};
 
 /// What the writer publishes after each commit.
 ///
@@ -71,6 +71,11 @@ impl View for DiskView {
             None => Ok(Identities::default()),
             Some(bytes) => read_identities(&bytes).ok_or(StoreError::Damaged { table: "shards" }),
         }
+    }
+
+    fn trail(&self) -> Result<Trail, StoreError> {
+        let noted = self.get(&self.tables.shards, "shards", &keys::trail(self.shard))?;
+        Ok(noted.unwrap_or_default())
     }
 
     fn conversation(&self, conversation: &ConversationId) -> Result<Option<Conversation>, StoreError> {

@@ -46,7 +46,9 @@ impl WriterHandle {
         let (position, announced) = (view.position(), view.announced());
         let identities = view.identities().map_err(unreadable)?;
         let forgotten = view.forgotten();
-        let cursor = Arc::new(Cursor::new(announced, forgotten, Arc::clone(&identities)));
+        let trail = view.trail().map_err(unreadable)?;
+        let noted = Note { announced, forget: forgotten, identities, trail };
+        let cursor = Arc::new(Cursor::new(&noted));
         tools.heads[shard.index()].restart(position);
         drop(view);
         let (sender, queue) = sync_channel(tools.config.write_queue_max.get());
@@ -76,12 +78,7 @@ impl WriterHandle {
             committing: Arc::clone(&handle.committing),
             memory: Memory::default(),
             generation: tools.store.generation(),
-            noting: Noting {
-                noted: Note { announced, forget: forgotten, identities },
-                at: now,
-                recovered_at: now,
-                disk_full: false,
-            },
+            noting: Noting { noted, at: now, recovered_at: now, disk_full: false },
             tools,
         };
         let thread = std::thread::Builder::new().name(format!("doorbell-writer-{shard}"));

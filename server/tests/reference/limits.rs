@@ -98,6 +98,7 @@ const INNER: &[&str] = &[
     "message-svc/src/service.rs:TIDY_INTERVAL",
     "message-svc/src/throttle.rs:SIZES_MAX",
     "message-svc/src/writer/cursor.rs:MOMENTS_MAX",
+    "message-svc/src/writer/cursor.rs:FORGOTTEN_MAX",
     "message-svc/src/writer/draft.rs:COUNTED_MAX",
     "message-svc/src/writer/memory.rs:REMEMBERED_MAX",
     "message-svc/src/writer/recent.rs:COMMITS_MAX",

@@ -12,7 +12,9 @@ struct Case {
 impl Case {
     /// One that was noted at a position, with these identities.
     fn new(announced: u64, forgotten: u64, noted: &[&str]) -> Self {
-        let cursor = Cursor::new(Position(announced), Position(forgotten), identities(noted));
+        let (announced, forget) = (Position(announced), Position(forgotten));
+        let cursor =
+            Cursor::new(&Note { announced, forget, identities: identities(noted), ..Note::default() });
         // Far enough from the beginning of time.
         Self { cursor, start: Instant::now() + Duration::from_secs(1_000) }
     }
@@ -116,6 +118,112 @@ fn each_change_takes_it_back_once_also_over_what_was_announced_again() {
     }
     // All of the window is after the last time that it went back: 40 and what followed were told to others long ago.
     assert_eq!(case.sight(200, &["x", "z"]), changed(101, 101));
+}
+
+/// Looks at the same store once a second for so long, with a commit each.
+fn live(case: &Case, seconds: u64, store: &str) {
+    let from = case.position();
+    for second in 0..seconds {
+        case.note(second);
+        case.sight(second, &[store]);
+        case.announce(from + second + 1);
+    }
+    case.note(seconds);
+}
+
+/// The next start, a thousand seconds after the noted end of this one.
+fn restart(case: &Case) -> Case {
+    let noted = case.cursor.note(case.at(0), KEPT_FOR);
+    Case { cursor: Cursor::new(&noted), start: case.start + Duration::from_secs(1_000) }
+}
+
+#[test]
+fn however_short_the_lives_a_start_goes_back_by_the_window_and_no_further() {
+    let mut case = Case::new(0, 0, &["a"]);
+    for _ in 0..60 {
+        live(&case, 20, "a");
+        case = restart(&case);
+    }
+    let Sighting::ChangedMeanwhile(from, to) = case.sight(0, &["b"]) else { panic!("it is another one") };
+    assert_eq!(from.0, 60 * 20);
+    let seconds = from.0 - to.0;
+    // Each of the four lives of a window loses less than a tick, and so do the ends of the window.
+    assert!((60..=60 + 6 * 8).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn a_change_that_comes_soon_after_a_start_goes_back_by_what_earlier_ones_noted() {
+    let case = Case::new(0, 0, &["a"]);
+    live(&case, 300, "a");
+    let case = restart(&case);
+    live(&case, 10, "a");
+    let Sighting::Changed(from, to) = case.sight(11, &["b"]) else { panic!("it is another one") };
+    assert!((60..=60 + 3 * 8).contains(&(from.0 - to.0)), "{from:?} {to:?}");
+}
+
+#[test]
+fn what_a_start_announces_again_is_of_the_window_for_the_next_one() {
+    let case = Case::new(0, 0, &["a"]);
+    live(&case, 300, "a");
+    let case = restart(&case);
+    let Sighting::ChangedMeanwhile(_, to) = case.sight(0, &["b"]) else { panic!("it is another one") };
+    case.announce(300);
+    let case = restart(&case);
+    assert_eq!(case.sight(0, &["b"]), Sighting::Known, "once for each change");
+    assert_eq!(case.position(), 300);
+    let case = restart(&case);
+    assert_eq!(
+        case.sight(0, &["c"]),
+        Sighting::ChangedMeanwhile(Position(300), to),
+        "b was told it just now"
+    );
+    // When b would have had it for longer than the window, it is not.
+    live(&case, 100, "c");
+    let case = restart(&case);
+    let Sighting::ChangedMeanwhile(from, to) = case.sight(0, &["d"]) else { panic!("it is another one") };
+    assert!((60..=60 + 3 * 8).contains(&(from.0 - to.0)), "{from:?} {to:?}");
+}
+
+#[test]
+fn an_idle_shard_goes_back_over_nothing_and_notes_nothing() {
+    let case = Case::new(7, 3, &["a"]);
+    for second in 0..100 {
+        case.note(second);
+        case.sight(second, &["a"]);
+    }
+    let noted = case.cursor.note(case.at(100), KEPT_FOR);
+    for second in 101..10_000 {
+        case.sight(second, &["a"]);
+        let note = case.cursor.note(case.at(second), Duration::from_secs(20_000));
+        assert_eq!(note, noted);
+    }
+    let case = restart(&case);
+    assert_eq!(case.sight(0, &["b"]), Sighting::ChangedMeanwhile(Position(7), Position(7)));
+}
+
+#[test]
+fn a_store_in_memory_that_began_with_this_process_has_nothing_announced_again() {
+    let case = Case::new(70, 20, &["memory-1"]);
+    assert_eq!(case.sight(0, &["memory-2"]), Sighting::Known);
+    assert_eq!((case.position(), *case.cursor.turns().borrow()), (70, Some(0)));
+    let case = Case::new(70, 20, &["memory-1"]);
+    let other = case.sight(0, &["redis"]);
+    assert_eq!(
+        other,
+        Sighting::ChangedMeanwhile(Position(70), Position(20)),
+        "others may be told by that one"
+    );
+}
+
+#[test]
+fn a_note_lets_go_of_so_many_commits_and_the_next_one_of_the_rest() {
+    let case = Case::new(0, 0, &["a"]);
+    case.announce(2 * FORGOTTEN_MAX + 5);
+    case.note(0);
+    case.sight(KEPT_FOR.as_secs(), &["a"]);
+    let forgotten = [500, 501, 502, 503].map(|second| case.note(second).1);
+    let all = 2 * FORGOTTEN_MAX + 5;
+    assert_eq!(forgotten, [FORGOTTEN_MAX, 2 * FORGOTTEN_MAX, all, all]);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! which store answers, notes on disk, crashes. When nothing can move any more, the present store was told everything.
 //! Leaving one rule out loses a commit, so each is needed, and the search would see it.
 //!
-//! All of it happens within the window, and no commit is forgotten: [`super::tests`] has how far a cursor goes back.
+//! In half of the worlds all of it happens within the window. In the others windows pass, after which what was told is
+//! safe, and nothing safe is told again, whatever crashes. No commit is forgotten; [`super::tests`] has that.
 
 use std::collections::BTreeSet;
 use std::hash::Hash;
@@ -12,6 +13,7 @@ use doorbell_walk::{breaks, keeps};
 use super::*;
 
 const LONG: Duration = Duration::from_secs(1_000);
+const WINDOW: Duration = Duration::from_secs(60);
 
 /// A rule that can be left out, to see that it is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ enum Without {
     FirstLook,
     /// The cursor moves when a step begins.
     ToldBeforeMoved,
+    /// A start knows nothing of how long the ones before it looked.
+    Trail,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +40,7 @@ struct Budget {
     commits: u64,
     losses: u8,
     crashes: u8,
+    waits: u8,
 }
 
 /// A step of the announcer: what it tells, and whether it has.
@@ -51,6 +56,8 @@ enum Move {
     Commit,
     Lose,
     Crash,
+    /// Three windows pass, in which the store is looked at and the cursor is noted.
+    Wait,
     Begin,
     Tell,
     End,
@@ -69,6 +76,9 @@ struct World {
     /// The present store, and the commits that it was told of.
     store: u8,
     told: BTreeSet<u64>,
+    /// No loss takes the commits up to here, and nobody is told of them again.
+    safe: u64,
+    told_safe: bool,
     cursor: Cursor,
     disk: Note,
     /// As far as the announcer has come.
@@ -84,7 +94,7 @@ fn identities(store: u8) -> Identities {
 
 impl World {
     fn new(without: Without, budget: Budget) -> Self {
-        let cursor = Cursor::new(Position::default(), Position::default(), Identities::default());
+        let cursor = Cursor::new(&Note::default());
         Self {
             without,
             left: budget,
@@ -92,6 +102,8 @@ impl World {
             committed: 0,
             store: 0,
             told: BTreeSet::new(),
+            safe: 0,
+            told_safe: false,
             rung: cursor.place(),
             cursor,
             disk: Note::default(),
@@ -101,11 +113,11 @@ impl World {
     }
 
     fn copy(&self) -> Self {
-        let State { place, before, forgotten, ref identities, sighted, ref history } =
+        let State { place, before, forgotten, ref identities, sighted, ref history, ref trail, counted } =
             *self.cursor.state.lock();
-        let identities = Arc::clone(identities);
+        let (identities, trail) = (Arc::clone(identities), trail.clone());
         let history = History(history.0.clone());
-        let state = State { place, before, forgotten, identities, sighted, history };
+        let state = State { place, before, forgotten, identities, sighted, history, trail, counted };
         let turn = watch::Sender::new(*self.cursor.turn.borrow());
         Self {
             cursor: Cursor { state: Mutex::new(state), turn },
@@ -124,6 +136,7 @@ impl World {
         let noted = self.copy().cursor.note(self.start, LONG * 1_000);
         match self.without {
             Without::Noted => Note { identities: Identities::default(), ..noted },
+            Without::Trail => Note { trail: Trail::default(), ..noted },
             _ => noted,
         }
     }
@@ -149,6 +162,18 @@ impl World {
         }
     }
 
+    /// Looks often enough that the trail knows of the time.
+    fn wait(&mut self) {
+        self.safe = self.cursor.place().position.0;
+        for _ in 0..=6 {
+            self.cursor.note(self.start, LONG * 1_000);
+            self.cursor.sight(identities(self.store), self.start, WINDOW);
+            self.start += WINDOW / 2;
+        }
+        self.start -= WINDOW / 2;
+        self.disk = self.note();
+    }
+
     fn end(&mut self) {
         let Step { mut through, .. } = self.step.take().expect("it was begun");
         self.rung = through;
@@ -172,8 +197,9 @@ impl doorbell_walk::World for World {
             .step
             .map(|step| (step.from, step.through.position, step.through.turn == place.turn, step.told));
         let sighted = self.cursor.state.lock().sighted.is_some();
-        let truth = (self.left, self.committed, self.store, self.told.clone());
-        (truth, place.position, known, noted, rung, step, self.looked, sighted)
+        let truth = (self.left, self.committed, self.store, self.told.clone(), self.safe, self.told_safe);
+        let trails = (self.cursor.state.lock().trail.clone().places, self.disk.trail.places.clone());
+        (truth, place.position, known, noted, trails, rung, step, self.looked, sighted)
     }
 
     fn moves(&self) -> (Vec<Move>, Vec<Move>) {
@@ -189,8 +215,14 @@ impl doorbell_walk::World for World {
             (apart, Move::NoteIdentities),
             (!apart && note != self.disk, Move::Note),
         ];
-        let Budget { commits, losses, crashes } = self.left;
-        let outside = [(commits > 0, Move::Commit), (losses > 0, Move::Lose), (crashes > 0, Move::Crash)];
+        let Budget { commits, losses, crashes, waits } = self.left;
+        let quiet = self.looked.is_none() && self.known() == identities(self.store);
+        let outside = [
+            (commits > 0, Move::Commit),
+            (losses > 0, Move::Lose),
+            (crashes > 0, Move::Crash),
+            (waits > 0 && quiet, Move::Wait),
+        ];
         let on = |(is_on, step): (bool, Move)| is_on.then_some(step);
         (system.into_iter().filter_map(on).collect(), outside.into_iter().filter_map(on).collect())
     }
@@ -205,25 +237,29 @@ impl doorbell_walk::World for World {
             Move::Lose => {
                 next.left.losses -= 1;
                 next.store += 1;
-                next.told.clear();
+                next.told = (1..=next.safe).collect();
             }
             Move::Crash => {
                 next.left.crashes -= 1;
-                let Note { announced, forget, identities } = next.disk.clone();
-                next.cursor = Cursor::new(announced, forget, identities);
+                next.cursor = Cursor::new(&next.disk);
                 (next.rung, next.step, next.looked) = (next.cursor.place(), None, None);
+            }
+            Move::Wait => {
+                next.left.waits -= 1;
+                next.wait();
             }
             Move::Begin => next.begin(),
             Move::Tell => {
                 let step = next.step.as_mut().expect("it was begun");
                 step.told = true;
+                next.told_safe |= step.from.0 < next.safe;
                 next.told.extend(step.from.0 + 1..=step.through.position.0);
             }
             Move::End => next.end(),
             Move::Ask => next.looked = Some(next.store),
             Move::Sight => {
                 let seen = identities(next.looked.take().expect("it was asked"));
-                next.cursor.sight(seen, next.start, LONG * 1_000);
+                next.cursor.sight(seen, next.start, WINDOW);
             }
             Move::Note => next.disk = next.note(),
             Move::NoteIdentities => next.disk.identities = next.note().identities,
@@ -232,15 +268,26 @@ impl doorbell_walk::World for World {
     }
 
     fn is_wrong(&self, at_rest: bool) -> bool {
-        at_rest && !(1..=self.committed).all(|commit| self.told.contains(&commit))
+        self.told_safe || at_rest && !(1..=self.committed).all(|commit| self.told.contains(&commit))
     }
 }
 
-const LOSSES: Budget = Budget { commits: 2, losses: 2, crashes: 2 };
+const LOSSES: Budget = Budget { commits: 2, losses: 2, crashes: 2, waits: 0 };
+const WINDOWS: Budget = Budget { commits: 2, losses: 2, crashes: 2, waits: 1 };
 
 #[test]
 fn whatever_is_lost_when_the_present_store_is_told_everything() {
     keeps(World::new(Without::Nothing, LOSSES), 2_000);
+}
+
+#[test]
+fn whatever_is_lost_later_than_a_window_after_it_was_told_is_safe_and_not_told_again() {
+    keeps(World::new(Without::Nothing, WINDOWS), 2_000);
+}
+
+#[test]
+fn how_long_the_stores_were_looked_at_is_noted() {
+    breaks(World::new(Without::Trail, WINDOWS), Without::Trail);
 }
 
 macro_rules! each_rule_is_needed {
