@@ -7,7 +7,7 @@
 //! Invariants:
 //! - **BE-1** What happened and what it means are apart: a run writes a history, the judge reads it and does no I/O.
 //! - **BE-2** A moment is stamped on the side that makes the rules weaker: what goes out, before; what came, after.
-//! - **BE-3** A rule without anything to judge it by is "not judged", never "holds".
+//! - **BE-3** A rule without anything to judge it by is "not judged", never "holds"; what should be there and is not breaks it.
 //! - **BE-4** Everything drawn comes from the seed: the same seed gives the same users, conversations and faults.
 //!
 //! Map: `prove` the checker.

@@ -35,6 +35,7 @@ pub use args::ProveArgs;
 pub use tokens::Mint;
 
 use judge::evidence::Evidence;
+use judge::verdict::Overall;
 
 /// For `--help`.
 pub(crate) const ABOUT: &str = "\
@@ -66,8 +67,9 @@ Examples:
 Exit codes:
   0  nothing lost
   1  a rule is broken
-  2  the run shows nothing: too few sends, no fault that took effect,
-     nobody had to come back, or it could not be made at all";
+  2  not judged: L1 to L4, H1 or H2 had nothing to judge by; or the run
+     shows nothing: too few sends, no fault that took effect, nobody had
+     to come back, or it could not be made at all";
 
 /// What the binary around it knows and this crate does not.
 pub struct Host {
@@ -83,19 +85,19 @@ pub struct Host {
     pub mint: fn(&Path) -> anyhow::Result<Box<dyn Mint>>,
 }
 
-/// Runs, judges and reports; answers the exit code: 0 nothing lost, 1 something is, 2 nothing was shown.
+/// Runs, judges and reports; answers the exit code: 0 nothing lost, 1 something is, 2 nothing was shown or not all judged.
 ///
 /// # Errors
-/// Where the run cannot begin or go on. It shows nothing then, and the exit code is 2 as well.
+/// Where the run cannot begin, or not go on and nothing was broken until then. The exit code is 2 as well.
 pub fn prove(args: &ProveArgs, host: &Host) -> anyhow::Result<u8> {
-    let (history, folder) = match &args.judge {
-        Some(history) => (history.clone(), history.parent().map(Path::to_owned).unwrap_or_default()),
+    let (history, folder, given_up) = match &args.judge {
+        Some(history) => (history.clone(), history.parent().map(Path::to_owned).unwrap_or_default(), None),
         None => {
             let folder = args.folder(host);
             std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(run::run(args, host, &folder))?;
-            (folder.join(run::HISTORY), folder)
+            let given_up = runtime.block_on(run::run(args, host, &folder))?;
+            (folder.join(run::HISTORY), folder, given_up)
         }
     };
     let events = history::read(&history)?;
@@ -105,5 +107,11 @@ pub fn prove(args: &ProveArgs, host: &Host) -> anyhow::Result<u8> {
     std::fs::write(&page, report::html(&evidence, &judgement))
         .with_context(|| format!("cannot write {}", page.display()))?;
     report::print(&evidence, &judgement, &history, &page)?;
+    match given_up {
+        // What broke a rule until then did so all the same.
+        Some(why) if judgement.overall() == Overall::Lost => println!("{why:#}"),
+        Some(why) => return Err(why),
+        None => {}
+    }
     Ok(judgement.overall().exit_code())
 }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::Host;
 use super::history::{Bounds, Micros};
+use super::keeper::Away;
 use super::nemesis::Pace;
 use super::nemesis::local::Shape;
 use super::plan::Scale;
@@ -15,6 +16,9 @@ use super::plan::Scale;
 const SETTLE: Duration = Duration::from_secs(15);
 /// T after a change of Redis: beside these, everything is registered again, and `resync` is spread.
 const SETTLE_WITH_REDIS: Duration = Duration::from_secs(20);
+
+/// How much longer than a hint may come somebody stays out, so that one that must not come has the time to.
+const SEEN: Duration = Duration::from_secs(3);
 
 /// `doorbell bench prove`.
 #[derive(Clone, Debug, Args)]
@@ -137,9 +141,10 @@ impl ProveArgs {
         self.times.settle.unwrap_or(if self.cluster.is_some() { SETTLE_WITH_REDIS } else { SETTLE })
     }
 
-    /// How long who was removed stays out: until a hint that must not come has been seen, and a little longer.
-    pub(super) fn away(&self) -> Duration {
-        self.times.revoke + Duration::from_secs(3)
+    /// How long who was removed stays out: until a hint that must not come would have been seen.
+    pub(super) fn away(&self) -> Away {
+        let calm = self.times.revoke + SEEN;
+        Away { calm, near_fault: self.settle() + calm, settle: self.settle() }
     }
 
     /// How dense faults are; `None` where there are none.

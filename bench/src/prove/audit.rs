@@ -9,7 +9,7 @@ use doorbell_protocol::TopicId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::client::Client;
 use super::history::{Role, What};
@@ -24,6 +24,8 @@ const READERS_EACH: usize = 2;
 const COUNTS_MAX: usize = 400;
 /// Auditors at a time.
 const AT_A_TIME: usize = 8;
+/// How long an auditor tries to get a session, and to get each log where it is told to wait.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a probe may take: well below T, well above what it takes.
 const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -64,7 +66,8 @@ pub async fn audit(shared: &Arc<Stage>, plan: &Plan, seed: u64, first: u32) {
 
 async fn run(mut client: Client, errand: Errand) {
     for _ in 0..3 {
-        let Some(mut link) = client.enter().await else { return };
+        // Without a session no log is read, and L1 says so.
+        let Ok(Some(mut link)) = timeout(PATIENCE, client.enter()).await else { return };
         let done = work(&client, &mut link, &errand).await;
         if done.is_ok() {
             return link.leave().await;
@@ -77,13 +80,19 @@ async fn work(client: &Client, link: &mut Link, errand: &Errand) -> Result<(), E
     let mut pull = 0;
     for conversation in &errand.logs {
         let (conversation, mut after) = (*conversation, 0);
+        let patience = Instant::now() + PATIENCE;
         loop {
             pull += 1;
             shared.recorder.record(What::Pull { session, pull, conversation, after, to: None }).await;
             let params = json!({"conversation": shared.names.conversation(conversation), "after": after, "limit": 500});
             match link.ask("messages.list", &params).await? {
                 Ok(payload) => {
-                    let page = page::read(&shared.names, &payload, Sabotage::None).unwrap_or_default();
+                    // What is no page is no end of the log either.
+                    let Some(page) = page::read(&shared.names, &payload, Sabotage::None) else {
+                        let code = page::UNREADABLE.to_owned();
+                        shared.recorder.record(What::PullRefused { session, pull, code }).await;
+                        break;
+                    };
                     let (more, last) = (page.more, page.entries.last().map(|entry| entry.version));
                     shared.recorder.record(What::Pulled { session, pull, entries: page.entries, more }).await;
                     match last.filter(|last| more && *last > after) {
@@ -94,7 +103,8 @@ async fn work(client: &Client, link: &mut Link, errand: &Errand) -> Result<(), E
                 Err(error) => {
                     let code = error.code.as_str().to_owned();
                     shared.recorder.record(What::PullRefused { session, pull, code }).await;
-                    let Some(wait) = wait_of(&error) else { break };
+                    let wait = wait_of(&error).filter(|wait| Instant::now() + *wait < patience);
+                    let Some(wait) = wait else { break };
                     sleep(wait).await;
                 }
             }

@@ -39,6 +39,9 @@ pub struct Run {
     pub bounds: Bounds,
     /// Whether the tool made faults.
     pub nemesis: bool,
+    /// Where metrics are read: whoever is missing from them at the end is missed.
+    #[serde(default)]
+    pub metrics: Vec<String>,
 }
 
 /// One conversation of the run.
@@ -191,6 +194,8 @@ pub enum What {
     Foreign { session: u32, what: String },
     /// `topics.changes` goes out.
     Ask { session: u32 },
+    /// It was answered: what it names.
+    Asked { session: u32, topics: Vec<(u32, u64)> },
     /// A pull goes out.
     Pull { session: u32, pull: u32, conversation: u32, after: u64, to: Option<u64> },
     /// Its page came.
@@ -221,6 +226,10 @@ pub enum What {
     Probe { what: String, ok: bool, said: String },
     /// Figures of one server.
     Gauges { target: String, moment: Moment, values: Vec<(String, f64)> },
+    /// A server gave no figures.
+    NoGauges { target: String, moment: Moment, why: String },
+    /// A process of the tool's own installation ended by itself, did not start again, or did not end well when it was asked to.
+    Fell { process: String, how: String },
 }
 
 /// A fingerprint, the same in every run.

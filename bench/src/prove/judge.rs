@@ -2,11 +2,12 @@
 //!
 //! Map: [`verdict`] what is answered; [`evidence`] the events in the order in which rules ask for them; one file or function
 //! a rule: [`log`] L1, L2, L3; [`order`] L4; [`clock`] L5, L6; [`hints`] H1, H2; [`audience`] H3; [`repeats`] H4;
-//! [`unread`] U1; [`service`] V1, V2, V3; [`validity`] whether the run can show anything; [`latency`] how long hints took.
+//! [`unread`] U1; [`service`] V1, V3; [`figures`] V1q, V2; [`validity`] whether the run can show anything; [`latency`] how long hints took.
 
 mod audience;
 mod clock;
 pub mod evidence;
+mod figures;
 mod hints;
 pub mod latency;
 mod log;
@@ -51,8 +52,8 @@ fn apply(rule: Rule, evidence: &Evidence) -> Outcome {
         Rule::H4 => repeats::bounded(evidence),
         Rule::U1 => unread::counted(evidence),
         Rule::V1 => service::alive(evidence),
-        Rule::V1Queue => service::queue_empty(evidence),
-        Rule::V2 => service::nothing_left(evidence),
+        Rule::V1Queue => figures::queue_empty(evidence),
+        Rule::V2 => figures::nothing_left(evidence),
         Rule::V3 => service::available(evidence),
     }
 }

@@ -22,13 +22,31 @@ pub struct Keeper {
     readers: VecDeque<u32>,
     /// Who is out, and since when.
     out: VecDeque<(u32, Instant)>,
-    /// How long they stay out: long enough for a hint that must not come to be seen.
-    away: Duration,
+    away: Away,
+}
+
+/// How long who was removed stays out: longer than a hint may come, so that one that must not come is seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Away {
+    /// Where no fault was near.
+    pub calm: Duration,
+    /// Where a fault was on after the removal, or had ended less than `settle` before: a hint may come for so much longer.
+    pub near_fault: Duration,
+    /// T.
+    pub settle: Duration,
+}
+
+impl Away {
+    /// How long, for a removal at `since`. `troubled`: when a fault was last on.
+    fn of(&self, since: Instant, troubled: Option<Instant>) -> Duration {
+        let near = troubled.is_some_and(|at| at + self.settle >= since);
+        if near { self.near_fault } else { self.calm }
+    }
 }
 
 impl Keeper {
     /// One that has not connected yet.
-    pub fn new(client: Client, conversation: u32, readers: &[u32], away: Duration) -> Self {
+    pub fn new(client: Client, conversation: u32, readers: &[u32], away: Away) -> Self {
         Self { client, conversation, readers: readers.iter().copied().collect(), out: VecDeque::new(), away }
     }
 
@@ -60,7 +78,9 @@ impl Keeper {
 
     /// Who is let in or removed next.
     fn choose(&mut self) -> Option<(u32, Method)> {
-        if self.out.front().is_some_and(|(_, since)| since.elapsed() >= self.away) {
+        let troubled = self.client.shared.progress.troubled();
+        let over = |since: &Instant| since.elapsed() >= self.away.of(*since, troubled);
+        if self.out.front().is_some_and(|(_, since)| over(since)) {
             let (user, _) = self.out.pop_front()?;
             self.readers.push_back(user);
             return Some((user, Method::Add));
@@ -119,4 +139,20 @@ impl Keeper {
 enum Method {
     Add,
     Remove,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_removed_near_a_fault_and_only_then_stays_out_longer() {
+        let second = Duration::from_secs(1);
+        let away = Away { calm: 8 * second, near_fault: 23 * second, settle: 15 * second };
+        let fault = Instant::now();
+        assert_eq!(away.of(fault, None), 8 * second);
+        assert_eq!(away.of(fault + 15 * second, Some(fault)), 23 * second);
+        assert_eq!(away.of(fault + 16 * second, Some(fault)), 8 * second);
+        assert_eq!(away.of(fault, Some(fault + second)), 23 * second, "it came afterwards");
+    }
 }

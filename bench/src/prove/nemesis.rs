@@ -22,6 +22,15 @@ pub type Process = usize;
 /// One of the connections that can be cut, by its place in [`Cluster::links`].
 pub type Cut = usize;
 
+/// A process that is not there, and not because the nemesis killed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallen {
+    /// Its name.
+    pub process: String,
+    /// What it did, to be read after its name.
+    pub how: String,
+}
+
 /// What a nemesis can do harm to. Each call returns when the harm is done, and says whether it was seen to be done.
 ///
 /// A process is asked for one thing at a time; different ones at once.
@@ -44,11 +53,12 @@ pub trait Cluster: Send + Sync {
     /// The key that makes tokens for all of it.
     fn key_file(&self) -> PathBuf;
 
-    /// Ends all of it in order, so that what it wrote can be looked at.
-    ///
-    /// # Errors
-    /// It does not end in time.
-    async fn end(&self) -> anyhow::Result<()>;
+    /// Who ended by itself since this was asked last, or did not start again.
+    async fn fallen(&self) -> Vec<Fallen>;
+
+    /// Ends all of it in order, so that what it wrote can be looked at; answers who was gone, did not end in time, or ended
+    /// with another status than success.
+    async fn end(&self) -> Vec<Fallen>;
 
     /// Whether that process answers sends.
     fn answers_sends(&self, process: Process) -> bool;

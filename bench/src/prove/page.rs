@@ -7,6 +7,9 @@ use super::history::{Entry, Kind, fingerprint};
 use super::names::Names;
 use super::stage::Sabotage;
 
+/// Stands for the code of a pull whose answer is no page.
+pub const UNREADABLE: &str = "unreadable";
+
 /// The answer of `messages.list`.
 #[derive(Debug, Deserialize)]
 struct Listed {
@@ -28,7 +31,7 @@ struct Message {
 }
 
 /// A page.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Page {
     /// In the order in which they came.
     pub entries: Vec<Entry>,

@@ -1,12 +1,13 @@
-//! How far a run is, for the terminal.
+//! How far a run is: for the terminal, and for who goes by it.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::history::{Micros, Phase};
 
-/// Counters for the terminal; the verdict does not depend on them.
+/// Counters; no rule looks at them.
 #[derive(Debug, Default)]
 pub struct Progress {
     acked: AtomicU64,
@@ -15,6 +16,8 @@ pub struct Progress {
     unsure: AtomicI64,
     reported: AtomicU64,
     fault: Mutex<Vec<(u32, String)>>,
+    /// When the last fault ended.
+    healed: Mutex<Option<Instant>>,
 }
 
 impl Progress {
@@ -70,7 +73,14 @@ impl Progress {
 
     /// A fault ends.
     pub fn fault_ends(&self, fault: u32) {
+        *self.healed.lock() = Some(Instant::now());
         self.fault.lock().retain(|(number, _)| *number != fault);
+    }
+
+    /// When a fault was last on; now, where one is.
+    pub fn troubled(&self) -> Option<Instant> {
+        let on = !self.fault.lock().is_empty();
+        if on { Some(Instant::now()) } else { *self.healed.lock() }
     }
 
     /// One line.

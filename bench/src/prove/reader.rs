@@ -186,7 +186,10 @@ impl Reader {
         let now = Instant::now();
         match (call, outcome) {
             (Call::Changes, Ok(payload)) => match payload.parse::<Changes>() {
-                Ok(changes) => self.changed(changes, now),
+                Ok(changes) => {
+                    self.told(link.session(), &changes).await;
+                    self.changed(changes, now);
+                }
                 Err(_) => self.state.again_in(now, Duration::from_secs(1)),
             },
             (Call::Changes, Err(error)) => {
@@ -195,6 +198,8 @@ impl Reader {
             (Call::Pull { conversation, pull, after }, Ok(payload)) => {
                 let session = link.session();
                 let Some(page) = page::read(&self.client.shared.names, &payload, self.sabotage()) else {
+                    let code = page::UNREADABLE.to_owned();
+                    self.client.shared.recorder.record(What::PullRefused { session, pull, code }).await;
                     self.state.pull_failed(conversation, now + Duration::from_secs(1));
                     return;
                 };
@@ -226,6 +231,17 @@ impl Reader {
             }
             (Call::Mark { .. }, Err(_)) => {}
         }
+    }
+
+    /// Writes down what `topics.changes` names. Of polling readers nobody asks it.
+    async fn told(&self, session: u32, changes: &Changes) {
+        if self.client.role != Role::Hinted {
+            return;
+        }
+        let shared = &self.client.shared;
+        let topics =
+            changes.topics.iter().filter_map(|(topic, version)| Some((shared.names.topic(topic)?, *version)));
+        shared.recorder.record(What::Asked { session, topics: topics.collect() }).await;
     }
 
     fn changed(&mut self, changes: Changes, now: Instant) {

@@ -20,7 +20,7 @@ use super::history::{Conversation, Moment, Phase, Recorder, Role, Run, What, rec
 use super::hostile::Hostile;
 use super::keeper::Keeper;
 use super::nemesis::local::Local;
-use super::nemesis::{self, Cluster, Schedule};
+use super::nemesis::{self, Cluster, Fallen, Schedule};
 use super::plan::{Plan, rng_of};
 use super::reader::Reader;
 use super::stage::{Sabotage, Stage};
@@ -42,6 +42,11 @@ const WARM_UP_DEADLINE: Duration = Duration::from_secs(60);
 const HEAL_DEADLINE: Duration = Duration::from_secs(75);
 /// How long readers may take to write down what they know.
 const REPORT_DEADLINE: Duration = Duration::from_secs(10);
+/// How often the tool's own processes are looked at.
+const WATCH_EVERY: Duration = Duration::from_millis(100);
+/// How often a server is asked for its figures, where it gives none.
+const SCRAPES_MAX: u32 = 3;
+const SCRAPE_PAUSE: Duration = Duration::from_secs(1);
 /// How long a server may take to let go of its clients: users linger for 5 s.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -58,25 +63,22 @@ struct Director<'a> {
     held: HashMap<String, f64>,
 }
 
-/// Runs to the end and leaves a history in `folder`.
+/// Runs to the end and leaves a history in `folder`; answers why it was given up, where it was: its history ends early then.
 ///
 /// # Errors
-/// It cannot begin, or not go on.
-pub async fn run(args: &ProveArgs, host: &Host, folder: &Path) -> anyhow::Result<()> {
+/// It cannot begin, or its history cannot be written.
+pub async fn run(args: &ProveArgs, host: &Host, folder: &Path) -> anyhow::Result<Option<anyhow::Error>> {
     let seed = args.seed(host);
     println!("doorbell bench prove  seed {seed}  build {}", host.build);
     let local = start_local(args, host, folder).await?;
     let (recorder, written) = recorder(&folder.join(HISTORY))?;
     let mut director = Director::prepare(args, host, recorder, local, seed).await?;
-    let played = director.play().await;
-    let local = director.local.take();
+    let given_up = director.play().await.err();
+    director.end().await;
     drop(director);
     // The last recorder is gone with the director, so the file is whole when its task ends.
     written.await??;
-    if let Some(local) = local {
-        local.end().await?;
-    }
-    played
+    Ok(given_up)
 }
 
 /// What the tool starts itself, where it is asked to.
@@ -128,6 +130,7 @@ impl<'a> Director<'a> {
                 .collect(),
             bounds: args.bounds(),
             nemesis: args.pace().is_some(),
+            metrics: metrics.clone(),
         };
         shared.recorder.record_at(0, What::Run(Box::new(what))).await;
         Ok(Self { args, seed, plan, shared, phase, metrics, local, held: HashMap::new() })
@@ -135,13 +138,30 @@ impl<'a> Director<'a> {
 
     async fn play(&mut self) -> anyhow::Result<()> {
         let terminal = Terminal::begin(&self.shared);
+        let (stop, mut watching) = (CancellationToken::new(), JoinSet::new());
+        if let Some(local) = &self.local {
+            watching.spawn(watch(Arc::clone(local), Arc::clone(&self.shared), stop.clone()));
+        }
         let played = self.parts().await;
+        stop.cancel();
+        while watching.join_next().await.is_some() {}
         terminal.end().await;
         played
     }
 
+    /// Ends what the tool started itself, and writes down who did not end well.
+    async fn end(&mut self) {
+        let Some(local) = self.local.take() else { return };
+        let fallen = [local.fallen().await, local.end().await].concat();
+        for Fallen { process, how } in fallen {
+            self.shared.recorder.record(What::Fell { process, how }).await;
+        }
+    }
+
     async fn parts(&mut self) -> anyhow::Result<()> {
-        self.gauges(Moment::Before).await;
+        if let Some(why) = self.gauges(Moment::Before).await {
+            bail!("{why}: where are a server's metrics?");
+        }
         self.enter(Phase::WarmUp).await;
         let mut readers = JoinSet::new();
         let mut others = JoinSet::new();
@@ -270,15 +290,25 @@ impl<'a> Director<'a> {
         }
     }
 
-    async fn gauges(&mut self, moment: Moment) {
+    /// Writes down each server's figures; answers why one has none, where that is so.
+    async fn gauges(&mut self, moment: Moment) -> Option<String> {
+        let mut silent = None;
         for target in &self.metrics {
-            // Without an answer the rules that need it say so.
-            if let Ok(values) = metrics::read(target).await {
-                let target = target.clone();
-                self.held.entry(target.clone()).or_insert_with(|| metrics::held(&values));
-                self.shared.recorder.record(What::Gauges { target, moment, values }).await;
-            }
+            let said = match scrape(target).await {
+                Ok(values) => {
+                    self.held.entry(target.clone()).or_insert_with(|| metrics::held(&values));
+                    What::Gauges { target: target.clone(), moment, values }
+                }
+                // The rules that need it say so.
+                Err(error) => {
+                    let why = format!("{error:#}");
+                    silent.get_or_insert_with(|| format!("{target}: {why}"));
+                    What::NoGauges { target: target.clone(), moment, why }
+                }
+            };
+            self.shared.recorder.record(said).await;
         }
+        silent
     }
 
     /// Waits until a server has nothing of its clients any more, or for as long as it may take.
@@ -294,6 +324,29 @@ impl<'a> Director<'a> {
             }
         }
     }
+}
+
+/// Writes down which processes end by themselves, when it is seen, until `stop`.
+async fn watch(cluster: Arc<dyn Cluster>, shared: Arc<Stage>, stop: CancellationToken) {
+    loop {
+        for Fallen { process, how } in cluster.fallen().await {
+            shared.recorder.record(What::Fell { process, how }).await;
+        }
+        if stop.run_until_cancelled(sleep(WATCH_EVERY)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Reads a server's figures; one that is late once is not lost.
+async fn scrape(target: &str) -> anyhow::Result<Vec<(String, f64)>> {
+    for _ in 1..SCRAPES_MAX {
+        if let Ok(values) = metrics::read(target).await {
+            return Ok(values);
+        }
+        sleep(SCRAPE_PAUSE).await;
+    }
+    metrics::read(target).await
 }
 
 async fn later(start: Duration, client: impl Future<Output = ()>) {

@@ -1,6 +1,8 @@
 //! H3: who is told, and who may read.
 
-use super::evidence::{Evidence, Window};
+use std::collections::HashMap;
+
+use super::evidence::{Evidence, Session, Window};
 use super::verdict::{Outcome, Violation};
 use crate::prove::history::{Bounds, Micros};
 
@@ -49,19 +51,55 @@ pub fn authorised(evidence: &Evidence) -> Outcome {
             events: vec![(*at, "it came".to_owned())],
         });
     }
+    outcome.note = Some(format!("{} removals judged", removals(evidence)));
     outcome
 }
 
-/// Whether a hint came while its user may have been a member, or not too late after: what a fault falls into, or comes
-/// within T of one, has until T after that fault. Faults that come later excuse nothing.
-fn in_time(evidence: &Evidence, user: u32, conversation: u32, at: Micros) -> bool {
+/// Removals that a late hint would have shown: after their time was over and before the user was let in again, something
+/// changed while a session of the user was open.
+fn removals(evidence: &Evidence) -> usize {
+    let mut changes: HashMap<u32, Vec<Micros>> = HashMap::new();
+    for sending in evidence.sends.values().filter(|sending| !sending.acked.is_empty()) {
+        changes.entry(sending.conversation).or_default().push(sending.invoked);
+    }
+    changes.values_mut().for_each(|sent| sent.sort_unstable());
+    let mut sessions: HashMap<u32, Vec<&Session>> = HashMap::new();
+    for session in evidence.sessions.values() {
+        sessions.entry(session.user).or_default().push(session);
+    }
+    let open = |user: u32, at: Micros| {
+        let of_user = sessions.get(&user).map_or(&[][..], Vec::as_slice);
+        of_user.iter().any(|session| session.opened <= at && session.closed.is_none_or(|closed| closed > at))
+    };
+    let mut judged = 0;
+    for ((user, conversation), stays) in &evidence.stays {
+        let sent = changes.get(conversation).map_or(&[][..], Vec::as_slice);
+        for (number, stay) in stays.iter().enumerate() {
+            let Some(removed) = stay.removed else { continue };
+            let (from, until) = (due(evidence, removed), stays.get(number + 1).map(|next| next.adding));
+            let first = sent.partition_point(|at| *at <= from);
+            let away = sent[first..].iter().take_while(|at| until.is_none_or(|until| **at < until));
+            judged += usize::from(away.copied().any(|at| open(*user, at)));
+        }
+    }
+    judged
+}
+
+/// Until when a hint may come after a removal: the stated bound, and not a moment more where no fault was near. What a fault
+/// falls into, or comes within T of one, has until T after that fault. Faults that come later excuse nothing.
+fn due(evidence: &Evidence, removed: Micros) -> Micros {
     let Bounds { settle, revoke, .. } = evidence.run.bounds;
+    let due = removed.saturating_add(revoke);
+    let on = |fault: &&Window| fault.begin <= due && fault.end.saturating_add(settle) >= removed;
+    let excused = evidence.faults.iter().filter(on).map(|fault| fault.end.saturating_add(settle)).max();
+    due.max(excused.unwrap_or(0))
+}
+
+/// Whether a hint came while its user may have been a member, or not too late after.
+fn in_time(evidence: &Evidence, user: u32, conversation: u32, at: Micros) -> bool {
     evidence.stays_of(user, conversation).iter().filter(|stay| stay.adding <= at).any(|stay| {
         let Some(removed) = stay.removed.filter(|removed| *removed < at) else { return true };
-        let due = removed.saturating_add(revoke);
-        let on = |fault: &&Window| fault.begin <= due && fault.end.saturating_add(settle) >= removed;
-        let excused = evidence.faults.iter().filter(on).map(|fault| fault.end.saturating_add(settle)).max();
-        at <= due.max(excused.unwrap_or(0))
+        at <= due(evidence, removed)
     })
 }
 

@@ -2,7 +2,7 @@
 
 mod gather;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::prove::history::{Entry, Kind, Micros, Moment, Phase, Role, Run};
 
@@ -49,10 +49,10 @@ pub struct Session {
     pub hints: HashMap<u32, Vec<(Micros, u64)>>,
     /// When it was told that anything may have changed.
     pub wide: Vec<Micros>,
-    /// Of each conversation: when pulls went out.
-    pub pulls: HashMap<u32, Vec<Micros>>,
-    /// When `topics.changes` went out.
-    pub asked: Vec<Micros>,
+    /// Conversations of which it asked a page.
+    pub pulled: HashSet<u32>,
+    /// Of each conversation: when an answer showed that it is known up to which version. Of pulls, and of `topics.changes`.
+    pub answers: HashMap<u32, Vec<(Micros, u64)>>,
 }
 
 /// One stay of a user in a conversation.
@@ -114,12 +114,23 @@ pub struct Evidence<'a> {
     pub faults: Vec<Window>,
     pub probes: Vec<(Micros, &'a str, bool, &'a str)>,
     pub gauges: Vec<Gauges<'a>>,
+    /// When, moment, address, why: servers that gave no figures.
+    pub silent: Vec<(Micros, Moment, &'a str, &'a str)>,
     /// The final log of each conversation, as the last complete audit shows it.
     pub logs: HashMap<u32, BTreeMap<u64, Entry>>,
+    /// User and conversation of each auditor who began to pull a log and never came to its end.
+    pub unread_logs: Vec<(u32, u32)>,
+    /// When, which process, how: those that ended by themselves or did not end well.
+    pub fallen: Vec<(Micros, &'a str, &'a str)>,
     pub reconnects: u64,
 }
 
 impl Evidence<'_> {
+    /// Whether the run came to its end: all was pulled, tried and read.
+    pub fn whole(&self) -> bool {
+        self.phases.contains_key(&Phase::Left)
+    }
+
     /// When the wait of T began, or the end of the history.
     pub fn at(&self, phase: Phase) -> Micros {
         self.phases.get(&phase).copied().unwrap_or(self.end)

@@ -3,18 +3,24 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::evidence::{Evidence, Session};
-use super::log::sent;
+use super::log::{UNFINISHED, sent};
 use super::verdict::{Outcome, Violation};
 use crate::prove::history::{Micros, Phase, Role};
+
+/// Of so many sends that must be acknowledged (`--acked-min`), one must have been judged: sessions that came and went all the
+/// time would leave none.
+const ACKED_EACH_JUDGED: u64 = 10;
 
 /// H1: each change is hinted to each session that is there for it, or known by a pull, within T.
 pub fn hinted(evidence: &Evidence) -> Outcome {
     let mut outcome = Outcome::default();
     let heard = Heard::of(evidence);
     let present = present(evidence);
+    let mut sends = 0;
     for (key, sending) in &evidence.sends {
         let Some((acked, version, _)) = sending.acked.first() else { continue };
         let due = evidence.due(*acked);
+        let before = outcome.checked;
         for (number, session) in present.get(&sending.conversation).map_or(&[][..], Vec::as_slice) {
             let there = session.opened <= sending.invoked && session.closed.is_none_or(|closed| closed > due);
             let until = due.min(evidence.end);
@@ -25,12 +31,8 @@ pub fn hinted(evidence: &Evidence) -> Outcome {
                 continue;
             }
             outcome.look();
-            if !heard.knows(
-                (*number, session),
-                sending.conversation,
-                *version,
-                (sending.invoked, *acked, due),
-            ) {
+            let times = (sending.invoked, due);
+            if !heard.knows((*number, session), sending.conversation, *version, times) {
                 outcome.broken(|| Violation {
                     found: format!(
                         "session {number} ({}) was not hinted of version {version} of {}",
@@ -38,7 +40,7 @@ pub fn hinted(evidence: &Evidence) -> Outcome {
                         evidence.conversation(sending.conversation)
                     ),
                     expected: format!(
-                        "a hint of that version or a later one, or a pull, within {:.1} s",
+                        "a hint of that version or a later one, or an answer that shows it, within {:.1} s",
                         seconds(due - acked)
                     ),
                     events: vec![
@@ -50,6 +52,15 @@ pub fn hinted(evidence: &Evidence) -> Outcome {
                 });
             }
         }
+        sends += u64::from(outcome.checked > before);
+    }
+    let least = (evidence.run.bounds.acked_min / ACKED_EACH_JUDGED).max(1);
+    if sends < least {
+        outcome.not_judged = Some(format!(
+            "{sends} sends had a session that was there from before them until their time was over: at least {least} are needed"
+        ));
+    } else {
+        outcome.note = Some(format!("of {sends} sends"));
     }
     outcome
 }
@@ -57,7 +68,7 @@ pub fn hinted(evidence: &Evidence) -> Outcome {
 /// H2: at the end each hint-driven reader knows the head of each of its logs.
 pub fn end_state(evidence: &Evidence) -> Outcome {
     let Some(at) = evidence.phases.get(&Phase::Final).copied() else {
-        return Outcome::not_judged("the run did not come to its end");
+        return Outcome::unknown(UNFINISHED);
     };
     let mut outcome = Outcome::default();
     let known: HashMap<(u32, u32), (Micros, u64)> = evidence
@@ -95,7 +106,9 @@ pub fn end_state(evidence: &Evidence) -> Outcome {
             }
         }
     }
-    outcome
+    outcome.or_unknown(
+        "no hint-driven reader of a conversation whose final log is there was connected at the end",
+    )
 }
 
 /// What led to a reader that is behind: the first change that it does not know, and the last hint that it had.
@@ -140,40 +153,42 @@ fn present<'a>(evidence: &'a Evidence) -> HashMap<u32, Vec<(u32, &'a Session)>> 
     present
 }
 
-/// The greatest version hinted so far, at each hint of a session about a conversation.
+/// The greatest version known so far, at each hint and each answer of a session about a conversation.
 struct Heard(HashMap<(u32, u32), Vec<(Micros, u64)>>);
 
 impl Heard {
     fn of(evidence: &Evidence) -> Self {
         let mut heard = HashMap::new();
         for (number, session) in &evidence.sessions {
-            for (conversation, hints) in &session.hints {
-                let mut greatest = 0;
-                let risen = hints.iter().map(|(at, version)| {
-                    greatest = greatest.max(*version);
-                    (*at, greatest)
-                });
-                heard.insert((*number, *conversation), risen.collect());
+            for (conversation, told) in session.hints.iter().chain(&session.answers) {
+                let all: &mut Vec<(Micros, u64)> = heard.entry((*number, *conversation)).or_default();
+                all.extend(told);
+            }
+        }
+        for told in heard.values_mut() {
+            told.sort_unstable();
+            let mut greatest = 0;
+            for (_, version) in told {
+                greatest = greatest.max(*version);
+                *version = greatest;
             }
         }
         Self(heard)
     }
 
-    /// Whether a session had a reason to know a version by `due`: a hint of it or a later one; word that anything may
-    /// have changed, or an ask, after it was sent; or a pull after it was there.
+    /// Whether a session knew a version by `due`: from a hint of it or a later one; from an answer that names or shows it,
+    /// never from the question; or it was told, after it was sent, that anything may have changed.
     fn knows(
         &self,
         (number, session): (u32, &Session),
         conversation: u32,
         version: u64,
-        (sent, acked, due): (Micros, Micros, Micros),
+        (sent, due): (Micros, Micros),
     ) -> bool {
-        let hints = self.0.get(&(number, conversation)).map_or(&[][..], Vec::as_slice);
-        let last = hints.partition_point(|(at, _)| *at <= due).checked_sub(1);
-        last.and_then(|last| hints.get(last)).is_some_and(|(_, greatest)| *greatest >= version)
+        let told = self.0.get(&(number, conversation)).map_or(&[][..], Vec::as_slice);
+        let last = told.partition_point(|(at, _)| *at <= due).checked_sub(1);
+        last.and_then(|last| told.get(last)).is_some_and(|(_, greatest)| *greatest >= version)
             || within(&session.wide, sent, due)
-            || within(&session.asked, acked, due)
-            || session.pulls.get(&conversation).is_some_and(|pulls| within(pulls, acked, due))
     }
 }
 

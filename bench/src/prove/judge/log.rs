@@ -4,11 +4,21 @@ use std::collections::HashMap;
 
 use super::evidence::{Evidence, Sending};
 use super::verdict::{Outcome, Violation};
-use crate::prove::history::{Entry, Kind, Micros};
+use crate::prove::history::{Entry, Kind, Micros, Phase};
+
+/// Answers that are shown where a log could not be read.
+const REFUSALS_SHOWN: usize = 5;
+/// Why nothing can be said of an end that was not reached.
+pub(super) const UNFINISHED: &str = "the run did not come to its end";
 
 /// L1: every acknowledged send is in the final log.
 pub fn kept(evidence: &Evidence) -> Outcome {
     let mut outcome = Outcome::default();
+    if evidence.whole() {
+        missing(evidence, &mut outcome);
+    } else {
+        outcome.not_judged = Some(UNFINISHED.to_owned());
+    }
     for (key, sending) in &evidence.sends {
         let (Some((at, version, id)), Some(log)) =
             (sending.acked.first(), evidence.logs.get(&sending.conversation))
@@ -36,8 +46,37 @@ pub fn kept(evidence: &Evidence) -> Outcome {
             });
         }
     }
-    outcome.not_judged = without_log(evidence);
-    outcome
+    outcome.or_unknown("no send was acknowledged")
+}
+
+/// Logs that nobody could read to the end: what is in them nobody knows, so that nothing in them counts as kept.
+fn missing(evidence: &Evidence, outcome: &mut Outcome) {
+    let conversations = (0..).zip(&evidence.run.conversations).map(|(number, _)| number);
+    let nobody = conversations.filter(|number| !evidence.logs.contains_key(number));
+    let nobody = nobody.map(|conversation| ("nobody could read".to_owned(), conversation));
+    let readers =
+        evidence.unread_logs.iter().filter(|(_, conversation)| evidence.logs.contains_key(conversation));
+    let readers = readers
+        .map(|(user, conversation)| (format!("{} could not read", evidence.user(*user)), *conversation));
+    for (who, conversation) in nobody.chain(readers) {
+        outcome.look();
+        outcome.broken(|| {
+            let mut events = vec![(evidence.at(Phase::Final), "fresh connections pull every log".to_owned())];
+            let refused = evidence
+                .refused_pulls
+                .iter()
+                .filter(|(at, _, of, _)| *of == conversation && *at >= events[0].0);
+            let refused = refused
+                .map(|(at, session, _, code)| (*at, format!("session {session} is answered `{code}`")));
+            let refused: Vec<(Micros, String)> = refused.take(REFUSALS_SHOWN).collect();
+            events.extend(refused);
+            Violation {
+                found: format!("{who} the final log of {} to its end", evidence.conversation(conversation)),
+                expected: "each of its auditors, members all the time, pulls it whole".to_owned(),
+                events,
+            }
+        });
+    }
 }
 
 /// L2: one entry a key, and one answer.
@@ -52,12 +91,16 @@ pub fn once(evidence: &Evidence) -> Outcome {
         }
     }
     for (key, sending) in &evidence.sends {
-        outcome.look();
         let first = sending.acked.first();
         let differs = sending
             .acked
             .iter()
             .find(|(_, version, id)| first.is_some_and(|f| (f.1, f.2) != (*version, *id)));
+        // Without the log nobody knows how many entries there are; two answers break it all the same.
+        if differs.is_none() && !evidence.logs.contains_key(&sending.conversation) {
+            continue;
+        }
+        outcome.look();
         if let (Some(first), Some(other)) = (first, differs) {
             outcome.broken(|| Violation {
                 found: format!(
@@ -84,7 +127,7 @@ pub fn once(evidence: &Evidence) -> Outcome {
             });
         }
     }
-    outcome
+    outcome.or_unknown("no send went to a conversation whose final log is there")
 }
 
 /// L3: every entry is what somebody sent.
@@ -134,7 +177,7 @@ pub fn no_phantom(evidence: &Evidence) -> Outcome {
             }
         }
     }
-    outcome
+    outcome.or_unknown("no final log with an entry is there")
 }
 
 fn same(conversation: u32, entry: &Entry, sending: &Sending) -> bool {
@@ -196,11 +239,4 @@ const fn kind_of(kind: Kind) -> &'static str {
         Kind::Delete => "a delete",
         Kind::Other => "another entry",
     }
-}
-
-/// Conversations that no auditor could read to the end.
-fn without_log(evidence: &Evidence) -> Option<String> {
-    let all = evidence.run.conversations.len();
-    let missing = (0..).zip(0..all).filter(|(number, _)| !evidence.logs.contains_key(number)).count();
-    (missing > 0).then(|| format!("{missing} of {all} logs could not be read to their end"))
 }

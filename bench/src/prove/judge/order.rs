@@ -56,10 +56,14 @@ pub fn one_order(evidence: &Evidence) -> Outcome {
             }
         }
     }
+    if evidence.logs.is_empty() {
+        outcome.not_judged =
+            Some("no final log is there: nobody knows whether what was seen stayed".to_owned());
+    }
     for (conversation, log) in &evidence.logs {
         vanished(evidence, *conversation, log.keys().next_back().copied().unwrap_or(0), &seen, &mut outcome);
     }
-    outcome
+    outcome.or_unknown("nobody pulled anything")
 }
 
 /// Content may be missing once a delete of the message was sent; of an edit, once one of what it edits was.

@@ -1,30 +1,32 @@
-//! V1, V2, V3: whether the server is well afterwards, and was there meanwhile.
+//! V1, V3: whether the server is well afterwards, and was there meanwhile.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::evidence::{Evidence, Window};
-use super::log::sent;
+use super::log::{UNFINISHED, sent};
 use super::verdict::{Outcome, Violation};
-use crate::prove::history::{Micros, Moment, Phase, Role};
-use crate::prove::metrics::{BEGUN, CACHES, DEAD_LETTERS, FILES, HELD, OLDEST, QUEUE, RESIDENT};
+use crate::prove::history::{Micros, Phase, Role};
 
-/// A claim's lease: nothing waits longer in a queue that is served.
-const LEASE_SECONDS: f64 = 5.0;
-/// Files that a store may open beyond those of its beginning.
-const FILES_FREE: f64 = 32.0;
-/// Memory that a store may fill whatever clients do: its write buffers and block cache.
-const STORE_BYTES: f64 = 96.0 * 1024.0 * 1024.0;
 /// Fewer sends in a window say nothing about one in a hundred.
 const SENDS_MIN: usize = 100;
 
-const NO_METRICS: &str = "no --metrics-url was given, or it did not answer";
-
 /// V1: what must work again works.
 pub fn alive(evidence: &Evidence) -> Outcome {
-    if evidence.probes.is_empty() {
-        return Outcome::not_judged("the run did not come to its end");
-    }
     let mut outcome = Outcome::default();
+    for (at, process, how) in &evidence.fallen {
+        outcome.look();
+        outcome.broken(|| Violation {
+            found: format!("{process} {how}"),
+            expected: "every process runs until the tool kills it or asks it to end, and then ends well"
+                .to_owned(),
+            events: vec![(*at, "it was seen".to_owned())],
+        });
+    }
+    // What was under way when a run was given up says nothing.
+    if evidence.probes.is_empty() {
+        outcome.not_judged = Some(UNFINISHED.to_owned());
+        return outcome;
+    }
     for (at, what, ok, said) in &evidence.probes {
         outcome.look();
         if !ok {
@@ -82,62 +84,11 @@ fn unanswered(evidence: &Evidence, outcome: &mut Outcome) {
     }
 }
 
-/// V1's part that metrics show: the queue is empty.
-pub fn queue_empty(evidence: &Evidence) -> Outcome {
-    let settled = at(evidence, Moment::Settled);
-    if settled.is_empty() {
-        return Outcome::not_judged(NO_METRICS);
-    }
-    let before = at(evidence, Moment::Before);
-    let mut outcome = Outcome::default();
-    for (target, values) in settled {
-        let same = before.get(target).filter(|before| before.get(BEGUN) == values.get(BEGUN));
-        let given_up_before = same.and_then(|before| before.get(DEAD_LETTERS)).copied().unwrap_or(0.0);
-        let bounds = QUEUE.iter().map(|name| (*name, 0.0));
-        let bounds = bounds.chain([(OLDEST, LEASE_SECONDS), (DEAD_LETTERS, given_up_before)]);
-        let found = bounds.map(|(name, bound)| (name, bound, bound, values.get(name).copied()));
-        compare(evidence, &mut outcome, target, Phase::Final, found);
-    }
-    outcome
-}
-
-/// V2: after the last client everything is as it was before the first.
-pub fn nothing_left(evidence: &Evidence) -> Outcome {
-    let (before, left) = (at(evidence, Moment::Before), at(evidence, Moment::Left));
-    if before.is_empty() || left.is_empty() {
-        return Outcome::not_judged(NO_METRICS);
-    }
-    let warm = at(evidence, Moment::Warm);
-    let mut outcome = Outcome::default();
-    for (target, values) in left {
-        let Some(before) = before.get(target) else { continue };
-        let held = HELD.iter().map(|name| (*name, before.get(name).copied().unwrap_or(0.0)));
-        let files = before.get(FILES).map(|files| (FILES, files + FILES_FREE));
-        let bounds = held.chain(files).map(|(name, bound)| {
-            (name, before.get(name).copied().unwrap_or(0.0), bound, values.get(name).copied())
-        });
-        compare(evidence, &mut outcome, target, Phase::Left, bounds);
-        // Memory is compared with what the same process had when all clients were there and nothing was sent yet.
-        match warm.get(target).filter(|warm| warm.get(BEGUN) == values.get(BEGUN)) {
-            Some(warm) => {
-                let memory = warm.get(RESIDENT).copied().unwrap_or(0.0);
-                let bound = 1.1 * memory + (caches(values) - caches(warm)).max(0.0) + STORE_BYTES;
-                compare(
-                    evidence,
-                    &mut outcome,
-                    target,
-                    Phase::Left,
-                    [(RESIDENT, memory, bound, values.get(RESIDENT).copied())],
-                );
-            }
-            None => outcome.not_judged = Some("memory: the process was started again in between".to_owned()),
-        }
-    }
-    outcome
-}
-
 /// V3: while a fault spares who answers sends, they are acknowledged.
 pub fn available(evidence: &Evidence) -> Outcome {
+    if !evidence.phases.contains_key(&Phase::Heal) {
+        return Outcome::unknown(UNFINISHED);
+    }
     let mut outcome = Outcome::default();
     for fault in evidence.faults.iter().filter(|fault| fault.spares_sends && alone(evidence, fault)) {
         let within =
@@ -172,35 +123,4 @@ pub fn available(evidence: &Evidence) -> Outcome {
 fn alone(evidence: &Evidence, fault: &Window) -> bool {
     let overlapping = |other: &&Window| other.begin < fault.end && fault.begin < other.end;
     evidence.faults.iter().filter(overlapping).count() == 1
-}
-
-fn at<'a>(evidence: &'a Evidence, moment: Moment) -> HashMap<&'a str, &'a HashMap<&'a str, f64>> {
-    let gauges = evidence.gauges.iter().filter(|(then, ..)| *then == moment);
-    gauges.map(|(_, target, values)| (*target, values)).collect()
-}
-
-fn caches(values: &HashMap<&str, f64>) -> f64 {
-    CACHES.iter().filter_map(|name| values.get(name)).sum()
-}
-
-/// Each figure with what it was, what it may be, and what it is.
-fn compare<'a>(
-    evidence: &Evidence,
-    outcome: &mut Outcome,
-    target: &str,
-    phase: Phase,
-    figures: impl IntoIterator<Item = (&'a str, f64, f64, Option<f64>)>,
-) {
-    for (name, before, bound, value) in figures {
-        let Some(value) = value else { continue };
-        outcome.look();
-        if value > bound {
-            let at: Micros = evidence.at(phase);
-            outcome.broken(|| Violation {
-                found: format!("`{name}` of {target} is {value}"),
-                expected: format!("at most {bound:.0}"),
-                events: vec![(0, format!("it was {before}")), (at, format!("it is {value}"))],
-            });
-        }
-    }
 }

@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use crate::prove::history::{
     Bounds, Conversation, Entry, Event, Kind, Micros, Moment, Phase, Role, Run, What, fingerprint,
 };
-use crate::prove::metrics::{BEGUN, FILES, HELD, QUEUE, RESIDENT};
+use crate::prove::metrics::{BEGUN, DEAD_LETTERS, FILES, HELD, OLDEST, QUEUE, RESIDENT};
 
 /// T in these runs.
 pub const SETTLE: Micros = 1_000_000;
@@ -302,7 +302,8 @@ impl Simulator {
     }
 
     fn gauges(&mut self, moment: Moment) {
-        let values = HELD.iter().chain(&QUEUE).map(|name| ((*name).to_owned(), 0.0));
+        let empty = HELD.iter().chain(&QUEUE).chain(&[OLDEST, DEAD_LETTERS]);
+        let values = empty.map(|name| ((*name).to_owned(), 0.0));
         let values = values.chain([FILES, RESIDENT, BEGUN].map(|name| (name.to_owned(), 50.0)));
         self.say(What::Gauges { target: "m".to_owned(), moment, values: values.collect() });
     }

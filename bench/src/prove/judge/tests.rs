@@ -6,7 +6,8 @@ use super::evidence::Evidence;
 use super::simulator;
 use super::verdict::{Overall, Rule, Verdict};
 use super::{Judgement, judge};
-use crate::prove::history::{Bounds, Conversation, Event, Phase, Role, Run, What};
+use crate::prove::history::{Bounds, Conversation, Event, Kind, Phase, Role, Run, What};
+use crate::prove::metrics::HELD;
 
 mod corrupt;
 
@@ -114,9 +115,144 @@ fn a_hint_after_a_removal_is_excused_by_a_fault_that_fell_into_it_and_by_no_late
         events.sort_by_key(|event| event.0);
         broken(&bare(events)).contains(&Rule::H3)
     };
-    assert!(!fired((1, 2), 5_101) && fired((1, 2), 5_102));
+    assert!(!fired((1, 2), 5_101) && fired((1, 2), 5_102), "without a fault near, the stated bound alone");
     assert!(!fired((5_050, 5_300), 6_300) && fired((5_050, 5_300), 6_301));
     assert!(fired((5_200, 5_300), 5_310));
+}
+
+#[test]
+fn removals_are_counted_where_a_late_hint_would_have_shown() {
+    let note = |back: Option<u64>, sent: u64| {
+        let (user, conversation) = (0, 0);
+        let mut events = vec![
+            Event(1, What::Open { session: 1, client: 1, user, role: Role::Hinted }),
+            Event(5_000, What::Removing { user, conversation }),
+            Event(5_001, What::Removed { user, conversation }),
+            Event(sent, What::Send { key: 1, user: 1, conversation, text: 1, kind: Kind::Message, of: None }),
+            Event(sent + 1, What::Sent { key: 1, version: 1, id: 1 }),
+            Event(9_999, What::Phase(Phase::Left)),
+        ];
+        events.extend(back.map(|at| Event(at, What::Adding { user, conversation })));
+        let judgement = judged(&bare(events));
+        let (_, outcome) = judgement.rules.into_iter().find(|(rule, _)| *rule == Rule::H3).unwrap();
+        outcome.note.unwrap()
+    };
+    assert_eq!(note(None, 5_102), "1 removals judged");
+    assert_eq!(note(None, 5_101), "0 removals judged", "a hint might have come");
+    assert_eq!(note(Some(5_500), 5_600), "0 removals judged", "it is let in again");
+}
+
+/// Without one of these rules nobody can say that nothing was lost; nor that something was.
+#[test]
+fn a_run_whose_rules_cannot_be_judged_is_not_judged_and_says_which_and_why() {
+    let sound = simulator::history(1, 400, false);
+    let open = |events: &[Event]| {
+        let judgement = judged(events);
+        assert_eq!((judgement.overall(), judgement.overall().exit_code()), (Overall::NotJudged, 2));
+        judgement.unjudged().map(|(rule, why)| format!("{rule}: {why}")).collect::<Vec<_>>()
+    };
+
+    // The tool was ended while it waited for T.
+    let end = sound.iter().position(|event| event.1 == What::Phase(Phase::Final)).unwrap();
+    let cut = sound[..end].to_vec();
+    let said = open(&cut);
+    assert!(said.contains(&"L1: the run did not come to its end".to_owned()), "{said:?}");
+    assert!(said.contains(&"H2: the run did not come to its end".to_owned()), "{said:?}");
+
+    // Nobody was hinted, and nobody sent anything.
+    let mut idle = sound.clone();
+    idle.retain(|event| {
+        !matches!(
+            event.1,
+            What::Send { .. }
+                | What::Sent { .. }
+                | What::Unsure { .. }
+                | What::Hint { .. }
+                | What::Marked { .. }
+                | What::Unread { .. }
+                | What::Knows { .. }
+        )
+    });
+    for event in &mut idle {
+        if let What::Pulled { entries, .. } = &mut event.1 {
+            entries.clear();
+        }
+    }
+    let said = open(&idle);
+    for rule in ["L1: no send", "L2: no send", "L3: no final log", "H1: 0 sends", "H2: no hint-driven reader"]
+    {
+        assert!(said.iter().any(|why| why.starts_with(rule)), "{rule}: {said:?}");
+    }
+
+    let mut nobody_pulled = idle;
+    nobody_pulled.retain(|event| !matches!(event.1, What::Pull { .. } | What::Pulled { .. }));
+    if let What::Run(run) = &mut nobody_pulled[0].1 {
+        run.conversations.clear();
+    }
+    assert!(open(&nobody_pulled).iter().any(|why| why.starts_with("L4: no final log")));
+}
+
+#[test]
+fn h1_needs_a_tenth_of_the_sends_that_a_run_needs() {
+    let verdict = |acked_min| {
+        let mut events = simulator::history(1, 400, false);
+        if let What::Run(run) = &mut events[0].1 {
+            run.bounds.acked_min = acked_min;
+        }
+        let judgement = judged(&events);
+        judgement.rules.iter().find(|(rule, _)| *rule == Rule::H1).unwrap().1.verdict()
+    };
+    assert_eq!(verdict(100), Verdict::Holds);
+    assert_eq!(verdict(100_000), Verdict::NotJudged);
+}
+
+/// A rule that something broke is broken, whatever else could not be judged.
+#[test]
+fn a_run_that_was_given_up_breaks_what_it_broke_until_then() {
+    let sound = simulator::history(1, 400, false);
+    let load = sound.iter().position(|event| event.1 == What::Phase(Phase::Heal)).unwrap();
+    let mut cut = sound[..load].to_vec();
+    let last = cut.iter().rposition(|event| matches!(event.1, What::Sent { .. })).unwrap();
+    cut.truncate(last);
+    assert_eq!(judged(&cut).overall(), Overall::NotJudged, "a send under way breaks nothing");
+
+    let (process, how) = ("doorbell".to_owned(), "did not start again".to_owned());
+    cut.push(Event(cut[last - 1].0, What::Fell { process, how }));
+    let judgement = judged(&cut);
+    assert_eq!(judgement.overall(), Overall::Lost);
+    assert_eq!(judgement.broken().collect::<Vec<_>>(), [Rule::V1]);
+}
+
+/// Roles show different figures; each must go on with its own, and one must show each.
+#[test]
+fn a_figure_that_no_server_ever_shows_is_missed_and_another_role_need_not_show_it() {
+    let mut events = simulator::history(1, 100, false);
+    let other: Vec<Event> = events
+        .iter()
+        .filter_map(|event| match &event.1 {
+            What::Gauges { moment, values, .. } => {
+                let values = values.iter().filter(|(name, _)| name != HELD[0]).cloned().collect();
+                Some(Event(event.0, What::Gauges { target: "other".to_owned(), moment: *moment, values }))
+            }
+            _ => None,
+        })
+        .collect();
+    events.extend(other);
+    assert_eq!(broken(&events), BTreeSet::new());
+
+    let mut never = events.clone();
+    for event in &mut never {
+        if let What::Gauges { values, .. } = &mut event.1 {
+            values.retain(|(name, _)| name != HELD[0]);
+        }
+    }
+    assert_eq!(broken(&never), BTreeSet::from([Rule::V2]));
+
+    // One that never answered at all is missed too: the run knows of it.
+    if let What::Run(run) = &mut events[0].1 {
+        run.metrics = vec!["m".to_owned(), "third".to_owned()];
+    }
+    assert_eq!(broken(&events), BTreeSet::from([Rule::V1Queue, Rule::V2]));
 }
 
 #[test]

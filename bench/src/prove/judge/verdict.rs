@@ -58,6 +58,11 @@ rules! {
     V3 = "V3", "available", "While a fault spares who answers sends, 99 of 100 sends are acknowledged.";
 }
 
+impl Rule {
+    /// Those without which "nothing lost" cannot be said.
+    pub const NEEDED: &'static [Self] = &[Self::L1, Self::L2, Self::L3, Self::L4, Self::H1, Self::H2];
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.id())
@@ -84,8 +89,10 @@ pub struct Outcome {
     pub violated: u64,
     /// The first of them.
     pub violations: Vec<Violation>,
-    /// Why it could not be judged, or what of it could not.
+    /// Why it could not be judged. What broke it all the same counts.
     pub not_judged: Option<String>,
+    /// What else there is to say: how much of it was judged.
+    pub note: Option<String>,
 }
 
 /// Whether a rule holds.
@@ -103,7 +110,7 @@ pub enum Verdict {
 impl Outcome {
     /// Nothing to judge it by.
     #[must_use]
-    pub fn not_judged(why: impl Into<String>) -> Self {
+    pub fn unknown(why: impl Into<String>) -> Self {
         Self { not_judged: Some(why.into()), ..Self::default() }
     }
 
@@ -125,11 +132,19 @@ impl Outcome {
     pub const fn verdict(&self) -> Verdict {
         if self.violated > 0 {
             Verdict::Broken
-        } else if self.checked > 0 {
+        } else if self.checked > 0 && self.not_judged.is_none() {
             Verdict::Holds
         } else {
             Verdict::NotJudged
         }
+    }
+
+    /// Says why there is no verdict, where there is none and nothing else says it.
+    pub(super) fn or_unknown(mut self, why: &str) -> Self {
+        if self.checked == 0 {
+            self.not_judged.get_or_insert_with(|| why.to_owned());
+        }
+        self
     }
 }
 
@@ -206,6 +221,8 @@ pub enum Overall {
     Kept,
     /// A rule is broken.
     Lost,
+    /// None is broken, and one of [`Rule::NEEDED`] could not be judged.
+    NotJudged,
     /// Too little happened to tell.
     Invalid,
 }
@@ -216,11 +233,22 @@ impl Judgement {
     pub fn overall(&self) -> Overall {
         if self.broken().next().is_some() {
             Overall::Lost
+        } else if self.unjudged().next().is_some() {
+            Overall::NotJudged
         } else if self.invalid.is_empty() {
             Overall::Kept
         } else {
             Overall::Invalid
         }
+    }
+
+    /// The rules of [`Rule::NEEDED`] that could not be judged, with why.
+    pub fn unjudged(&self) -> impl Iterator<Item = (Rule, &str)> {
+        let needed = self.rules.iter().filter(|(rule, _)| Rule::NEEDED.contains(rule));
+        let open = needed.filter(|(_, outcome)| outcome.verdict() == Verdict::NotJudged);
+        open.map(|(rule, outcome)| {
+            (*rule, outcome.not_judged.as_deref().unwrap_or("there was nothing to judge it by"))
+        })
     }
 
     /// The rules that are broken.
@@ -236,7 +264,7 @@ impl Overall {
         match self {
             Self::Kept => 0,
             Self::Lost => 1,
-            Self::Invalid => 2,
+            Self::NotJudged | Self::Invalid => 2,
         }
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use super::process::{Kind, Launch, Member};
-use super::{Cluster, Process};
+use super::{Cluster, Fallen, Process};
 
 /// How many processes of each role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,14 +173,24 @@ impl Cluster for Local {
         self.key_file.clone()
     }
 
-    /// Redis last: the others tell it that they go.
-    async fn end(&self) -> anyhow::Result<()> {
-        let ends = self.those(|role| role != "redis").map(Member::end);
-        join_all(ends).await.into_iter().collect::<anyhow::Result<()>>()?;
-        for redis in self.those(|role| role == "redis") {
-            redis.end().await?;
+    async fn fallen(&self) -> Vec<Fallen> {
+        let mut fallen = Vec::new();
+        for member in &self.members {
+            let process = member.name();
+            fallen.extend(
+                member.fallen().await.into_iter().map(|how| Fallen { process: process.to_owned(), how }),
+            );
         }
-        Ok(())
+        fallen
+    }
+
+    /// Redis last: the others tell it that they go.
+    async fn end(&self) -> Vec<Fallen> {
+        let mut fallen = join_all(self.those(|role| role != "redis").map(ended)).await;
+        for redis in self.those(|role| role == "redis") {
+            fallen.push(ended(redis).await);
+        }
+        fallen.into_iter().flatten().collect()
     }
 
     /// A gateway that dies takes the calls of its clients along.
@@ -203,6 +213,11 @@ impl Cluster for Local {
     async fn cont(&self, process: Process) -> anyhow::Result<()> {
         self.members[process].cont().await
     }
+}
+
+async fn ended(member: &Member) -> Option<Fallen> {
+    let error = member.end().await.err()?;
+    Some(Fallen { process: member.name().to_owned(), how: format!("{error:#}") })
 }
 
 fn text(path: &Path) -> String {

@@ -51,7 +51,33 @@ pub(super) enum Kind {
 pub(super) struct Member {
     launch: Launch,
     address: String,
-    child: Mutex<Child>,
+    state: Mutex<State>,
+}
+
+/// The process itself, and what became of it.
+struct State {
+    child: Child,
+    /// It was killed, or its end was told: that it is gone is no news.
+    gone: bool,
+    /// Ends of its own that nobody was told of yet.
+    fallen: Vec<String>,
+}
+
+impl State {
+    const fn running(child: Child) -> Self {
+        Self { child, gone: false, fallen: Vec::new() }
+    }
+
+    /// Looks whether it ended by itself; `true` where it is gone.
+    fn look(&mut self) -> anyhow::Result<bool> {
+        if !self.gone
+            && let Some(status) = self.child.try_wait()?
+        {
+            self.gone = true;
+            self.fallen.push(format!("ended by itself: {status}"));
+        }
+        Ok(self.gone)
+    }
 }
 
 impl Member {
@@ -61,7 +87,7 @@ impl Member {
     /// It does not get ready in time; its log says why.
     pub(super) async fn start(launch: Launch) -> anyhow::Result<Self> {
         let (child, address) = launch.start("127.0.0.1:0").await?;
-        Ok(Self { launch, address, child: Mutex::new(child) })
+        Ok(Self { launch, address, state: Mutex::new(State::running(child)) })
     }
 
     /// `HOST:PORT`; the same after each restart.
@@ -74,45 +100,73 @@ impl Member {
         &self.launch.name
     }
 
+    /// How it ended by itself since this was asked last; empty while all is well.
+    pub(super) async fn fallen(&self) -> Vec<String> {
+        let mut state = self.state.lock().await;
+        if let Err(error) = state.look() {
+            state.fallen.push(format!("cannot be looked at: {error:#}"));
+        }
+        std::mem::take(&mut state.fallen)
+    }
+
     /// Ends it in order.
+    ///
+    /// # Errors
+    /// It had ended before, does not end in time, or ends with another status than success.
     pub(super) async fn end(&self) -> anyhow::Result<()> {
-        let mut child = self.child.lock().await;
-        signal(&child, Signal::TERM)?;
-        timeout(END_DEADLINE, child.wait())
+        let mut state = self.state.lock().await;
+        ensure!(!state.look()?, "was gone before it was asked to end");
+        state.gone = true;
+        signal(&state.child, Signal::TERM)?;
+        let status = timeout(END_DEADLINE, state.child.wait())
             .await
-            .with_context(|| format!("{} did not end", self.name()))??;
+            .context("did not end in time when it was asked to")??;
+        ensure!(status.success(), "did not end well when it was asked to: {status}");
         Ok(())
     }
 
     /// Ends it as a crash would.
     pub(super) async fn kill(&self) -> anyhow::Result<()> {
         use std::os::unix::process::ExitStatusExt;
-        let mut child = self.child.lock().await;
-        child.start_kill()?;
-        let status = timeout(SEEN_DEADLINE, child.wait()).await.context("it was not gone in time")??;
-        ensure!(status.signal() == Some(9), "it had ended by itself: {status}");
+        let mut state = self.state.lock().await;
+        ensure!(!state.look()?, "it was gone");
+        state.child.start_kill()?;
+        let status =
+            timeout(SEEN_DEADLINE, state.child.wait()).await.context("it was not gone in time")??;
+        state.gone = true;
+        if status.signal() != Some(9) {
+            state.fallen.push(format!("ended by itself: {status}"));
+            bail!("it had ended by itself: {status}");
+        }
         Ok(())
     }
 
     /// Starts it again where it was, and waits until it is ready.
     pub(super) async fn restart(&self) -> anyhow::Result<()> {
-        let (child, _) = self.launch.start(&self.address).await?;
-        *self.child.lock().await = child;
+        let started = self.launch.start(&self.address).await;
+        let mut state = self.state.lock().await;
+        match started {
+            Ok((child, _)) => (state.child, state.gone) = (child, false),
+            Err(error) => {
+                state.fallen.push(format!("did not start again: {error:#}"));
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
     /// Stops it where it stands.
     pub(super) async fn stop(&self) -> anyhow::Result<()> {
-        let child = self.child.lock().await;
-        signal(&child, Signal::STOP)?;
-        seen(&child, |state| state == 'T').await
+        let child = &self.state.lock().await.child;
+        signal(child, Signal::STOP)?;
+        seen(child, |state| state == 'T').await
     }
 
     /// Has it go on.
     pub(super) async fn cont(&self) -> anyhow::Result<()> {
-        let child = self.child.lock().await;
-        signal(&child, Signal::CONT)?;
-        seen(&child, |state| state != 'T').await
+        let child = &self.state.lock().await.child;
+        signal(child, Signal::CONT)?;
+        seen(child, |state| state != 'T').await
     }
 }
 
@@ -188,5 +242,71 @@ async fn seen(child: &Child, wanted: impl Fn(char) -> bool) -> anyhow::Result<()
             bail!("the process is still in state {state:?}");
         }
         sleep(LOOK_PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A process that answers SIGTERM with a status, says that it is ready, and then does `what`.
+    async fn started(scratch: &tempfile::TempDir, status: u8, what: &str) -> Member {
+        let script = format!("trap 'exit {status}' TERM; echo {READY_LINE}127.0.0.1:1; {what}");
+        let launch = Launch {
+            name: "it".to_owned(),
+            program: "/bin/sh".into(),
+            args: vec!["-c".to_owned(), script],
+            env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+            log: scratch.path().join("log"),
+            kind: Kind::Doorbell,
+        };
+        Member::start(launch).await.unwrap()
+    }
+
+    const RUNS: &str = "while :; do sleep 0.01; done";
+
+    #[tokio::test]
+    async fn a_process_that_ends_by_itself_is_told_once_and_one_that_was_killed_is_not() {
+        let scratch = tempfile::tempdir().unwrap();
+        let own = started(&scratch, 0, "exit 3").await;
+        let fallen = loop {
+            let fallen = own.fallen().await;
+            if !fallen.is_empty() {
+                break fallen;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(fallen, ["ended by itself: exit status: 3"]);
+        assert_eq!(own.fallen().await, Vec::<String>::new());
+        assert!(own.kill().await.is_err() && own.end().await.is_err());
+
+        let killed = started(&scratch, 0, RUNS).await;
+        killed.kill().await.unwrap();
+        killed.restart().await.unwrap();
+        assert_eq!(killed.fallen().await, Vec::<String>::new());
+        killed.end().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_end_is_a_success_or_an_error() {
+        let scratch = tempfile::tempdir().unwrap();
+        let ill = started(&scratch, 1, RUNS).await;
+        let error = ill.end().await.unwrap_err().to_string();
+        assert_eq!(error, "did not end well when it was asked to: exit status: 1");
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_start_again_is_told() {
+        let scratch = tempfile::tempdir().unwrap();
+        let place = scratch.path().join("was-here");
+        let once = format!("test -e {0} && exit 4; touch {0}", place.display());
+        let script = format!("{once}; echo {READY_LINE}127.0.0.1:1; {RUNS}");
+        let launch =
+            Launch { args: vec!["-c".to_owned(), script], ..started(&scratch, 0, "exit 0").await.launch };
+        let member = Member::start(launch).await.unwrap();
+        member.kill().await.unwrap();
+        assert!(member.restart().await.is_err());
+        let fallen = member.fallen().await;
+        assert!(fallen[0].starts_with("did not start again: it did not get ready"), "{fallen:?}");
     }
 }

@@ -107,6 +107,7 @@ impl Harm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prove::nemesis::Fallen;
     use async_trait::async_trait;
     use std::path::PathBuf;
 
@@ -130,8 +131,11 @@ mod tests {
         fn key_file(&self) -> PathBuf {
             PathBuf::new()
         }
-        async fn end(&self) -> anyhow::Result<()> {
-            Ok(())
+        async fn fallen(&self) -> Vec<Fallen> {
+            Vec::new()
+        }
+        async fn end(&self) -> Vec<Fallen> {
+            Vec::new()
         }
         fn answers_sends(&self, _: Process) -> bool {
             true

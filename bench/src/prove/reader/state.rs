@@ -238,6 +238,7 @@ mod tests {
 
         assert_eq!(state.next_pull(later), Some((3, 0, Some(7))));
         assert_eq!(state.next_pull(later), None, "one under way");
+        assert_eq!(state.known(), [(3, 0)], "asked, and not yet answered");
 
         state.pulled(3, 7, false, later);
         state.want(3, 6, later);

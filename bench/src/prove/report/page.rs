@@ -42,7 +42,7 @@ fn head(page: &mut String, evidence: &Evidence, judgement: &Judgement) {
     let class = match verdict {
         Overall::Kept => "good",
         Overall::Lost => "lost",
-        Overall::Invalid => "unsure",
+        Overall::NotJudged | Overall::Invalid => "unsure",
     };
     let _ = write!(
         page,
@@ -83,6 +83,11 @@ fn lead(judgement: &Judgement) -> String {
                 judgement.broken().map(|rule| format!("{} ({})", rule.id(), rule.what())).collect();
             format!("Broken: {}. {judged} rules hold.", broken.join(", "))
         }
+        Overall::NotJudged => {
+            let open: Vec<String> =
+                judgement.unjudged().map(|(rule, why)| format!("{rule}: {why}")).collect();
+            format!("No rule is broken, but some that must be judged were not. {}.", open.join(". "))
+        }
         Overall::Invalid => {
             format!("No rule is broken, but too little happened: {}.", judgement.invalid.join("; "))
         }
@@ -95,11 +100,8 @@ fn rules(page: &mut String, judgement: &Judgement) {
          <th class=\"number\">checked</th><th>found</th></tr></thead><tbody>",
     );
     for (rule, found) in &judgement.rules {
-        let note = found
-            .not_judged
-            .as_ref()
-            .map(|why| format!("<small>{}</small>", escaped(why)))
-            .unwrap_or_default();
+        let notes = found.not_judged.iter().chain(&found.note);
+        let note = notes.map(|said| format!("<small>{}</small>", escaped(said))).collect::<String>();
         let _ = write!(
             page,
             "<tr><td><b>{}</b></td><td class=\"what\">{}</td><td>{}</td><td class=\"number\">{}</td>\

@@ -44,6 +44,9 @@ pub fn print(evidence: &Evidence, judgement: &Judgement, history: &Path, page: &
     writeln!(out, "hints around faults    {}", spread(&judgement.latency.faulty))?;
     writeln!(out, "seed {}  build {}", evidence.run.seed, evidence.run.build)?;
     writeln!(out, "history  {}\nreport   {}\n", history.display(), page.display())?;
+    for (rule, why) in judgement.unjudged() {
+        writeln!(out, "not judged: {rule} ({}): {why}", rule.what())?;
+    }
     for reason in &judgement.invalid {
         writeln!(out, "shows nothing: {reason}")?;
     }
@@ -52,7 +55,8 @@ pub fn print(evidence: &Evidence, judgement: &Judgement, history: &Path, page: &
 }
 
 fn line(rule: Rule, found: &Outcome) -> String {
-    let note = found.not_judged.as_ref().map(|why| format!("  ({why})")).unwrap_or_default();
+    let notes: Vec<&str> = found.not_judged.iter().chain(&found.note).map(String::as_str).collect();
+    let note = if notes.is_empty() { String::new() } else { format!("  ({})", notes.join("; ")) };
     format!(
         "{:<4} {:<13} {:<12} {:>10} checked{note}",
         rule.id(),

@@ -52,6 +52,7 @@ pub const fn overall(overall: Overall) -> &'static str {
     match overall {
         Overall::Kept => "Nothing lost",
         Overall::Lost => "Not kept",
+        Overall::NotJudged => "Not judged",
         Overall::Invalid => "Shows nothing",
     }
 }

@@ -1,6 +1,6 @@
 //! The one pass over the events.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Evidence, Marking, Pulling, Sending, Session, Stay, Window};
 use crate::prove::history::{Entry, Event, Micros, Phase, Role, Run, What};
@@ -28,7 +28,7 @@ impl<'a> Evidence<'a> {
             fault.end = fault.end.min(all.end);
         }
         all.faults.sort_by_key(|fault| fault.begin);
-        all.logs = final_logs(&all);
+        (all.logs, all.unread_logs) = final_logs(&all);
         all
     }
 
@@ -45,7 +45,8 @@ impl<'a> Evidence<'a> {
             | What::Close { .. }
             | What::Hint { .. }
             | What::Foreign { .. }
-            | What::Ask { .. } => self.take_session(at, what, pass),
+            | What::Ask { .. }
+            | What::Asked { .. } => self.take_session(at, what, pass),
             What::Pull { .. } | What::Pulled { .. } | What::PullRefused { .. } => {
                 self.take_pull(at, what, pass);
             }
@@ -69,6 +70,8 @@ impl<'a> Evidence<'a> {
                 let values = values.iter().map(|(name, value)| (name.as_str(), *value)).collect();
                 self.gauges.push((*moment, target, values));
             }
+            What::NoGauges { target, moment, why } => self.silent.push((at, *moment, target, why)),
+            What::Fell { process, how } => self.fallen.push((at, process, how)),
         }
     }
 
@@ -128,9 +131,11 @@ impl<'a> Evidence<'a> {
                     open.closed = Some(at);
                 }
             }
-            What::Ask { session } => {
+            What::Asked { session, topics } => {
                 if let Some(open) = self.sessions.get_mut(session) {
-                    open.asked.push(at);
+                    for (conversation, version) in topics {
+                        open.answers.entry(*conversation).or_default().push((at, *version));
+                    }
                 }
             }
             What::Hint { session, topics, wide } => {
@@ -151,7 +156,7 @@ impl<'a> Evidence<'a> {
             What::Pull { session, pull, conversation, after, to } => {
                 pass.pulls.insert((*session, *pull), (at, *conversation, *after, *to));
                 if let Some(open) = self.sessions.get_mut(session) {
-                    open.pulls.entry(*conversation).or_default().push(at);
+                    open.pulled.insert(*conversation);
                 }
             }
             What::Pulled { session, pull, entries, more } => {
@@ -159,6 +164,10 @@ impl<'a> Evidence<'a> {
                     return;
                 };
                 let (session, answered, more) = (*session, at, *more);
+                if let Some(open) = self.sessions.get_mut(&session) {
+                    let reached = entries.iter().map(|entry| entry.version).max().unwrap_or(after);
+                    open.answers.entry(conversation).or_default().push((at, reached));
+                }
                 self.pulls.push(Pulling {
                     session,
                     conversation,
@@ -235,25 +244,33 @@ impl Session {
             closed: None,
             hints: HashMap::new(),
             wide: Vec::new(),
-            pulls: HashMap::new(),
-            asked: Vec::new(),
+            answers: HashMap::new(),
+            pulled: HashSet::new(),
         }
     }
 }
 
-/// Each conversation's log, from the pulls of an auditor who came to its end. Where two of them differ, L4 says so.
-fn final_logs(evidence: &Evidence) -> HashMap<u32, BTreeMap<u64, Entry>> {
+/// What logs are made of: of each conversation its entries, and who did not come to its end.
+type Logs = (HashMap<u32, BTreeMap<u64, Entry>>, Vec<(u32, u32)>);
+
+/// Each conversation's log, from the pulls of an auditor who came to its end, and the auditors who came to none. Where two
+/// logs differ, L4 says so.
+fn final_logs(evidence: &Evidence) -> Logs {
     let from = evidence.at(Phase::Final);
-    let audits = evidence.pulls.iter().filter(|pull| {
-        let auditor = evidence.sessions.get(&pull.session).is_some_and(|open| open.role == Role::Auditor);
-        auditor && pull.invoked >= from
-    });
-    let mut logs: BTreeMap<(u32, u32), (BTreeMap<u64, Entry>, bool)> = BTreeMap::new();
-    for pull in audits {
-        let (log, whole) = logs.entry((pull.conversation, pull.session)).or_default();
+    let auditor = |session: u32| evidence.sessions.get(&session).filter(|open| open.role == Role::Auditor);
+    let mut pulled: BTreeMap<(u32, u32), (BTreeMap<u64, Entry>, bool)> = BTreeMap::new();
+    for pull in evidence.pulls.iter().filter(|pull| pull.invoked >= from && auditor(pull.session).is_some()) {
+        let (log, whole) = pulled.entry((pull.conversation, pull.session)).or_default();
         log.extend(pull.entries.iter().map(|entry| (entry.version, *entry)));
         *whole = !pull.more;
     }
-    let whole = logs.into_iter().filter(|(_, (_, whole))| *whole);
-    whole.map(|((conversation, _), (log, _))| (conversation, log)).collect()
+    pulled.retain(|_, (_, whole)| *whole);
+    let user = |session: u32| auditor(session).map(|open| open.user);
+    let read: HashSet<(u32, u32)> =
+        pulled.keys().filter_map(|(conversation, session)| Some((user(*session)?, *conversation))).collect();
+    let begun = evidence.sessions.values().filter(|open| open.role == Role::Auditor);
+    let begun: BTreeSet<(u32, u32)> =
+        begun.flat_map(|open| open.pulled.iter().map(|conversation| (open.user, *conversation))).collect();
+    let unread = begun.into_iter().filter(|audit| !read.contains(audit)).collect();
+    (pulled.into_iter().map(|((conversation, _), (log, _))| (conversation, log)).collect(), unread)
 }

@@ -6,12 +6,14 @@ use crate::prove::history::{Entry, Event, Kind, Micros, Moment, Phase, Role, Wha
 use crate::prove::judge::evidence::Evidence;
 use crate::prove::judge::simulator::{SETTLE, WRITERS};
 use crate::prove::judge::verdict::Rule;
-use crate::prove::metrics::{HELD, QUEUE};
+use crate::prove::metrics::{FILES, HELD, OLDEST, QUEUE};
 
 /// Each breaks one promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Corruption {
     LostMessage,
+    MissingLog,
+    UnfinishedLog,
     TwoAnswers,
     TwoEntries,
     Phantom,
@@ -23,6 +25,7 @@ pub enum Corruption {
     OrderAgainstTime,
     StalePull,
     MissingHint,
+    AskedWithoutAnswer,
     ReaderBehind,
     ForeignHint,
     ForeignPage,
@@ -33,16 +36,24 @@ pub enum Corruption {
     MarkGoesBack,
     ProbeFails,
     ClientMissing,
+    ProcessFell,
     QueueNotEmpty,
+    SilentAfterT,
+    NoFigureAfterT,
     SessionLeaked,
+    SilentAtTheEnd,
+    NoFigureAtTheEnd,
+    NoFigureBefore,
     SendsRefusedInFault,
 }
 
 use Corruption as C;
 
 impl Corruption {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 34] = [
         C::LostMessage,
+        C::MissingLog,
+        C::UnfinishedLog,
         C::TwoAnswers,
         C::TwoEntries,
         C::Phantom,
@@ -54,6 +65,7 @@ impl Corruption {
         C::OrderAgainstTime,
         C::StalePull,
         C::MissingHint,
+        C::AskedWithoutAnswer,
         C::ReaderBehind,
         C::ForeignHint,
         C::ForeignPage,
@@ -64,28 +76,34 @@ impl Corruption {
         C::MarkGoesBack,
         C::ProbeFails,
         C::ClientMissing,
+        C::ProcessFell,
         C::QueueNotEmpty,
+        C::SilentAfterT,
+        C::NoFigureAfterT,
         C::SessionLeaked,
+        C::SilentAtTheEnd,
+        C::NoFigureAtTheEnd,
+        C::NoFigureBefore,
         C::SendsRefusedInFault,
     ];
 
     /// The rules that must find it: the first one always, the others where nothing else hides them.
     pub const fn fires(self) -> &'static [Rule] {
         match self {
-            C::LostMessage => &[Rule::L1],
+            C::LostMessage | C::MissingLog | C::UnfinishedLog => &[Rule::L1],
             C::TwoAnswers | C::TwoEntries => &[Rule::L2],
             C::Phantom | C::RefusedAndThere => &[Rule::L3],
             C::SwappedEntries | C::Gap | C::ChangedEntry | C::GoneAgain => &[Rule::L4],
             C::OrderAgainstTime => &[Rule::L5],
             C::StalePull => &[Rule::L6],
-            C::MissingHint => &[Rule::H1],
+            C::MissingHint | C::AskedWithoutAnswer => &[Rule::H1],
             C::ReaderBehind => &[Rule::H2],
             C::ForeignHint | C::ForeignPage | C::ContentInHint | C::LateHintAfterRemoval => &[Rule::H3],
             C::DoubledHints => &[Rule::H4],
             C::WrongUnread | C::MarkGoesBack => &[Rule::U1],
-            C::ProbeFails | C::ClientMissing => &[Rule::V1],
-            C::QueueNotEmpty => &[Rule::V1Queue],
-            C::SessionLeaked => &[Rule::V2],
+            C::ProbeFails | C::ClientMissing | C::ProcessFell => &[Rule::V1],
+            C::QueueNotEmpty | C::SilentAfterT | C::NoFigureAfterT => &[Rule::V1Queue],
+            C::SessionLeaked | C::SilentAtTheEnd | C::NoFigureAtTheEnd | C::NoFigureBefore => &[Rule::V2],
             C::SendsRefusedInFault => &[Rule::V3],
         }
     }
@@ -98,6 +116,11 @@ impl Corruption {
                 let lost = choose(messages(events), pick);
                 everywhere(events, lost, |entry| entry.id += 1)
             }
+            C::MissingLog => audits(events, pick, |_| None),
+            C::UnfinishedLog => audits(events, pick, |what| {
+                let What::Pulled { session, pull, entries, .. } = what else { return None };
+                Some(What::Pulled { session, pull, entries, more: true })
+            }),
             C::TwoAnswers => {
                 let sent = choose(places(events, |what| matches!(what, What::Sent { .. })), pick);
                 let Some(What::Sent { key, version, id }) = sent.map(|at| events[at].1.clone()) else {
@@ -123,7 +146,8 @@ impl Corruption {
             }),
             C::OrderAgainstTime => against_time(events, pick),
             C::StalePull => stale(events, pick),
-            C::MissingHint => missing_hint(events, pick),
+            C::MissingHint => missing_hint(events, pick, Questions::Gone),
+            C::AskedWithoutAnswer => missing_hint(events, pick, Questions::Stay),
             C::ReaderBehind => one(events, pick, |what| match what {
                 What::Knows { version, .. } if *version > 0 => *version -= 1,
                 _ => {}
@@ -164,6 +188,15 @@ impl Corruption {
                 insert(events, Phase::Heal, client)
                     && insert(events, Phase::Settle, What::Close { session: 9_999, code: None })
             }
+            C::ProcessFell => {
+                let fell = What::Fell { process: "doorbell".to_owned(), how: "ended by itself".to_owned() };
+                insert(events, Phase::Heal, fell)
+            }
+            C::SilentAfterT => silent(events, Moment::Settled),
+            C::NoFigureAfterT => no_figure(events, Moment::Settled, OLDEST),
+            C::SilentAtTheEnd => silent(events, Moment::Left),
+            C::NoFigureAtTheEnd => no_figure(events, Moment::Left, HELD[5]),
+            C::NoFigureBefore => no_figure(events, Moment::Before, FILES),
             C::QueueNotEmpty => gauge(events, Moment::Settled, QUEUE[0]),
             C::SessionLeaked => gauge(events, Moment::Left, HELD[1]),
             C::SendsRefusedInFault => refused_in_fault(events),
@@ -343,8 +376,15 @@ fn stale(events: &mut [Event], pick: u64) -> bool {
     true
 }
 
+/// What becomes of the questions whose answers are taken away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Questions {
+    Stay,
+    Gone,
+}
+
 /// A session that stays to the end hears nothing more of a conversation from its last change on.
-fn missing_hint(events: &mut Vec<Event>, pick: u64) -> bool {
+fn missing_hint(events: &mut Vec<Event>, pick: u64, questions: Questions) -> bool {
     let evidence = Evidence::gather(events);
     let end = when(events, Phase::Final);
     let mut found = Vec::new();
@@ -368,12 +408,12 @@ fn missing_hint(events: &mut Vec<Event>, pick: u64) -> bool {
         What::Hint { session, topics, .. } => {
             event.0 < from || *session != number || topics.iter().all(|(of, _)| *of != conversation)
         }
-        What::Ask { session } => event.0 < from || *session != number,
+        What::Ask { session } => event.0 < from || *session != number || questions == Questions::Stay,
         What::Pull { session, pull, conversation: of, .. }
             if event.0 >= from && *session == number && *of == conversation =>
         {
             pulls.insert(*pull);
-            false
+            questions == Questions::Stay
         }
         What::Pulled { session, pull, .. } => *session != number || !pulls.contains(pull),
         _ => true,
@@ -432,6 +472,56 @@ fn doubled(events: &mut Vec<Event>) -> bool {
         events.extend(std::iter::repeat_n(event, times));
     }
     calm > 10
+}
+
+/// What auditors of a picked conversation got becomes something else, or nothing.
+fn audits(events: &mut Vec<Event>, pick: u64, change: impl Fn(What) -> Option<What>) -> bool {
+    let evidence = Evidence::gather(events);
+    let mut logs: Vec<u32> = evidence.logs.keys().copied().collect();
+    logs.sort_unstable();
+    let auditors: HashSet<u32> = evidence
+        .sessions
+        .iter()
+        .filter(|(_, open)| open.role == Role::Auditor)
+        .map(|(number, _)| *number)
+        .collect();
+    let Some(conversation) = choose(logs, pick) else { return false };
+    let mut pulls = HashSet::new();
+    for Event(at, what) in std::mem::take(events) {
+        if let What::Pull { session, pull, conversation: of, .. } = &what
+            && *of == conversation
+            && auditors.contains(session)
+        {
+            pulls.insert((*session, *pull));
+        }
+        let answer =
+            matches!(&what, What::Pulled { session, pull, .. } if pulls.contains(&(*session, *pull)));
+        let what = if answer { change(what) } else { Some(what) };
+        events.extend(what.map(|what| Event(at, what)));
+    }
+    true
+}
+
+/// A server shows nothing at a moment.
+fn silent(events: &mut Vec<Event>, then: Moment) -> bool {
+    let before = events.len();
+    events.retain(|event| !matches!(&event.1, What::Gauges { moment, .. } if *moment == then));
+    events.len() < before
+}
+
+/// A server shows everything at a moment but one figure.
+fn no_figure(events: &mut [Event], then: Moment, named: &str) -> bool {
+    let mut found = false;
+    for event in events {
+        if let What::Gauges { moment, values, .. } = &mut event.1
+            && *moment == then
+        {
+            let before = values.len();
+            values.retain(|(name, _)| name != named);
+            found |= values.len() < before;
+        }
+    }
+    found
 }
 
 fn gauge(events: &mut [Event], then: Moment, named: &str) -> bool {
