@@ -8,8 +8,8 @@ use clap::Args;
 use super::Host;
 use super::history::{Bounds, Micros};
 use super::keeper::Away;
-use super::nemesis::Pace;
 use super::nemesis::local::Shape;
+use super::nemesis::{Given, Pace};
 use super::plan::Scale;
 
 /// T after a process's death: the lease, the sweep, the client's backoff, the look, a margin.
@@ -118,6 +118,10 @@ struct Faults {
     /// The longest fault
     #[arg(long, value_name = "TIME", default_value = "6s", value_parser = time)]
     fault_longest: Duration,
+    /// This fault instead of drawn ones; may be repeated. 30s,kill,gateway/10,2s: half a minute after the load began, ten
+    /// gateways drawn from the seed are killed, and started 2 s later. Also stop, and cut
+    #[arg(long, value_name = "WHEN,HARM,WHAT,TIME", conflicts_with_all = ["url", "no_faults"])]
+    fault: Vec<Given>,
 }
 
 impl ProveArgs {
@@ -156,6 +160,11 @@ impl ProveArgs {
             shortest,
             longest,
         })
+    }
+
+    /// The faults that somebody wrote down; where there are any, none are drawn.
+    pub(super) fn given(&self) -> &[Given] {
+        &self.faults.fault
     }
 
     /// The seed: the time where none was given.

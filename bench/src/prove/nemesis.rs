@@ -1,8 +1,10 @@
 //! What does harm: a schedule drawn from the seed, carried out on a cluster.
 
+mod given;
 pub mod local;
 mod process;
 mod schedule;
+mod way;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::history::What;
 use super::stage::Stage;
+pub use given::Given;
 pub use schedule::{Fault, Harm, Pace, Schedule};
 
 /// One of the processes, by its place in [`Cluster::processes`].
@@ -62,6 +65,11 @@ pub trait Cluster: Send + Sync {
 
     /// Whether that process answers sends.
     fn answers_sends(&self, process: Process) -> bool;
+
+    /// Whether sends pass that connection.
+    fn carries_sends(&self, _link: Cut) -> bool {
+        true
+    }
 
     /// Ends a process as a crash would (SIGKILL) and waits until it is gone.
     async fn kill(&self, process: Process) -> anyhow::Result<()>;
@@ -125,7 +133,7 @@ async fn carry_out(
     let what = drawn.harm.described(cluster);
     let spares_sends = match drawn.harm {
         Harm::Kill(process) | Harm::Stop(process) => !cluster.answers_sends(process),
-        Harm::Cut(_) => true,
+        Harm::Cut(link) => !cluster.carries_sends(link),
     };
     shared.progress.fault_begins(fault, what.clone());
     shared.recorder.record(What::FaultBegin { fault, what, spares_sends }).await;

@@ -270,7 +270,10 @@ impl<'a> Director<'a> {
             return self.wait(length).await;
         };
         let cluster = Arc::clone(local);
-        let schedule = Schedule::draw(self.seed, length, pace, &*cluster);
+        let schedule = match self.args.given() {
+            [] => Schedule::draw(self.seed, length, pace, &*cluster),
+            given => Schedule::given(given, self.seed, length, &*cluster)?,
+        };
         let stop = CancellationToken::new();
         let mut faults = JoinSet::new();
         faults.spawn(nemesis::run(cluster, schedule, Arc::clone(&self.shared), stop.clone()));

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use super::process::{Kind, Launch, Member};
-use super::{Cluster, Fallen, Process};
+use super::way::Way;
+use super::{Cluster, Cut, Fallen, Process};
 
 /// How many processes of each role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct Local {
     members: Vec<Member>,
     /// What each of them is: a role, `all`, or `redis`.
     roles: Vec<&'static str>,
+    /// The connections that can be cut: of each process to Redis, and of all others to it.
+    ways: Vec<Way>,
 }
 
 /// What all processes of an installation have in common.
@@ -73,7 +76,13 @@ impl Local {
             kind: Kind::Doorbell,
         };
         let members = vec![Member::start(launch).await?];
-        Ok(Self { folder: folder.to_owned(), key_file: data.join("key"), members, roles: vec!["all"] })
+        Ok(Self {
+            folder: folder.to_owned(),
+            key_file: data.join("key"),
+            members,
+            roles: vec!["all"],
+            ways: Vec::new(),
+        })
     }
 
     /// A whole installation, around a `redis-server` that keeps nothing: killed and started, it is empty.
@@ -86,15 +95,17 @@ impl Local {
         shape: Shape,
         env: Vec<(String, String)>,
     ) -> anyhow::Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port()?;
         // Redis goes to its folder before it reads other paths.
         let folder = folder.canonicalize()?;
-        let mut own = Self { key_file: folder.join("key"), folder, members: Vec::new(), roles: Vec::new() };
+        let key_file = folder.join("key");
+        let mut own = Self { key_file, folder, members: Vec::new(), roles: Vec::new(), ways: Vec::new() };
         own.add(own.redis(port), "redis").await.context("an installation needs redis-server: install it")?;
         let common = Common { binary, redis: port, env };
         for (role, count) in ROLES.into_iter().zip(shape.counts).rev() {
-            let launches = (1..=count).map(|number| own.member(&common, role, number));
-            let started = join_all(launches.map(Member::start)).await;
+            let launches: Vec<Launch> =
+                (1..=count).map(|number| own.member(&common, role, number)).collect::<anyhow::Result<_>>()?;
+            let started = join_all(launches.into_iter().map(Member::start)).await;
             for member in started {
                 own.members.push(member?);
                 own.roles.push(role);
@@ -124,27 +135,35 @@ impl Local {
         }
     }
 
-    fn member(&self, common: &Common<'_>, role: &str, number: u16) -> Launch {
+    fn member(&mut self, common: &Common<'_>, role: &str, number: u16) -> anyhow::Result<Launch> {
         let name = format!("{role}-{number}");
+        let listens = free_port()?;
+        let to_redis = Way::open(format!("{name} to redis"), common.redis)?;
+        let to_it = Way::open(format!("all to {name}"), listens)?;
         let args = [
             "serve",
             "--roles",
             role,
             "--redis",
-            &format!("redis://127.0.0.1:{}", common.redis),
+            &format!("redis://127.0.0.1:{}", to_redis.port()),
             "--key-file",
             &text(&self.key_file),
             "--data-dir",
             &text(&self.folder.join("data")),
         ];
-        Launch {
+        let mut env = common.env.clone();
+        let address = |port: u16| format!("127.0.0.1:{port}");
+        env.push(("DOORBELL_CLUSTER__LISTEN".to_owned(), address(listens)));
+        env.push(("DOORBELL_CLUSTER__ADVERTISE".to_owned(), address(to_it.port())));
+        self.ways.extend([to_redis, to_it]);
+        Ok(Launch {
             program: common.binary.to_owned(),
             args: args.map(str::to_owned).to_vec(),
-            env: common.env.clone(),
+            env,
             log: self.folder.join(format!("{name}.log")),
             name,
             kind: Kind::Doorbell,
-        }
+        })
     }
 
     /// Those of which `is` holds, by what they are.
@@ -157,6 +176,10 @@ impl Local {
 impl Cluster for Local {
     fn processes(&self) -> Vec<String> {
         self.members.iter().map(|member| member.name().to_owned()).collect()
+    }
+
+    fn links(&self) -> Vec<String> {
+        self.ways.iter().map(|way| way.name().to_owned()).collect()
     }
 
     fn urls(&self) -> Vec<String> {
@@ -198,6 +221,11 @@ impl Cluster for Local {
         matches!(self.roles[process], "all" | "gateway" | "message")
     }
 
+    /// Without Redis a send is acknowledged all the same, and hinted later.
+    fn carries_sends(&self, link: Cut) -> bool {
+        self.ways[link].name().starts_with("all to message")
+    }
+
     async fn kill(&self, process: Process) -> anyhow::Result<()> {
         self.members[process].kill().await
     }
@@ -213,6 +241,21 @@ impl Cluster for Local {
     async fn cont(&self, process: Process) -> anyhow::Result<()> {
         self.members[process].cont().await
     }
+
+    async fn cut(&self, link: Cut) -> anyhow::Result<()> {
+        self.ways[link].cut();
+        Ok(())
+    }
+
+    async fn mend(&self, link: Cut) -> anyhow::Result<()> {
+        self.ways[link].mend();
+        Ok(())
+    }
+}
+
+/// One that nobody has now, for what has to be at the same port after each restart.
+fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 async fn ended(member: &Member) -> Option<Fallen> {

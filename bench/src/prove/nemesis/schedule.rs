@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use super::{Cluster, Cut, Process};
 
 /// The seed of faults differs from that of users, so that a change of the one does not move the other.
-const SALT: u64 = 0x6e65_6d65_7369_7321;
+pub(super) const SALT: u64 = 0x6e65_6d65_7369_7321;
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,10 +62,13 @@ impl Schedule {
         let mut at = pace.every.mul_f64(rng.random_range(0.3..0.8));
         loop {
             let lasts = rng.random_range(pace.shortest..=pace.longest);
+            // There are two connections for each process: one fault in three is a cut, and not two.
+            let is_cut = processes == 0 || links > 0 && rng.random_ratio(1, 3);
+            let kind = if is_cut { processes..free.len() } else { 0..processes };
             // Of what is whole; where everything is harmed already, the next one waits.
-            let whole: Vec<usize> = (0..free.len()).filter(|place| free[*place] <= at).collect();
+            let whole: Vec<usize> = kind.clone().filter(|place| free[*place] <= at).collect();
             let Some(place) = whole.get(rng.random_range(0..whole.len().max(1))).copied() else {
-                at = free.iter().copied().min().unwrap_or(at);
+                at = free[kind].iter().copied().min().unwrap_or(at);
                 continue;
             };
             if at + lasts >= length {
@@ -105,14 +108,14 @@ impl Harm {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::prove::nemesis::Fallen;
     use async_trait::async_trait;
     use std::path::PathBuf;
 
     /// Names alone: a schedule asks for nothing else.
-    struct Names;
+    pub(in super::super) struct Names;
 
     #[async_trait]
     impl Cluster for Names {
