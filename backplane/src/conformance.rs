@@ -180,6 +180,7 @@ cases! { $
         answers_stand_in_the_order_asked,
         a_user_is_online_by_an_entry_under_a_live_lease,
         entries_lapse_with_their_lease,
+        a_canary_is_entered_rung_and_swept_like_anybody,
         an_entry_of_an_earlier_epoch_has_lapsed,
         the_sweep_takes_as_many_as_asked_until_none_is_left,
     ;

@@ -11,6 +11,9 @@ pub const SERVER_FRAME_BYTES_MAX: usize = 256 * 1024;
 /// Least `message_bytes_max`: a token of the largest size, escaped, with the rest of a `hello`.
 const MESSAGE_BYTES_MIN: usize = 16 * 1024;
 
+/// Least `canary_interval`: what comes sooner would load the queue more than small installations do.
+const CANARY_INTERVAL_MIN: Duration = Duration::from_millis(100);
+
 /// Sessions: their limits and times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -61,7 +64,7 @@ pub struct Config {
     pub enter_batch_delay: Duration,
     /// Users in one call of the registry.
     pub enter_batch_max: NonZeroUsize,
-    /// One call of the registry.
+    /// One call of the registry, or of the hint queue for a canary.
     #[serde(with = "humantime_serde")]
     pub registry_timeout: Duration,
     /// How long the registry holds this gateway alive without a renewal. At least three renewals fit, so that one may
@@ -124,6 +127,10 @@ pub struct Config {
     /// One call of the channel service, or of the stored versions.
     #[serde(with = "humantime_serde")]
     pub channel_timeout: Duration,
+    /// How often this gateway rings its canaries, a user in each partition who is nobody, to see whether rings arrive. Zero
+    /// turns them off.
+    #[serde(with = "humantime_serde")]
+    pub canary_interval: Duration,
     /// The share of the drain's budget over which clients are told to come back, in percent. The rest is for
     /// stragglers.
     pub drain_spread_percent: u8,
@@ -174,6 +181,7 @@ impl Default for Config {
             topic_pulls_spread_from: 100,
             channel_look_interval: secs(2),
             channel_timeout: secs(2),
+            canary_interval: secs(10),
             drain_spread_percent: 60,
         }
     }
@@ -202,7 +210,7 @@ impl Config {
     /// # Errors
     /// The first relation that does not hold, with both keys.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
-        let rules: [(bool, &str, &str, &str); 13] = [
+        let rules: [(bool, &str, &str, &str); 14] = [
             (self.silence_max >= self.heartbeat * 2, "silence_max", "at least twice", "heartbeat"),
             (self.heartbeat >= Duration::from_secs(1), "heartbeat", "at least", "1s"),
             (self.sweep_interval <= Duration::from_secs(1), "sweep_interval", "at most", "1s"),
@@ -220,6 +228,12 @@ impl Config {
             (!self.signal_timeout.is_zero(), "signal_timeout", "more than", "0s"),
             (!self.channel_look_interval.is_zero(), "channel_look_interval", "more than", "0s"),
             (self.message_bytes_max.get() >= MESSAGE_BYTES_MIN, "message_bytes_max", "at least", "16384"),
+            (
+                self.canary_interval.is_zero() || self.canary_interval >= CANARY_INTERVAL_MIN,
+                "canary_interval",
+                "0s, or at least",
+                "100ms",
+            ),
             (self.drain_spread_percent <= 90, "drain_spread_percent", "at most", "90"),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {

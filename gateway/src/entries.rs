@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use doorbell_backplane::{Partition, Partitions, Registry};
+use doorbell_backplane::{Enter, Entry, Partition, Partitions, Registry};
 use doorbell_protocol::{GatewayId, Generation, Stamp, UserId};
 use doorbell_rpc::Peer;
 use futures_util::future::join_all;
@@ -24,7 +24,7 @@ use crate::gateway::Gateway;
 use crate::local::Left;
 use crate::metrics::Metrics;
 use crate::session::Session;
-use lane::{Lane, LaneTask};
+use lane::{Lane, LaneTask, within};
 use renewal::Renewals;
 
 /// All partitions' lanes, and the one counter of enters.
@@ -72,6 +72,11 @@ impl Entries {
         Stamp { epoch: lane.epoch(), generation: Generation(self.generation.load(Ordering::SeqCst)) }
     }
 
+    /// Something of the partition waits to be entered.
+    pub(crate) fn wake(&self, partition: Partition) {
+        self.lane_of(partition).wake();
+    }
+
     fn next_generation(&self) -> Generation {
         Generation(self.generation.fetch_add(1, Ordering::SeqCst)).next()
     }
@@ -92,6 +97,17 @@ impl Entries {
         into.spawn(Renewals::new(Arc::clone(gateway)).run(stop.clone()));
     }
 
+    /// The sweep would find them as well, some seconds later.
+    async fn leave_canaries(&self, gateway: &Gateway) {
+        let entry = |stamp| Entry { gateway: self.gateway.clone(), stamp };
+        let leaves = gateway.canaries().take_leaves().into_iter();
+        let leaves: Vec<_> = leaves.map(|(user, stamp)| Enter { user, entry: entry(stamp) }).collect();
+        if !leaves.is_empty() {
+            // What fails ends with the lease.
+            let _ = within(gateway, self.registry.leave(leaves)).await;
+        }
+    }
+
     /// Sends the leaves that wait, tells who went and ends the leases: for a gateway that has closed its last session.
     pub(crate) async fn finish(&self, gateway: &Gateway, budget: Duration) {
         let leaving = async {
@@ -102,6 +118,7 @@ impl Entries {
             };
             join_all(self.lanes.iter().map(leave)).await;
             gateway.tell_last_moves().await;
+            self.leave_canaries(gateway).await;
             let lanes = self.partitions.all().zip(&self.lanes);
             let leases =
                 lanes.filter_map(|(partition, lane)| Some((partition, lane.drop_lease()?))).collect();

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use doorbell_backplane::{Partitions, Registry, Versions};
+use doorbell_backplane::{HintQueue, Registry, Versions};
 use doorbell_protocol::{Clock, GatewayId};
 use doorbell_rpc::{Audiences, Channels, Messages, Presence as PresenceService, sabotage};
 use tokio::task::JoinSet;
@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::Config;
 use crate::auth::Authenticator;
+use crate::canary::Canaries;
 use crate::entries::Entries;
 use crate::error::Error;
 use crate::fanout::runner::FanOuts;
@@ -43,8 +44,8 @@ pub struct GatewayParts {
     pub config: Config,
     /// Where it enters its users.
     pub registry: Arc<dyn Registry>,
-    /// How users are spread over the registry.
-    pub partitions: Partitions,
+    /// Where it rings its canaries; it says how users are spread over the registry.
+    pub queue: Arc<dyn HintQueue>,
     /// Who answers calls.
     pub messages: Arc<dyn Messages>,
     /// Who says which topics a user may follow.
@@ -79,6 +80,7 @@ pub struct Gateway {
     interest: Interest,
     store_reader: StoreReader,
     signals: Signals,
+    canaries: Canaries,
     sweep: Sweep,
     tasks: TaskTracker,
     draining: AtomicBool,
@@ -103,9 +105,10 @@ impl Gateway {
     /// Builds a gateway whose silence, deadlines and frame rate go by a clock that somebody else moves: for tests.
     #[must_use]
     pub fn with_uptime(parts: GatewayParts, uptime: Uptime) -> Arc<Self> {
-        let GatewayParts { id, config, registry, partitions, messages, .. } = parts;
+        let GatewayParts { id, config, registry, queue, messages, .. } = parts;
         let GatewayParts { signals, audiences, presence, channels, versions, .. } = parts;
         let GatewayParts { authenticator, clock, metrics, .. } = parts;
+        let partitions = queue.partitions();
         let told = config.presence.then_some(presence);
         let pace = Pace { followers_large: config.fanout_followers_large, interval: config.fanout_interval };
         Arc::new(Self {
@@ -116,6 +119,7 @@ impl Gateway {
             interest: Interest::new(channels),
             store_reader: StoreReader::new(versions),
             signals: Signals::new(signals, &config),
+            canaries: Canaries::new(&id, queue, config.canary_interval, metrics.canary.clone()),
             eviction: Eviction::new(&config),
             local: LocalSessions::new(partitions),
             entries: Entries::new(id.clone(), registry, partitions, &metrics),
@@ -181,7 +185,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// The tasks that say and ask what followed topics and presence need: each stops where it is.
+    /// The tasks that say and ask what followed topics and presence need, and that ring canaries: each stops where it is.
     fn spawn_talkers(self: &Arc<Self>, into: &mut JoinSet<()>, stop: &CancellationToken) {
         let look = LookTask::new(Arc::clone(self)).run();
         let interest = InterestTask::new(Arc::clone(self)).run();
@@ -191,8 +195,16 @@ impl Gateway {
         let reviewing = async move { reviews.review_subscriptions().await };
         let moves = Arc::clone(self);
         let telling = async move { moves.tell_presence().await };
-        let tasks: [Pin<Box<dyn Future<Output = ()> + Send>>; 5] =
-            [Box::pin(look), Box::pin(interest), Box::pin(asking), Box::pin(reviewing), Box::pin(telling)];
+        let rings = Arc::clone(self);
+        let ringing = async move { rings.ring_canaries().await };
+        let tasks: [Pin<Box<dyn Future<Output = ()> + Send>>; 6] = [
+            Box::pin(look),
+            Box::pin(interest),
+            Box::pin(asking),
+            Box::pin(reviewing),
+            Box::pin(telling),
+            Box::pin(ringing),
+        ];
         for task in tasks {
             let stop = stop.clone();
             into.spawn(async move {
@@ -326,6 +338,10 @@ impl Gateway {
 
     pub(crate) const fn signals(&self) -> &Signals {
         &self.signals
+    }
+
+    pub(crate) const fn canaries(&self) -> &Canaries {
+        &self.canaries
     }
 
     pub(crate) const fn sweep(&self) -> &Sweep {

@@ -41,16 +41,18 @@
 //!   back within the grace is no news, unless the entry may have been gone meanwhile.
 //! - **GW-18** Where the stored versions of a partition are lost, its followers are told `resync` after they were read
 //!   again, and so is whoever had asked what there is before that was seen, and follows after it.
+//! - **GW-19** A canary is rung only while an enter of it is confirmed, is no user to anybody, and decides nothing.
 //!
 //! Map: [`gateway`] the parts and the loops; `session` one socket: rules, outbox, task; `local` user to sessions;
 //! `entries` the registry's side; `fanout` one hint to many; `topics` topic to sessions; `follow` who follows what;
 //! `interest` what channel-svc is told; `presence` what message-svc is told of who comes and goes; `signals` what passes
-//! by; `look` the stored versions; `sweep` the coarse wheel; `pull` calls; `rates` how often, by key; [`drain`]
+//! by; `canary` whether rings arrive; `look` the stored versions; `sweep` the coarse wheel; `pull` calls; `rates` how often, by key; [`drain`]
 //! leaving; `api` what notifiers call; [`close`] ends to codes; [`config`], [`error`], [`metrics`], [`uptime`];
 //! [`handshake`] request to socket; [`socket`] plain or TLS; [`tls`] the certificate; [`auth`] tokens; [`ws`] frames.
 
 mod api;
 pub mod auth;
+mod canary;
 pub mod close;
 pub mod config;
 pub mod drain;

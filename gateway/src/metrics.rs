@@ -1,5 +1,6 @@
 //! What the gateway counts. Metric names stand nowhere else, and no label holds a user, topic or session.
 
+mod canary;
 mod presence;
 mod signals;
 mod topics;
@@ -17,6 +18,7 @@ use crate::close;
 use crate::error::End;
 use signals::SignalMetrics;
 
+pub(crate) use canary::{CanaryMetrics, Rung};
 pub(crate) use presence::{GraceEnd, PresenceMetrics, Told};
 pub(crate) use signals::{Sent, Shown};
 pub(crate) use topics::{Judged, TopicMetrics};
@@ -46,6 +48,7 @@ pub struct Metrics {
     signals: SignalMetrics,
     pub(crate) topics: TopicMetrics,
     pub(crate) presence: PresenceMetrics,
+    pub(crate) canary: CanaryMetrics,
 }
 
 /// The outcomes of a hint, each looked up once: this is the hottest counter.
@@ -58,14 +61,16 @@ struct Hints {
 }
 
 impl Hints {
-    fn of(family: &IntCounterVec) -> Self {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let opts = Opts::new("doorbell_gateway_hints_total", "hints offered to sessions, by outcome");
+        let family = by_label(opts, "outcome", &[], registry)?;
         let outcome = |label| family.with_label_values(&[label]);
-        Self {
+        Ok(Self {
             written: outcome("written"),
             merged: outcome("merged"),
             held: outcome("held"),
             gone: outcome("gone"),
-        }
+        })
     }
 }
 
@@ -167,12 +172,7 @@ impl Metrics {
                 "code",
                 &errors,
             )?,
-            hints: Hints::of(&counters(
-                "doorbell_gateway_hints_total",
-                "hints offered to sessions, by outcome",
-                "outcome",
-                &[],
-            )?),
+            hints: Hints::register(registry)?,
             calls: counters(
                 "doorbell_gateway_calls_total",
                 "calls answered, by outcome; or `dropped`, where the session ended before",
@@ -208,6 +208,7 @@ impl Metrics {
             signals: SignalMetrics::register(registry)?,
             topics: TopicMetrics::register(registry)?,
             presence: PresenceMetrics::register(registry)?,
+            canary: CanaryMetrics::register(registry)?,
         })
     }
 

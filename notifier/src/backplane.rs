@@ -110,10 +110,14 @@ impl Backplane {
         self.call(&self.settling, self.registry.online(users)).await
     }
 
-    /// Tells message-svc who went with their gateway, where presence is turned on.
+    /// Tells message-svc who went with their gateway, where presence is turned on. A canary is nobody.
     pub(crate) async fn tell_went(&self, lapsed: &[Enter]) -> Result<(), Failed> {
         let Some(presence) = &self.presence else { return Ok(()) };
-        let moves = lapsed.iter().map(|enter| Move { user: enter.user.clone(), way: Way::Went }).collect();
+        let people = lapsed.iter().filter(|enter| !enter.user.is_canary());
+        let moves: Vec<_> = people.map(|enter| Move { user: enter.user.clone(), way: Way::Went }).collect();
+        if moves.is_empty() {
+            return Ok(());
+        }
         self.call(&self.telling, presence.moved(moves)).await
     }
 

@@ -49,7 +49,8 @@ impl Turn {
     pub(crate) async fn run(mut self, claims: Vec<Claim>) {
         let users = claims.len();
         if self.shared.offline.is_some() {
-            self.unrung = claims.iter().map(|claim| (claim.user.clone(), claim.dirty.clone())).collect();
+            let people = claims.iter().filter(|claim| !claim.user.is_canary());
+            self.unrung = people.map(|claim| (claim.user.clone(), claim.dirty.clone())).collect();
         }
         self.shared.metrics.turn_began(users);
         let (held, batches) = group(claims);

@@ -18,6 +18,8 @@ pub const USER_ID_BYTES_MAX: usize = 128;
 pub const TOPIC_ID_BYTES_MAX: usize = 256;
 /// Longest conversation, gateway or message id, in bytes.
 pub const PLAIN_ID_BYTES_MAX: usize = 64;
+/// What the names of canaries begin with, and no other user's: [`UserId::canary`].
+const CANARY_PREFIX: &str = "doorbell:canary:";
 /// Longest idempotency key, in bytes. A UUIDv7 has 36, a ULID 26.
 pub const KEY_BYTES_MAX: usize = 128;
 
@@ -94,8 +96,8 @@ impl<T> Visitor<'_> for IdVisitor<T> {
 }
 
 string_id!(
-    /// An identity, a token's `sub`: 1 to 128 bytes of printable UTF-8.
-    UserId, "user", printable_user
+    /// An identity, a token's `sub`: 1 to 128 bytes of printable UTF-8 that do not begin with `doorbell:canary:`.
+    UserId, "user", somebody
 );
 string_id!(
     /// One of a user's installations, named by the client: 1 to 128 bytes of printable UTF-8.
@@ -126,6 +128,31 @@ string_id!(
     /// A client's idempotency key: 1 to 128 bytes of `[A-Za-z0-9_.:-]`, a UUIDv7 or ULID by custom.
     IdempotencyKey, "key", key
 );
+
+impl UserId {
+    /// A user who is nobody: a gateway rings one in each partition to see that rings arrive. `nth` tells those of one
+    /// gateway apart. No checked id is one, so that no token, key or call can name it.
+    #[must_use]
+    pub fn canary(gateway: &GatewayId, nth: u32) -> Self {
+        Self(format!("{CANARY_PREFIX}{gateway}:{nth}").into())
+    }
+
+    /// Whether it is a canary and not somebody.
+    #[must_use]
+    pub fn is_canary(&self) -> bool {
+        self.0.starts_with(CANARY_PREFIX)
+    }
+
+    /// Reads an id that another part of this installation has written: it may be a canary.
+    ///
+    /// # Errors
+    /// As for [`UserId::new`].
+    pub fn from_inside(text: impl AsRef<str>) -> Result<Self, InvalidId> {
+        let text = text.as_ref();
+        printable_user("user", text)?;
+        Ok(Self(Arc::from(text)))
+    }
+}
 
 impl TopicId {
     /// The topic of a conversation's log, `conversation:<id>`.
@@ -232,6 +259,13 @@ fn key(what: &'static str, text: &str) -> Result<(), InvalidId> {
     Err(InvalidId { what, rule: "may hold only letters, digits, '_', '-', '.' and ':'" })
 }
 
+fn somebody(what: &'static str, text: &str) -> Result<(), InvalidId> {
+    if text.starts_with(CANARY_PREFIX) {
+        return Err(InvalidId { what, rule: "must not begin with `doorbell:canary:`, which is reserved" });
+    }
+    printable_user(what, text)
+}
+
 fn printable_user(what: &'static str, text: &str) -> Result<(), InvalidId> {
     within(what, text, USER_ID_BYTES_MAX)?;
     printable(what, text)
@@ -301,6 +335,22 @@ mod tests {
         ] {
             assert!(UserId::new(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_canary_is_read_from_inside_and_from_nowhere_else() {
+        let longest = GatewayId::new("g".repeat(PLAIN_ID_BYTES_MAX)).unwrap();
+        let canary = UserId::canary(&longest, u32::MAX);
+        assert!(canary.is_canary());
+        assert_eq!(UserId::from_inside(canary.as_str()).as_ref(), Ok(&canary));
+        assert!(UserId::from_inside("doorbell:canary:\u{202e}").is_err());
+        let refused = UserId::new(canary.as_str()).unwrap_err().to_string();
+        assert!(refused.contains("doorbell:canary:"), "{refused}");
+        assert!(serde_json::from_value::<UserId>(canary.as_str().into()).is_err());
+        for somebody in ["doorbell:canary", "doorbell:", "canary", "Doorbell:canary:x"] {
+            assert!(!UserId::new(somebody).unwrap().is_canary(), "{somebody}");
+        }
+        assert!(DeviceId::new(canary.as_str()).is_ok(), "a device is no user");
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn number(about: &str, max: u64) -> Schema {
 }
 
 looks_like! {
-    UserId: text("An identity: 1 to 128 bytes of printable UTF-8.", "^[^\\x00-\\x1f\\x7f]+$", USER_ID_BYTES_MAX),
+    UserId: text("An identity: 1 to 128 bytes of printable UTF-8, not beginning with `doorbell:canary:`.", "^[^\\x00-\\x1f\\x7f]+$", USER_ID_BYTES_MAX),
     DeviceId: text("One of a user's installations, named by the client.", "^[^\\x00-\\x1f\\x7f]+$", USER_ID_BYTES_MAX),
     TopicId: text("A thing that changes, `kind:key`.", "^[a-z][a-z0-9-]*:.+$", TOPIC_ID_BYTES_MAX),
     ConversationId: text("A conversation, named by the server.", "^[A-Za-z0-9_-]+$", PLAIN_ID_BYTES_MAX),

@@ -77,6 +77,7 @@ async fn a_gateway_is_asked_and_answers() {
             DeliverRequest { user: user("absent"), dirty: refollow },
             DeliverRequest { user: user("later"), dirty: resync },
             DeliverRequest { user: user("é 😀"), dirty: news(64) },
+            DeliverRequest { user: doorbell_protocol::UserId::canary(&gateway("gw-1"), 7), dirty: news(1) },
         ];
         let expected = double.deliver(batch.clone()).await.unwrap();
         let asked = double.asked();

@@ -252,7 +252,7 @@ impl Door {
             id: around.peers.own.gateway_id(),
             config: config.gateway.clone(),
             registry: Arc::clone(&backplane.registry),
-            partitions: backplane.queue.partitions(),
+            queue: Arc::clone(&backplane.queue),
             messages: Arc::clone(&answering.messages),
             audiences: Arc::clone(&answering.audiences),
             signals: Arc::clone(&answering.signals),

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
-use crate::process::binary;
+use crate::process::{binary, http};
 
 /// Ten processes start within a few seconds; a loaded test machine may take longer.
 const READY_DEADLINE: Duration = Duration::from_secs(90);
@@ -187,6 +187,14 @@ impl Cluster {
 
     fn told(&self, name: &str) -> anyhow::Result<Told> {
         self.told.borrow().get(name).cloned().with_context(|| format!("there is no {name}"))
+    }
+
+    /// The status and the body of a GET at a process.
+    ///
+    /// # Errors
+    /// There is none of this name, or it does not answer.
+    pub async fn get(&self, name: &str, path: &str) -> anyhow::Result<(u16, String)> {
+        http(&self.address(name)?, "GET", path, &[], "").await
     }
 
     /// Whether a process has not ended.

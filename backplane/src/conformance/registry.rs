@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorbell_protocol::Epoch;
+use doorbell_protocol::{Epoch, UserId};
 
 use super::Harness;
 use super::driver::{Driver, TICK, TTL, gateway, news, stamp, user};
@@ -251,6 +251,18 @@ pub(super) async fn entries_lapse_with_their_lease<H: Harness>(mut d: Driver<H>)
     assert_eq!(d.entries(&users[0]).await, [first], "removed by leave alone");
     d.advance(TTL).await;
     assert_eq!(d.lapsed(&users[0], 10).await.len(), 2, "time ends the other's as well");
+}
+
+pub(super) async fn a_canary_is_entered_rung_and_swept_like_anybody<H: Harness>(mut d: Driver<H>) {
+    let canary = UserId::canary(&gateway("g1"), 7);
+    let entry = d.enter(&canary, "g1").await;
+
+    d.hint(&canary, news("a", 1)).await;
+
+    let claim = d.claim_one(&canary).await;
+    assert_eq!((&claim.user, &claim.entries), (&canary, &vec![entry.clone()]));
+    d.end_lease(&canary, "g1").await;
+    assert_eq!(d.lapsed(&canary, 10).await, [Enter { user: canary, entry }]);
 }
 
 pub(super) async fn an_entry_of_an_earlier_epoch_has_lapsed<H: Harness>(mut d: Driver<H>) {

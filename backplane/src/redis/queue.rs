@@ -170,7 +170,7 @@ impl Redis {
         let (mut unreadable, mut no_entries) = (Vec::new(), Vec::new());
         for token in tokens.into_iter().take(reply.left() / 3) {
             let (name, untold, entries) = (reply.bytes()?, reply.bytes()?, reply.bytes()?);
-            let user = std::str::from_utf8(&name).ok().and_then(|name| UserId::new(name).ok());
+            let user = std::str::from_utf8(&name).ok().and_then(|name| UserId::from_inside(name).ok());
             let (Some(user), Some((since, dirty))) = (&user, read_untold(&untold)) else {
                 unreadable.push((user, name, token));
                 continue;

@@ -110,7 +110,7 @@ impl Registry for Redis {
         while reply.left() > 0 {
             let (user, gateway, stamp) = (reply.bytes()?, reply.bytes()?, reply.bytes()?);
             let text = |bytes: &[u8]| std::str::from_utf8(bytes).map(ToOwned::to_owned).ok();
-            let user = text(&user).and_then(|name| UserId::new(name).ok());
+            let user = text(&user).and_then(|name| UserId::from_inside(name).ok());
             let gateway = text(&gateway).and_then(|name| GatewayId::new(name).ok());
             // What is none of these was written by somebody else; it concerns nobody.
             if let (Some(user), Some(gateway), Some(stamp)) = (user, gateway, read_stamp(&stamp)) {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorbell_backplane::Partitions;
 use doorbell_backplane::memory::Memory;
 use doorbell_gateway::auth::{AuthError, Authenticator, Verified};
 use doorbell_gateway::socket::Socket;
@@ -80,10 +79,11 @@ impl Crowd {
             id: GatewayId::new("bench").expect("a good name"),
             config: Config {
                 sessions_per_user_max: NonZeroUsize::new(1_000_000).expect("not zero"),
+                canary_interval: Duration::ZERO,
                 ..Config::default()
             },
             registry: Arc::clone(&memory) as _,
-            partitions: Partitions::default(),
+            queue: Arc::clone(&memory) as _,
             messages: Arc::new(Nothing),
             audiences: Arc::clone(&members) as _,
             signals: Arc::new(doorbell_rpc::NoSignals),

@@ -59,6 +59,10 @@ impl Lane {
         self.bell.notify_one();
     }
 
+    pub(super) fn wake(&self) {
+        self.bell.notify_one();
+    }
+
     /// Works on the queue of enters, and counts what that changes.
     fn entering<T>(&self, work: impl FnOnce(&mut Waiting) -> T) -> T {
         let mut state = self.state.lock();
@@ -268,6 +272,9 @@ impl LaneTask {
 
     async fn work(&mut self) {
         let mut backoff = BACKOFF_FIRST;
+        if self.canary().is_some() {
+            self.lane().wake();
+        }
         loop {
             tokio::select! {
                 () = self.lane().bell.notified() => {}
@@ -307,6 +314,10 @@ impl LaneTask {
             (state.lapsed, state.lease.is_some(), state.entering.len() > 0)
         };
         self.reenters |= lapsed;
+        if lapsed {
+            self.gateway.canaries().lapsed(self.partition);
+        }
+        let has_work = has_work || self.canary().is_some();
         if (lapsed || (!has_lease && (has_work || self.reenters))) && !self.take_lease().await {
             return Turn::Failed;
         }
@@ -317,6 +328,10 @@ impl LaneTask {
             }
         }
         match self.enter_waiting().await {
+            Turn::Done => {}
+            turn => return turn,
+        }
+        match self.enter_canary().await {
             Turn::Done => {}
             turn => return turn,
         }
@@ -406,6 +421,30 @@ impl LaneTask {
         metrics.entered(Answer::Done, count);
         entered.into_iter().for_each(|user| self.note_came(user));
         Ok(confirmed)
+    }
+
+    /// The partition's canary, where it is to be entered.
+    fn canary(&self) -> Option<UserId> {
+        self.gateway.canaries().waiting(self.partition)
+    }
+
+    /// Enters the canary, after the users and in none of their counts.
+    async fn enter_canary(&self) -> Turn {
+        let Some(user) = self.canary() else { return Turn::Done };
+        let entries = self.gateway.entries();
+        let stamp = Stamp { epoch: self.lane().epoch(), generation: entries.next_generation() };
+        let enter = Enter { user, entry: Entry { gateway: entries.gateway.clone(), stamp } };
+        match within(&self.gateway, self.registry().enter(vec![enter])).await.as_deref() {
+            None => Turn::Failed,
+            Some([Entered::Registered]) => {
+                self.gateway.canaries().entered(self.partition, stamp);
+                Turn::Done
+            }
+            Some(_) => {
+                self.lane().lapse(stamp.epoch);
+                Turn::Lapsed
+            }
+        }
     }
 
     /// A further session is no news; an entry that had been gone with its lease is.

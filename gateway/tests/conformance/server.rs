@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use doorbell_backplane::{Memory, Partitions};
+use doorbell_backplane::Memory;
 use doorbell_gateway::auth::{self, KeySet, SignedTokens};
 use doorbell_gateway::handshake::Handshake;
 use doorbell_gateway::handshake::origin::Origins;
@@ -114,11 +114,12 @@ impl Server {
             metrics: metrics.clone(),
         };
         let backplane = doorbell_backplane::Config::default();
+        let memory = Arc::new(Memory::new(&backplane, clock.clone()));
         let parts = GatewayParts {
             id: GatewayId::new("gw-1").expect("a good name"),
             config,
-            registry: Arc::new(Memory::new(&backplane, clock.clone())),
-            partitions: Partitions::default(),
+            registry: Arc::clone(&memory) as _,
+            queue: memory,
             messages: Arc::new(Echo),
             audiences: Arc::<Members>::default(),
             signals: Arc::new(doorbell_rpc::NoSignals),

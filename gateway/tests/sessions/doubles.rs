@@ -44,7 +44,7 @@ impl Authenticator for Names {
 
 /// The memory registry behind a gate: enters and leaves can be made to wait, calls to fail.
 pub struct Gated {
-    memory: Memory,
+    memory: Arc<Memory>,
     open: watch::Sender<bool>,
     open_to_leave: watch::Sender<bool>,
     failing: AtomicBool,
@@ -62,7 +62,7 @@ pub struct Gated {
 }
 
 impl Gated {
-    pub fn new(memory: Memory) -> Self {
+    pub fn new(memory: Arc<Memory>) -> Self {
         Self {
             memory,
             open: watch::Sender::new(true),

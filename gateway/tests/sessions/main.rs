@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod canary;
 mod client;
 mod doubles;
 mod drain;

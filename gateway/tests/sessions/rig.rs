@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use doorbell_backplane::Registry;
 use doorbell_backplane::memory::Memory;
-use doorbell_backplane::{Partitions, Registry};
 use doorbell_gateway::auth::Verified;
 use doorbell_gateway::uptime::{Moment, Uptime};
 use doorbell_gateway::{Config, Error, Gateway, GatewayParts, Metrics, Upgraded};
@@ -28,6 +28,8 @@ pub struct Rig {
     pub gateway: Arc<Gateway>,
     /// The registry that the gateway calls: memory, behind a gate.
     pub registry: Arc<Gated>,
+    /// What is behind it, and the hint queue.
+    pub memory: Arc<Memory>,
     pub service: Arc<Service>,
     pub members: Arc<Members>,
     pub ears: Arc<Ears>,
@@ -51,21 +53,26 @@ impl Rig {
 
     /// Whoever goes is there for that long still.
     pub fn lingering(grace: Duration, config: Config) -> Self {
+        Self::with_canaries(Config { presence_grace: grace, canary_interval: Duration::ZERO, ..config })
+    }
+
+    /// As configured, canaries included.
+    pub fn with_canaries(config: Config) -> Self {
         let second = Arc::new(AtomicU64::new(START_SECOND));
         let (wall, up) = (Arc::clone(&second), Arc::clone(&second));
         let clock: Clock = Arc::new(move || Timestamp::from_millis(wall.load(Ordering::SeqCst) * 1_000));
         let uptime = Uptime::from_fn(move || Moment::from_secs(up.load(Ordering::SeqCst)));
-        let memory = Memory::new(&doorbell_backplane::Config::default(), Arc::clone(&clock));
-        let registry = Arc::new(Gated::new(memory));
+        let memory = Arc::new(Memory::new(&doorbell_backplane::Config::default(), Arc::clone(&clock)));
+        let registry = Arc::new(Gated::new(Arc::clone(&memory)));
         let service = Arc::new(Service::default());
         let (members, ears) = (Arc::<Members>::default(), Arc::<Ears>::default());
         let (store, passer) = (Arc::<Store>::default(), Arc::<Passer>::default());
         let metrics = prometheus::Registry::new();
         let parts = GatewayParts {
             id: GatewayId::new("gw-1").unwrap(),
-            config: Config { sweep_interval: Duration::from_millis(5), presence_grace: grace, ..config },
+            config: Config { sweep_interval: Duration::from_millis(5), ..config },
             registry: Arc::clone(&registry) as Arc<dyn Registry>,
-            partitions: Partitions::default(),
+            queue: Arc::clone(&memory) as _,
             messages: Arc::clone(&service) as _,
             audiences: Arc::clone(&members) as _,
             signals: Arc::clone(&passer) as _,
@@ -79,7 +86,20 @@ impl Rig {
         let gateway = Gateway::with_uptime(parts, uptime);
         let stop = CancellationToken::new();
         let loops = TaskTracker::new().spawn(Arc::clone(&gateway).run(stop.clone()));
-        Self { gateway, registry, service, members, ears, passer, store, metrics, second, stop, loops }
+        Self {
+            gateway,
+            registry,
+            memory,
+            service,
+            members,
+            ears,
+            passer,
+            store,
+            metrics,
+            second,
+            stop,
+            loops,
+        }
     }
 
     /// Moves both clocks; the sweep sees it within milliseconds.

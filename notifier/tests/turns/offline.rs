@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use doorbell_backplane::Settled;
 use doorbell_notifier::Config;
-use doorbell_protocol::{Epoch, Generation, Stamp};
+use doorbell_protocol::{Epoch, Generation, Stamp, UserId};
 
-use crate::rig::{Behaviour, Rig, Store};
+use crate::rig::{Behaviour, Rig, Store, gateway};
 
 const GONE: Settled = Settled::Acked { requeued: false, online: false };
 const NOW: Stamp = Stamp { epoch: Epoch(u64::MAX), generation: Generation(u64::MAX) };
@@ -106,4 +106,26 @@ async fn who_was_settled_without_anybody_hearing_of_it_is_reported_all_the_same(
     };
     tokio::time::timeout(Duration::from_secs(20), heard).await.expect("she is never reported");
     assert_eq!(rig.heard.of("ada"), [7]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_hears_that_a_canary_was_missed_or_went() {
+    let canary = UserId::canary(&gateway("gw-1"), 0).to_string();
+    let mut rig = Rig::new();
+    rig.open("gw-1", Behaviour::Unreachable, Duration::from_secs(3)).await;
+    rig.enter(&canary, "gw-1").await;
+    rig.enter("ada", "gw-1").await;
+    let _running = rig.start(Config::default());
+
+    rig.hint(&[&canary, "ada"], 7).await;
+
+    let mut gone = 0;
+    while gone < 2 {
+        gone += usize::from(rig.next_settled().await.settled == GONE);
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(rig.heard.of("ada"), [7]);
+    assert!(rig.heard.of(&canary).is_empty());
+    assert_eq!(rig.went(), ["ada"]);
+    assert_eq!(rig.metric("doorbell_notifier_swept_entries_total"), 2.0, "the canary's as well");
 }

@@ -122,8 +122,9 @@ struct Watched {
     settled: mpsc::Sender<SettledUser>,
 }
 
+/// A user, or a canary.
 pub fn user(name: &str) -> UserId {
-    UserId::new(name).unwrap()
+    UserId::from_inside(name).unwrap()
 }
 
 pub fn gateway(name: &str) -> GatewayId {

@@ -90,7 +90,7 @@ pub(crate) fn news_out(user: &UserId, news: &DirtyMap) -> wire::UserNews {
 }
 
 pub(crate) fn news_in(news: wire::UserNews) -> Checked<(UserId, DirtyMap)> {
-    let user = UserId::new(news.user)?;
+    let user = UserId::from_inside(news.user)?;
     let wire::DirtyMap { topics, resync, refollow } = news.news.unwrap_or_default();
     let mut news = DirtyMap::default();
     for hint in topics {

@@ -1,5 +1,6 @@
 //! Several processes around Redis: everything works, and the death of any of them costs a delay.
 
+mod canaries;
 mod deaths;
 mod redis_away;
 mod together;

@@ -1,7 +1,7 @@
 //! Each alert comes under its fault.
 
 use anyhow::{Context, Result, ensure};
-use doorbell_tests::{Client, Doorbell, Options, SmallDisk};
+use doorbell_tests::{Client, Cluster, Doorbell, Options, Shape, SmallDisk};
 use serde_json::json;
 
 use crate::prometheus::Prometheus;
@@ -12,6 +12,7 @@ const SENDS_FAIL: &str = "DoorbellSendsFail";
 const SOCKETS_FALL: &str = "DoorbellSocketsFall";
 const PULL_STORM: &str = "DoorbellPullStorm";
 const READ_STORM: &str = "DoorbellReadStorm";
+const CANARIES_LATE: &str = "DoorbellCanariesLate";
 
 /// More than the alert takes for few.
 const CROWD: usize = 80;
@@ -20,7 +21,7 @@ const CROWD: usize = 80;
 fn each_alert_has_its_fault_here() {
     let mut names: Vec<_> = rules::names().collect();
     names.sort_unstable();
-    assert_eq!(names, [NEWS_WAIT, PULL_STORM, READ_STORM, SENDS_FAIL, SOCKETS_FALL]);
+    assert_eq!(names, [CANARIES_LATE, NEWS_WAIT, PULL_STORM, READ_STORM, SENDS_FAIL, SOCKETS_FALL]);
 }
 
 /// Waits until an alert fires, and nothing else does.
@@ -58,6 +59,23 @@ async fn news_that_cannot_be_delivered_are_told() -> Result<()> {
 
     drop(crowd);
     Ok(())
+}
+
+/// The gateway's own metrics tell that the notifiers are gone: those that would tell of news that wait are gone with them.
+#[tokio::test]
+async fn rings_that_do_not_arrive_are_told() -> Result<()> {
+    let shape = Shape { gateways: 1, notifiers: 1, channels: 1, messages: 1, restart_after: "never" };
+    let cluster = Cluster::start(shape, &[("DOORBELL_GATEWAY__CANARY_INTERVAL", "500ms")]).await?;
+    let Some(prometheus) = Prometheus::watch(&cluster.address("gateway-1")?).await? else { return Ok(()) };
+    until("a canary in the metrics", || async {
+        Ok(prometheus.query("doorbell_gateway_canary_seconds_count > 16").await?.first().copied())
+    })
+    .await?;
+    ensure!(prometheus.firing().await?.is_empty(), "it fires while rings arrive");
+
+    cluster.kill("notifier-1").await?;
+
+    fires(&prometheus, CANARIES_LATE).await
 }
 
 #[tokio::test]

@@ -106,6 +106,7 @@ fn doc(checkout: &Checkout) -> Result<()> {
 
 fn operations(checkout: &Checkout) -> Result<()> {
     build(checkout)?;
+    redis::ensure()?;
     let words = ["test", "--workspace", "--test", "operations"];
     let mut tests = with_binary(command("cargo", &words, checkout.root), checkout);
     prometheus::ensure()?.give(&mut tests);
