@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use doorbell_protocol::{GatewayId, Raise, TopicId, Version};
-use doorbell_rpc::{ChannelLife, Channels, Error, Subscription};
+use doorbell_rpc::{ChannelLife, Channels, Error, Subscription, failpoint};
 use tokio::time::Instant;
 
 use crate::directory::Taken;
@@ -54,6 +54,9 @@ impl Channels for ChannelService {
         };
         // Beside it: the gateway waits for the answer.
         let (stored, ()) = tokio::join!(store_newer, shared.tell_stored(&begun));
+        if !subscriptions.is_empty() {
+            failpoint::pass("channel.subscribed");
+        }
         stored.map(|()| line.life())
     }
 

@@ -25,7 +25,7 @@ use doorbell_protocol::frames::Token;
 use doorbell_protocol::{
     CallId, Clock, DecodeError, DeviceId, Encoding, Payload, SessionId, Timestamp, TopicId, UserId, Version,
 };
-use doorbell_rpc::{CallRequest, Messages, sabotage};
+use doorbell_rpc::{CallRequest, Messages, failpoint, sabotage};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -47,6 +47,8 @@ use crate::ws;
 
 /// With so many bytes owed, the task writes before it parses further.
 const UNSENT_BYTES_PAUSE: usize = 16 * 1024;
+/// In the middle of a frame.
+const HALF_WRITTEN: &str = "gateway.half-written";
 
 /// What every session of a gateway goes by.
 pub(crate) struct Setting {
@@ -361,6 +363,9 @@ impl Session {
             };
             let hints = match core.state.hints() {
                 HintGate::Open if outbox.window_ends().is_none_or(|ends| ends <= Instant::now()) => {
+                    if outbox.window_ends().is_some() {
+                        failpoint::pass("gateway.before-write");
+                    }
                     Hints::Send
                 }
                 _ => Hints::Hold,
@@ -428,6 +433,11 @@ impl Core {
     /// Tries one whole frame with nothing before it. `false`: not a byte was taken. What is left of a frame begun
     /// goes to the outbox.
     fn write_at_once(&mut self, frame: &[u8]) -> bool {
+        if failpoint::is_ordered(HALF_WRITTEN) {
+            let half = &frame[..frame.len() / 2];
+            let _ = self.writer.as_mut().map(|writer| writer.try_write(half));
+            failpoint::pass(HALF_WRITTEN);
+        }
         let written = self.writer.as_mut().and_then(|writer| writer.try_write(frame).ok()).unwrap_or(0);
         if written == 0 {
             return false;

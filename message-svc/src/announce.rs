@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use doorbell_backplane::{HintQueue, News, UserHint};
 use doorbell_protocol::{ConversationId, Hint, TopicId, UserId, Version};
-use doorbell_rpc::{Channels, OfflineHook};
+use doorbell_rpc::{Channels, OfflineHook, failpoint};
 use tokio_util::sync::CancellationToken;
 
 pub use self::identity::IdentityWatch;
@@ -305,6 +305,7 @@ impl Announcer {
             return;
         }
         let report = self.persist("hint", || self.parts.queue.hint(hints.clone())).await;
+        failpoint::pass("message.announced");
         self.parts.metrics.hinted(report.queued, report.merged, report.offline.len());
         let hook = self.parts.offline.as_ref().filter(|_| !self.repeats && !report.offline.is_empty());
         if let Some(hook) = hook {

@@ -30,6 +30,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use doorbell_protocol::{ConversationId, IdempotencyKey, MessageId, Timestamp, UserId, Version};
+use doorbell_rpc::failpoint;
 
 use crate::conversation::{ContentDigest, Conversation, Entry, Head, Member, Membership, Position};
 use crate::shard::{Shard, Shards};
@@ -251,6 +252,15 @@ pub struct Batch {
     pub inboxes: Vec<(UserId, Inbox)>,
     /// New statuses.
     pub statuses: Vec<(UserId, Status)>,
+}
+
+impl Batch {
+    /// Passes a point of the fault catalogue, where this batch brings a message.
+    pub fn pass(&self, point: &str) {
+        if !self.entries.is_empty() {
+            failpoint::pass(point);
+        }
+    }
 }
 
 /// What a commit changes, and so whom it concerns.

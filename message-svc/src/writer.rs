@@ -165,7 +165,8 @@ impl Writer {
         turn
     }
 
-    fn commit(&mut self, batch: crate::store::Batch, writes: usize) -> Result<(), StoreError> {
+    fn commit(&mut self, mut batch: crate::store::Batch, writes: usize) -> Result<(), StoreError> {
+        batch.pass("message.before-write");
         let began = Instant::now();
         *self.committing.lock() = Some(began);
         let outcome = self.tools.store.commit(self.shard, &batch);
@@ -178,10 +179,12 @@ impl Writer {
         self.tools.metrics.committed(label, writes, began.elapsed());
         match &outcome {
             Ok(()) => {
+                batch.pass("message.durable");
                 self.tools.metrics.appended(u64::try_from(batch.entries.len()).unwrap_or(u64::MAX));
                 self.tools.heads[self.shard.index()].committed(batch.position, &batch.heads);
-                self.recent.push(batch.position, batch.events);
+                self.recent.push(batch.position, std::mem::take(&mut batch.events));
                 self.progress.send_replace(batch.position);
+                batch.pass("message.before-answer");
                 if std::mem::take(&mut self.noting.disk_full) {
                     info!(shard = %self.shard, "the disk has room again, writes go on");
                 }

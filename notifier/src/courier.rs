@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorbell_rpc::{Delivered, Gateways};
+use doorbell_rpc::{Delivered, Gateways, failpoint};
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Route};
@@ -33,6 +33,7 @@ impl Courier {
                 return (route, Answer::None { delay });
             }
         };
+        failpoint::pass("notifier.before-push");
         let call = self.gateways.deliver(&route.gateway, requests);
         let reply = tokio::time::timeout(self.deadline, call).await;
         let now = Instant::now();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use doorbell_backplane::{Claim, Partition, Settled, Settlement};
 use doorbell_protocol::{Clock, DirtyMap, UserId};
-use doorbell_rpc::{Backoff, Delivered, Missed, OfflineHook};
+use doorbell_rpc::{Backoff, Delivered, Missed, OfflineHook, failpoint};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::OwnedSemaphorePermit;
@@ -67,6 +67,7 @@ impl Turn {
                 self.note(&tally, &route, &answer);
                 done.extend(tally.answered(&route, answer));
             }
+            failpoint::pass("notifier.answered");
             self.settle(done).await;
         }
     }

@@ -5,7 +5,7 @@ use std::future::ready;
 use std::sync::Arc;
 
 use doorbell_backplane::Partition;
-use doorbell_rpc::Backoff;
+use doorbell_rpc::{Backoff, failpoint};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
@@ -91,6 +91,7 @@ impl Worker {
         if claims.is_empty() {
             return;
         }
+        failpoint::pass("notifier.claimed");
         if stop.is_cancelled() {
             let claims = claims.into_iter().map(|claim| (claim.user, claim.token)).collect();
             // Where this fails too, the lease ends (NT-1), and the failure is counted and logged already.

@@ -16,12 +16,13 @@
 //! [`audience`] who may follow what; [`presence`] who came and who went; [`message`] pull and act; [`ingress`] hints
 //! from other back ends; [`signal`] what passes by; [`offline`] users without a session; [`local`] the same-process side;
 //! [`remote`] the other processes; [`error`] whose fault, and whether to retry; [`backoff`] how long to wait before it; [`peer`] deadlines, and an outage
-//! said once.
+//! said once; [`failpoint`] and [`sabotage`] what tests break.
 
 pub mod audience;
 pub mod backoff;
 pub mod channel;
 pub mod error;
+pub mod failpoint;
 pub mod gateway;
 pub mod ingress;
 pub mod local;

@@ -48,6 +48,10 @@ pub fn run(config: &Config) -> Result<ExitCode> {
         tracing::info!(kind, "this build breaks a promise on purpose");
         doorbell_rpc::sabotage::choose(kind);
     }
+    #[cfg(feature = "sabotage")]
+    if let Some(folder) = std::env::var_os("DOORBELL_FAILPOINTS") {
+        doorbell_rpc::failpoint::obey(folder.into());
+    }
     // Of several processes, the one that opens the message store takes it.
     let _data_dir = if config.is_cluster() { None } else { Some(DataDir::take(&config.data_dir)?) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;

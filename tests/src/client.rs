@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use doorbell_protocol::codec::{decode_server, encode_client};
-use doorbell_protocol::frames::{HintFrame, Token, Welcome};
+use doorbell_protocol::frames::{Hello, HintFrame, Token, Welcome};
 use doorbell_protocol::{CallId, ClientFrame, Encoding, ErrorBody, Payload, ServerFrame, TopicId, Version};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -41,6 +41,8 @@ pub struct Client {
     next_id: u64,
     replies: HashMap<u64, Result<Payload, ErrorBody>>,
     versions: HashMap<TopicId, Version>,
+    /// How many hints named each topic.
+    hints: HashMap<TopicId, u32>,
     frames: Vec<ServerFrame>,
     /// A hint said that anything may have changed, or more than it names.
     must_look: bool,
@@ -62,11 +64,21 @@ impl Client {
     /// # Errors
     /// As [`Client::connect`].
     pub async fn connect_in(address: &str, token: &str, encoding: Encoding) -> anyhow::Result<Self> {
+        Self::connect_saying(address, token, encoding, Hello::default()).await
+    }
+
+    /// As [`Client::connect_in`], with what else a client may say at its start.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect_saying(
+        address: &str,
+        token: &str,
+        encoding: Encoding,
+        hello: Hello,
+    ) -> anyhow::Result<Self> {
         let mut socket = open(address, encoding).await?;
-        let hello = ClientFrame::Hello(doorbell_protocol::frames::Hello {
-            token: Some(Token(token.to_owned())),
-            ..Default::default()
-        });
+        let hello = ClientFrame::Hello(Hello { token: Some(Token(token.to_owned())), ..hello });
         send(&mut socket, encoding, &hello).await?;
         let ServerFrame::Welcome(welcome) = receive(&mut socket, encoding, Instant::now() + DEADLINE).await?
         else {
@@ -78,6 +90,7 @@ impl Client {
             next_id: 1,
             replies: HashMap::new(),
             versions: HashMap::new(),
+            hints: HashMap::new(),
             frames: Vec::new(),
             must_look: false,
             welcome,
@@ -216,6 +229,25 @@ impl Client {
         &self.versions
     }
 
+    /// How many hints named a topic so far.
+    #[must_use]
+    pub fn hints(&self, topic: &str) -> u32 {
+        TopicId::new(topic).ok().and_then(|topic| self.hints.get(&topic)).copied().unwrap_or_default()
+    }
+
+    /// Waits until so many hints have named a topic.
+    ///
+    /// # Errors
+    /// They do not within that time, or the socket ended.
+    pub async fn hears(&mut self, topic: &str, hints: u32, within: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + within;
+        while self.hints(topic) < hints {
+            let heard = self.hear(deadline).await;
+            heard.with_context(|| format!("{} of {hints} hints of {topic}", self.hints(topic)))?;
+        }
+        Ok(())
+    }
+
     /// All messages of a conversation after a version, page by page.
     ///
     /// # Errors
@@ -277,6 +309,7 @@ impl Client {
             ServerFrame::Hint(HintFrame { topics, resync, more, .. }) => {
                 self.must_look |= resync || more;
                 for (topic, version) in topics {
+                    *self.hints.entry(topic.clone()).or_default() += 1;
                     let seen = self.versions.entry(topic).or_default();
                     *seen = (*seen).max(version);
                 }

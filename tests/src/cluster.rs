@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -51,13 +51,15 @@ pub struct Told {
     pub address: String,
     /// How often it was ready.
     pub starts: u32,
+    /// How it ended, each time: `by signal 9`.
+    pub ends: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 enum Line {
     Ready { name: String, pid: u32, address: String },
-    Ended { name: String },
+    Ended { name: String, how: String },
     Complete {},
 }
 
@@ -136,6 +138,7 @@ pub struct Cluster {
     pub redis: Redis,
     told: watch::Receiver<HashMap<String, Told>>,
     launcher: Child,
+    program: PathBuf,
     dir: PathBuf,
     _reader: JoinSet<()>,
     _scratch: TempDir,
@@ -147,6 +150,14 @@ impl Cluster {
     /// # Errors
     /// Something did not start in time.
     pub async fn start(shape: Shape, env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::start_program(binary()?, shape, env).await
+    }
+
+    /// As [`Cluster::start`], of another build.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub async fn start_program(program: PathBuf, shape: Shape, env: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (scratch, redis) = (tempfile::tempdir()?, Redis::start().await?);
         let dir = scratch.path().join("cluster");
         let numbers = [
@@ -155,7 +166,7 @@ impl Cluster {
             ("--channels", shape.channels),
             ("--messages", shape.messages),
         ];
-        let mut command = Command::new(binary()?);
+        let mut command = Command::new(&program);
         command.args(["dev-cluster", "--json", "--port", "0", "--restart-after", shape.restart_after]);
         for (flag, number) in numbers {
             command.args([flag, &number.to_string()]);
@@ -174,7 +185,7 @@ impl Cluster {
         let expected = usize::from(shape.gateways + shape.notifiers + shape.channels + shape.messages);
         let all = told.wait_for(|told: &HashMap<String, Told>| told.len() == expected);
         timeout(READY_DEADLINE, all).await.context("not all got ready")?.context("dev-cluster ended")?;
-        Ok(Self { redis, told, launcher, dir, _reader: reader, _scratch: scratch })
+        Ok(Self { redis, told, launcher, program, dir, _reader: reader, _scratch: scratch })
     }
 
     /// `HOST:PORT` of a process.
@@ -205,6 +216,21 @@ impl Cluster {
         Ok(self.told(name)?.pid.is_some())
     }
 
+    /// Which of these processes is stopped.
+    ///
+    /// # Errors
+    /// None of them is, or one has ended.
+    pub fn stopped(&self, names: &[&str]) -> anyhow::Result<String> {
+        for name in names {
+            let pid = self.told(name)?.pid.with_context(|| format!("{name} is gone"))?;
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+            if stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')) {
+                return Ok((*name).to_owned());
+            }
+        }
+        bail!("none of {names:?} is stopped")
+    }
+
     /// Sends a signal, `-KILL` say.
     ///
     /// # Errors
@@ -224,6 +250,17 @@ impl Cluster {
         let before = self.told(name)?;
         self.signal(name, "-KILL").await?;
         self.until(name, |told| told.pid != before.pid).await
+    }
+
+    /// Waits until a process has ended itself: a point of the build that obeys tests was passed.
+    ///
+    /// # Errors
+    /// It does not in time, or ends in another way first.
+    pub async fn dies(&self, name: &str) -> anyhow::Result<()> {
+        self.until(name, |told| !told.ends.is_empty()).await?;
+        let ends = self.told(name)?.ends;
+        ensure!(ends == ["by signal 6"], "{name} ended {ends:?}");
+        Ok(())
     }
 
     /// Waits until a process was ready once more than at its last kill.
@@ -247,7 +284,7 @@ impl Cluster {
     /// The command fails.
     pub async fn token(&self, user: &str) -> anyhow::Result<String> {
         let key = self.dir.join("key");
-        let mut command = Command::new(binary()?);
+        let mut command = Command::new(&self.program);
         let output = command.args(["token", user, "--key-file"]).arg(key).output().await?;
         ensure!(output.status.success(), "doorbell token: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
@@ -295,12 +332,15 @@ async fn read(
         tell.send_modify(|told| match line {
             Line::Ready { name, pid, address } => {
                 let address = address.trim_start_matches("http://").to_owned();
-                let starts = told.get(&name).map_or(0, |before| before.starts) + 1;
-                told.insert(name, Told { pid: Some(pid), address, starts });
+                let before = told.remove(&name);
+                let starts = before.as_ref().map_or(0, |before| before.starts) + 1;
+                let ends = before.map(|before| before.ends).unwrap_or_default();
+                told.insert(name, Told { pid: Some(pid), address, starts, ends });
             }
-            Line::Ended { name } => {
+            Line::Ended { name, how } => {
                 if let Some(one) = told.get_mut(&name) {
                     one.pid = None;
+                    one.ends.push(how);
                 }
             }
             Line::Complete {} => {}

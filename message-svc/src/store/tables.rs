@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use doorbell_backplane::PartitionIdentity;
 use doorbell_protocol::Timestamp;
+use doorbell_rpc::failpoint;
 use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use parking_lot::RwLock;
 use smallvec::SmallVec;
@@ -20,6 +21,8 @@ use crate::writer::cursor::Trail;
 /// 7 to 14 days and nothing has to look for old ones.
 const WEEK_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 const WEEK_PREFIX: &str = "answers-";
+/// After the write, before the fsync.
+const WRITTEN: &str = "message.written";
 
 /// The weeks that are kept, oldest first.
 pub type Weeks = SmallVec<[Keyspace; 3]>;
@@ -106,7 +109,10 @@ impl Tables {
     /// Writes a batch, waits for the disk, and makes it visible: fjall applies a batch to its memtables only after
     /// the journal's fsync, under the same lock.
     pub fn commit(&self, shard: Shard, state: ShardState, batch: &Batch) -> fjall::Result<()> {
-        let mut rows = self.db.batch().durability(Some(PersistMode::SyncData));
+        // Whoever is to die before the disk has it does not wait for the disk.
+        let dies = !batch.entries.is_empty() && failpoint::is_ordered(WRITTEN);
+        let persist = if dies { PersistMode::Buffer } else { PersistMode::SyncData };
+        let mut rows = self.db.batch().durability(Some(persist));
         for (id, conversation) in &batch.conversations {
             rows.insert(&self.conversations, &keys::conversation(id)[..], conversation.write());
         }
@@ -141,7 +147,11 @@ impl Tables {
         }
         rows.insert(&self.commits, &keys::commit(shard, batch.position)[..], write_events(&batch.events));
         self.put_state(&mut rows, shard, state);
-        rows.commit()
+        rows.commit()?;
+        if dies {
+            failpoint::pass(WRITTEN);
+        }
+        Ok(())
     }
 
     /// Writes a note and removes the commits that it lets go. It reaches the disk with the next commit.

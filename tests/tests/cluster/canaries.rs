@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use doorbell_tests::talk::AFTER_DEATH;
 use doorbell_tests::{Cluster, Shape};
 use tokio::time::{Instant, interval};
-
-use crate::AFTER_DEATH;
 
 const GATEWAYS: [&str; 2] = ["gateway-1", "gateway-2"];
 const AGE: &str = "doorbell_gateway_canary_age_seconds";

@@ -1,11 +1,12 @@
 //! kill -9 of one process after the other.
 
+use doorbell_tests::talk::{AFTER_DEATH, conversation_topic, direct, join, pull, say, texts};
 use doorbell_tests::{Cluster, Shape};
 
-use crate::{AFTER_DEATH, cluster, conversation_topic, direct, join, pull, say, texts};
+use crate::cluster;
 
-/// K6 to K9, K14, K15 and the message service's K1 to K4, as far as the moment of the kill is left to chance: each service
-/// dies while messages are sent, and who only listens knows the last of them in time.
+/// K6 to K9, K14, K15 and the message service's K1 to K4, as far as the moment of the kill is left to chance (`docs/faults.md` has it exactly): each
+/// service dies while messages are sent, and who only listens knows the last of them in time.
 #[tokio::test]
 async fn any_service_may_die_and_who_listens_is_current_in_time() -> anyhow::Result<()> {
     let cluster = cluster(Shape { channels: 1, notifiers: 1, ..Shape::default() }).await?;

@@ -1,8 +1,9 @@
 //! Redis goes, comes back, and has forgotten everything.
 
 use doorbell_tests::Shape;
+use doorbell_tests::talk::{AFTER_DEATH, conversation_topic, direct, join, say};
 
-use crate::{AFTER_DEATH, AFTER_REDIS, cluster, conversation_topic, direct, join, say};
+use crate::{AFTER_REDIS, cluster};
 
 /// R2: sends are acknowledged while Redis is away; when it is back, empty, who kept its socket knows all of them, and new
 /// ones ring.

@@ -3,9 +3,10 @@
 use anyhow::{Context, ensure};
 use doorbell_tests::Shape;
 use doorbell_tests::process::http;
+use doorbell_tests::talk::{AFTER_DEATH, conversation_topic, direct, insist, join, pull, say, texts};
 use serde_json::{Value, json};
 
-use crate::{AFTER_DEATH, cluster, conversation_topic, direct, insist, join, pull, say, texts};
+use crate::cluster;
 
 #[tokio::test]
 async fn a_message_crosses_gateways_and_services() -> anyhow::Result<()> {
