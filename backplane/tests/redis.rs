@@ -10,6 +10,10 @@ mod connecting;
 mod faults;
 #[path = "harness/redis.rs"]
 mod harness;
+#[path = "redis/lost.rs"]
+mod lost;
+#[path = "harness/proxy.rs"]
+mod proxy;
 #[path = "harness/server.rs"]
 mod server;
 #[path = "redis/unreadable.rs"]

@@ -44,6 +44,7 @@ fn is_unreachable<T>(result: &Result<T, Error>) -> bool {
     matches!(result, Err(Error::Unreachable { gateway }) if gateway.as_str() == "gw-1")
 }
 
+/// N1, with resets.
 #[tokio::test]
 async fn a_process_that_is_killed_and_comes_back_is_called_again() {
     let double = Double::new();
@@ -69,6 +70,7 @@ async fn a_process_that_is_killed_and_comes_back_is_called_again() {
     works_again(&connection).await;
 }
 
+/// N1, with a link that loses everything.
 #[tokio::test]
 async fn in_a_black_hole_calls_end_and_the_connection_is_replaced() {
     let double = Double::new();
@@ -91,6 +93,7 @@ async fn in_a_black_hole_calls_end_and_the_connection_is_replaced() {
     assert!(proxy.accepted() >= 2);
 }
 
+/// N2: what it may cost is a repeat by whoever called.
 #[tokio::test]
 async fn a_call_whose_answer_is_lost_is_not_made_again() {
     let double = Double::new();
@@ -110,6 +113,7 @@ async fn a_call_whose_answer_is_lost_is_not_made_again() {
     assert_eq!(bobs, 1, "it happened, once");
 }
 
+/// N3.
 #[tokio::test]
 async fn a_link_that_comes_and_goes_causes_no_storm() {
     let rig = Rig::start(Double::new().served("gw-1")).await;

@@ -69,6 +69,7 @@ async fn tls_is_spoken_with_the_authority_that_the_section_names() {
     drop(server);
 }
 
+/// R3.
 #[tokio::test]
 async fn sentinels_name_the_primary_and_the_next_one() {
     let mut primary = Server::start(&[]);

@@ -23,6 +23,7 @@ fn users(redis: &Redis) -> Vec<UserId> {
     redis.partitions().all().map(named).collect()
 }
 
+/// R2.
 #[tokio::test]
 async fn scripts_that_a_server_forgot_are_loaded_again() {
     let cluster = Cluster::start();
@@ -38,6 +39,7 @@ async fn scripts_that_a_server_forgot_are_loaded_again() {
     }
 }
 
+/// R2.
 #[tokio::test]
 async fn a_server_killed_and_started_empty_is_another_store() {
     let mut server = Server::start(&[]);
@@ -60,6 +62,7 @@ async fn a_server_killed_and_started_empty_is_another_store() {
     ring(&redis, &alice).await;
 }
 
+/// R1: with a snapshot.
 #[tokio::test]
 async fn a_restart_without_loss_of_keys_is_another_store_as_well() {
     let mut server = Server::start(&[]);
@@ -87,6 +90,7 @@ async fn a_killed_connection_costs_no_call() {
     }
 }
 
+/// R5.
 #[tokio::test]
 async fn calls_end_by_their_deadline_while_a_server_stands_still() {
     let server = Server::start(&[]);
@@ -103,6 +107,7 @@ async fn calls_end_by_their_deadline_while_a_server_stands_still() {
     until("it goes on", async || hint(&redis, &user("alice")).await).await;
 }
 
+/// R6.
 #[tokio::test]
 async fn a_full_server_refuses_news_gives_out_claims_and_recovers() {
     let server = Server::start(&["--maxmemory-policy", "noeviction"]);
@@ -128,6 +133,7 @@ async fn a_full_server_refuses_news_gives_out_claims_and_recovers() {
     assert_eq!(hint(&redis, &bob).await.unwrap().queued, 1);
 }
 
+/// R7: READONLY.
 #[tokio::test]
 async fn a_replica_is_no_success_until_it_is_a_primary() {
     let (primary, server) = (Server::start(&[]), Server::start(&[]));
@@ -148,6 +154,7 @@ async fn a_replica_is_no_success_until_it_is_a_primary() {
     until("it takes writes", async || hint(&redis, &user("alice")).await).await;
 }
 
+/// R7: BUSY.
 #[tokio::test]
 async fn a_busy_server_is_no_success() {
     let server = Server::start(&["--busy-reply-threshold", "50"]);

@@ -34,6 +34,7 @@ async fn two_online(server: &Server) -> (Redis, UserId, UserId) {
     (redis, alice, bob)
 }
 
+/// R8.
 #[tokio::test]
 async fn news_that_cannot_be_read_block_nobody_and_become_a_resync() {
     let server = Server::start(&[]);
@@ -96,6 +97,7 @@ async fn a_hint_for_a_state_that_cannot_be_read_queues_its_user_with_resync() {
     }
 }
 
+/// R8.
 #[tokio::test]
 async fn who_cannot_be_a_user_is_forgotten_and_who_has_no_news_is_skipped() {
     let server = Server::start(&[]);
@@ -126,6 +128,7 @@ async fn a_user_who_stands_twice_in_the_ready_list_is_claimed_once() {
     assert_eq!(claim(&redis, &alice).await.unwrap().len(), 1);
 }
 
+/// R8.
 #[tokio::test]
 async fn a_key_of_a_wrong_type_makes_the_partition_a_new_one() {
     let server = Server::start(&[]);
@@ -218,6 +221,7 @@ async fn entries_that_cannot_be_read_make_the_partition_a_new_one() {
     }
 }
 
+/// R8.
 #[tokio::test]
 async fn dead_letters_are_kept_for_an_operator_and_bounded() {
     let server = Server::start(&[]);

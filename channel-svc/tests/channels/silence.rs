@@ -31,6 +31,7 @@ async fn a_dead_gateway_loses_its_subscriptions_in_one_step() {
     rig.assert_quiet().await;
 }
 
+/// K16.
 #[tokio::test(start_paused = true)]
 async fn a_dead_gateway_delays_no_other_while_it_is_tried() {
     let mut rig = Rig::new();
@@ -44,6 +45,7 @@ async fn a_dead_gateway_delays_no_other_while_it_is_tried() {
     }
 }
 
+/// K16.
 #[tokio::test(start_paused = true)]
 async fn a_gateway_that_was_cut_off_learns_that_it_was_forgotten() {
     let mut rig = Rig::new();
@@ -76,6 +78,7 @@ async fn a_gateway_that_says_it_is_there_or_answers_is_never_forgotten() {
     assert_eq!((rig.followers("a").await, rig.followers("b").await), (1, 1));
 }
 
+/// K15.
 #[tokio::test(start_paused = true)]
 async fn a_service_that_starts_empty_has_another_life_and_heals_when_all_is_said_again() {
     let mut rig = Rig::new();

@@ -71,6 +71,7 @@ mod tests {
         Admission::new(&config, start)
     }
 
+    /// N6.
     #[tokio::test(start_paused = true)]
     async fn a_burst_passes_and_then_the_rate_holds() {
         let start = Instant::now();

@@ -234,6 +234,7 @@ async fn channel_svc_hears_the_number_of_users_and_everything_again_when_it_forg
     rig.stop().await;
 }
 
+/// N6.
 #[tokio::test]
 async fn sessions_that_start_at_once_are_no_storm_at_message_svc() {
     let asks_in_flight_max = std::num::NonZeroUsize::new(4).unwrap();

@@ -93,6 +93,7 @@ async fn who_gives_no_good_hello_is_closed_with_its_code() {
     rig.stop().await;
 }
 
+/// N4, N5.
 #[tokio::test]
 async fn time_without_hello_or_sign_of_life_closes_with_4408() {
     let rig = Rig::new();
@@ -228,6 +229,7 @@ async fn a_client_that_does_not_answer_a_close_is_cut() {
     rig.stop().await;
 }
 
+/// N5.
 #[tokio::test]
 async fn a_client_that_vanishes_leaves() {
     let rig = Rig::new();

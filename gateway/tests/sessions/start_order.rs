@@ -80,6 +80,7 @@ async fn a_registry_call_that_hangs_is_tried_again() {
     rig.stop().await;
 }
 
+/// N6.
 #[tokio::test]
 async fn many_starts_share_a_call_of_the_registry() {
     let rig = Rig::with(Config { enter_batch_delay: Duration::from_millis(300), ..Config::default() });

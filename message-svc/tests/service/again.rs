@@ -36,6 +36,7 @@ fn lose(house: &House) {
     house.published.forget();
 }
 
+/// R1, R2, R3.
 #[tokio::test]
 async fn another_store_of_one_partition_has_everything_of_the_window_announced_again() {
     let (mut house, small, large) = told().await;

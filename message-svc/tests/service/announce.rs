@@ -50,6 +50,7 @@ async fn a_read_mark_moves_the_readers_inbox_alone() {
     assert_eq!(told[&("bob".into(), "inbox:bob".into())], 2, "a mark that does not move moves nothing");
 }
 
+/// R5, R6.
 #[tokio::test]
 async fn sends_go_on_while_the_queue_fails_and_are_announced_when_it_is_back() {
     let mut house = House::new();

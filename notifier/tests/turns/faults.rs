@@ -30,6 +30,7 @@ async fn ada_and_bob(behaviour: Behaviour) -> (Rig, String) {
     (rig, bob)
 }
 
+/// N1.
 #[tokio::test(start_paused = true)]
 async fn a_stuck_gateway_delays_its_own_users_and_no_others_of_the_claim() {
     let (mut rig, bob) = ada_and_bob(Behaviour::Stuck).await;
@@ -83,6 +84,37 @@ async fn while_a_stuck_gateway_is_spared_its_turns_cost_nothing() {
         }
         tokio::time::sleep(100 * MILLI).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r9_a_user_with_thousands_of_changes_costs_a_claim_at_a_time_and_delays_nobody() {
+    let (mut rig, bob) = ada_and_bob(Behaviour::Slow(100 * MILLI)).await;
+    let start = Instant::now();
+    let _running = rig.start(Config::default());
+
+    let mut adas = 0;
+    for version in 1..=2_000 {
+        rig.hint(&["ada"], version).await;
+        tokio::time::sleep(MILLI).await;
+        if version % 200 == 0 {
+            let start = Instant::now();
+            rig.hint(&[&bob], version).await;
+            loop {
+                let settled = rig.next_settled().await;
+                if settled.settlement.user == user(&bob) {
+                    assert!(settled.at - start < 10 * MILLI, "{:?}", settled.at - start);
+                    break;
+                }
+                adas += 1;
+            }
+        }
+    }
+    while rig.next_settled().await.settled != ACKED {
+        adas += 1;
+    }
+
+    let most = start.elapsed().as_millis() / 100 + 1;
+    assert!(adas < most, "{adas} claims in the time of {most} deliveries, one after the other");
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,6 +217,7 @@ async fn a_backplane_that_was_away_is_worked_with_again_within_its_backoff() {
     assert_eq!(rig.next_settled().await.settled, ACKED);
 }
 
+/// N2, R5.
 #[tokio::test(start_paused = true)]
 async fn a_delivery_that_cannot_be_settled_is_repeated_after_its_lease() {
     let (mut rig, _) = ada_and_bob(Behaviour::Ring).await;
@@ -203,6 +236,7 @@ async fn a_delivery_that_cannot_be_settled_is_repeated_after_its_lease() {
     assert!(rig.is_idle("ada"));
 }
 
+/// K10.
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_ends_under_a_stuck_gateway_loses_nothing_and_the_late_settlement_is_stale() {
     let (mut rig, _) = ada_and_bob(Behaviour::Stuck).await;

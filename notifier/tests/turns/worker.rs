@@ -97,6 +97,7 @@ async fn a_user_with_nobody_left_is_acked_as_offline() {
     assert_eq!(rig.metric("doorbell_notifier_settlements_total{outcome=\"offline\"}"), 1.0);
 }
 
+/// N1, R9.
 #[tokio::test(start_paused = true)]
 async fn a_live_gateway_out_of_reach_delays_its_users_and_newer_hints_merge_meanwhile() {
     for behaviour in [Behaviour::Unreachable, Behaviour::Busy, Behaviour::Short] {

@@ -1,6 +1,7 @@
 //! Several processes around Redis: everything works, and the death of any of them costs a delay.
 
 mod canaries;
+mod cut;
 mod deaths;
 mod redis_away;
 mod together;
