@@ -6,6 +6,7 @@
 mod close_code_table;
 mod crate_edges;
 mod doc_paths;
+mod fault_table;
 mod file_length;
 mod grafana;
 mod habits;
@@ -49,6 +50,7 @@ const RULES: &[Rule] = &[
     Rule { name: "doc-paths", check: doc_paths::check },
     Rule { name: "log-lines", check: log_lines::check },
     Rule { name: "close-code-table", check: close_code_table::check },
+    Rule { name: "fault-table", check: fault_table::check },
 ];
 
 /// One place that breaks a rule.
