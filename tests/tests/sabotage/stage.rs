@@ -102,6 +102,12 @@ impl Stage {
         }
     }
 
+    /// Ends all of it in order. Nobody is connected any more, so that no gateway waits for its clients to move.
+    pub async fn end(self) -> anyhow::Result<()> {
+        drop(self.bob);
+        self.cluster.stop().await
+    }
+
     async fn insist(&self, params: &Value) -> anyhow::Result<Value> {
         let deadline = Instant::now() + AFTER_DEATH;
         let mut tries = interval(PAUSE);

@@ -25,5 +25,6 @@ async fn k14_a_subscription_that_was_stored_and_not_confirmed_is_said_again() ->
     stage.counts(DIES, "doorbell_channel_subscriptions", 1).await?;
     let version = say(&mut ada, conversation, "to all").await?;
     stage.bob.knows(&conversation_topic(conversation), version, AFTER_DEATH).await?;
-    stage.cluster.stop().await
+    drop(ada);
+    stage.end().await
 }

@@ -30,7 +30,7 @@ async fn misses_nothing_after(point: &str, hint_window_ms: u32) -> anyhow::Resul
     assert_eq!(stage.log().await?, ["first", "second"]);
     stage.say("third").await?;
     stage.bob.knows(&stage.topic, 3, AFTER_DEATH).await?;
-    stage.cluster.stop().await
+    stage.end().await
 }
 
 #[tokio::test]

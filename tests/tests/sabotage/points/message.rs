@@ -28,7 +28,7 @@ async fn k1_a_send_that_was_not_written_is_not_there_and_once_after_its_repeat()
 
     assert_eq!(stage.log().await?, ["first"]);
     is_there_once(&mut stage).await?;
-    stage.cluster.stop().await
+    stage.end().await
 }
 
 /// The kernel has it, the disk does not: whether it is there after it is left to chance.
@@ -42,7 +42,7 @@ async fn k2_a_send_that_was_written_and_not_synced_is_not_acknowledged_and_once_
     stage.cluster.dies(DIES).await?;
 
     is_there_once(&mut stage).await?;
-    stage.cluster.stop().await
+    stage.end().await
 }
 
 /// As above, and the power goes as well: what was not synced is gone.
@@ -62,7 +62,7 @@ async fn k2_a_send_whose_unsynced_bytes_are_lost_is_once_after_its_repeat() -> a
     ensure!(written != synced, "nothing was written");
     assert_eq!(stage.log().await?, ["first"]);
     is_there_once(&mut stage).await?;
-    stage.cluster.stop().await
+    stage.end().await
 }
 
 /// Whoever has the message service's journals, and what is in them.
@@ -90,7 +90,7 @@ async fn k3_a_send_that_was_synced_and_not_announced_is_hinted_and_its_repeat_an
 
     stage.knows(2).await?;
     is_there_once(&mut stage).await?;
-    stage.cluster.stop().await
+    stage.end().await
 }
 
 #[tokio::test]
@@ -106,5 +106,5 @@ async fn k4_a_send_that_was_announced_and_not_acknowledged_is_once_after_its_rep
 
     stage.knows(2).await?;
     is_there_once(&mut stage).await?;
-    stage.cluster.stop().await
+    stage.end().await
 }

@@ -19,7 +19,7 @@ async fn is_told_after(point: &str) -> anyhow::Result<()> {
     stage.knows(2).await?;
     assert_eq!(stage.bob.hints(&stage.topic), 2, "one for each message");
     assert_eq!(stage.log().await?, ["first", "second"]);
-    stage.cluster.stop().await
+    stage.end().await
 }
 
 #[tokio::test]
@@ -50,7 +50,8 @@ async fn k8_where_some_gateways_were_called_all_are_in_the_next_round() -> anyho
     stage.counts(DIES, ACKED, 1).await?;
     assert_eq!(stage.log().await?, ["first", "second"]);
     assert!(stage.bob.hints(&stage.topic) <= 4, "one more for each round: {}", stage.bob.hints(&stage.topic));
-    stage.cluster.stop().await
+    drop(second);
+    stage.end().await
 }
 
 #[tokio::test]
@@ -65,7 +66,7 @@ async fn k9_a_user_who_was_rung_and_not_settled_is_rung_once_more() -> anyhow::R
     stage.counts(DIES, ACKED, 1).await?;
     assert_eq!(stage.log().await?, ["first", "second"]);
     assert_eq!(stage.bob.hints(&stage.topic), 3, "one for each message, and one again");
-    stage.cluster.stop().await
+    stage.end().await
 }
 
 /// It is stopped with its claim for longer than the lease, another one rings and settles; what it says after it goes on is
@@ -93,5 +94,5 @@ async fn k10_a_notifier_that_wakes_up_after_its_lease_is_refused() -> anyhow::Re
     stage.say("fourth").await?;
     stage.knows(4).await?;
     assert_eq!(stage.log().await?, ["first", "second", "third", "fourth"]);
-    stage.cluster.stop().await
+    stage.end().await
 }
