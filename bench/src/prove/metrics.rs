@@ -58,6 +58,11 @@ pub async fn read(url: &str) -> anyhow::Result<Vec<(String, f64)>> {
     Ok(values)
 }
 
+/// How many users are in the queue, wherever they are in it.
+pub fn queued(values: &[(String, f64)]) -> f64 {
+    values.iter().filter(|(name, _)| QUEUE.contains(&name.as_str())).map(|(_, value)| value).sum()
+}
+
 /// The sum of what clients hold.
 pub fn held(values: &[(String, f64)]) -> f64 {
     values.iter().filter(|(name, _)| HELD.contains(&name.as_str())).map(|(_, value)| value).sum()

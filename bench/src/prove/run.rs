@@ -47,6 +47,9 @@ const WATCH_EVERY: Duration = Duration::from_millis(100);
 /// How often a server is asked for its figures, where it gives none.
 const SCRAPES_MAX: u32 = 3;
 const SCRAPE_PAUSE: Duration = Duration::from_secs(1);
+/// Within so long after T one look must find nobody in the queue.
+const QUEUE_LOOK: Duration = Duration::from_secs(5);
+const QUEUE_LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// How long a server may take to let go of its clients: users linger for 5 s.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -297,7 +300,7 @@ impl<'a> Director<'a> {
     async fn gauges(&mut self, moment: Moment) -> Option<String> {
         let mut silent = None;
         for target in &self.metrics {
-            let said = match scrape(target).await {
+            let said = match figures(target, moment).await {
                 Ok(values) => {
                     self.held.entry(target.clone()).or_insert_with(|| metrics::held(&values));
                     What::Gauges { target: target.clone(), moment, values }
@@ -326,6 +329,19 @@ impl<'a> Director<'a> {
                 sleep(Duration::from_millis(500)).await;
             }
         }
+    }
+}
+
+/// A server's figures; after T, when nobody is on the way through the queue, or after [`QUEUE_LOOK`]: canaries pass it all the
+/// time, each for milliseconds, and what is left over is there at every look.
+async fn figures(target: &str, moment: Moment) -> anyhow::Result<Vec<(String, f64)>> {
+    let deadline = Instant::now() + QUEUE_LOOK;
+    loop {
+        let values = scrape(target).await?;
+        if moment != Moment::Settled || metrics::queued(&values) == 0.0 || Instant::now() >= deadline {
+            return Ok(values);
+        }
+        sleep(QUEUE_LOOK_PAUSE).await;
     }
 }
 
