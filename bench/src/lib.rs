@@ -1,7 +1,8 @@
-//! What users run against their own Doorbell: `doorbell bench …`. One thing so far, `prove`: it makes a load, and faults where it
-//! may, writes down all that clients see, and judges whether anything was lost.
+//! What users run against their own Doorbell: `doorbell bench …`. `prove` makes a load, and faults where it may, writes down all that
+//! clients see, and judges whether anything was lost. `connect`, `idle` and `fanout` measure what an installation can do and what it
+//! costs, beside a bare loop that does the same.
 //!
-//! It owns the clients, the faults, the history, the judge and the report. It is a client like any other: it knows the
+//! It owns the clients, the faults, the history, the judge, the figures and the reports. It is a client like any other: it knows the
 //! protocol's frames and nothing of the services, and speaks to them through their own doors alone.
 //!
 //! Invariants:
@@ -10,13 +11,27 @@
 //! - **BE-3** A rule without anything to judge it by is "not judged", never "holds"; what should be there and is not breaks it.
 //! - **BE-4** Everything drawn comes from the seed: the same seed gives the same users, conversations and faults.
 //!
-//! Map: `prove` the checker.
+//! - **BE-5** A load counts from when it was due, not from when the tool got round to it; and what did not come is told, with exit code 1.
+//! - **BE-6** The tool ends what it started, and nothing else.
+//!
+//! Map: `prove` the checker; `load` the measurements; `host` what the binary hands in, `tokens` of users, `process` a server that
+//! the tool starts, `scrape` a server's metrics, `spelling` of times and addresses, `words` for people.
 
+mod host;
+mod load;
+mod process;
 mod prove;
+mod scrape;
+mod spelling;
+mod tokens;
+mod words;
 
 use clap::Subcommand;
 
-pub use prove::{Host, Mint, ProveArgs};
+pub use host::{Host, ReadKey};
+pub use load::{BareArgs, ConnectArgs, FanoutArgs, IdleArgs};
+pub use prove::ProveArgs;
+pub use tokens::Mint;
 
 /// `doorbell bench`.
 #[derive(Clone, Debug, Subcommand)]
@@ -24,6 +39,21 @@ pub enum Bench {
     /// Make a load and faults, write down what clients see, and judge whether anything was lost
     #[command(long_about = prove::ABOUT, after_help = prove::AFTER_HELP)]
     Prove(Box<ProveArgs>),
+    /// Measure how fast sessions come: accept rate, handshake, time to welcome
+    #[command(after_help = load::AFTER_HELP)]
+    Connect(Box<ConnectArgs>),
+    /// Measure what sessions cost that do nothing: memory, kernel memory, CPU at rest
+    #[command(after_help = load::AFTER_HELP)]
+    Idle(Box<IdleArgs>),
+    /// Measure one topic with many followers: lateness, CPU a hint
+    #[command(after_help = load::AFTER_HELP)]
+    Fanout(Box<FanoutArgs>),
+    /// Hold sockets for the tool, which starts this itself.
+    #[command(hide = true)]
+    LoadWorker,
+    /// Be the reference for the tool, which starts this itself.
+    #[command(hide = true)]
+    LoadBare(Box<BareArgs>),
 }
 
 /// Runs what was asked and answers the exit code.
@@ -33,5 +63,10 @@ pub enum Bench {
 pub fn run(what: &Bench, host: &Host) -> anyhow::Result<u8> {
     match what {
         Bench::Prove(args) => prove::prove(args, host),
+        Bench::Connect(args) => load::measure(load::What::Connect(args), host),
+        Bench::Idle(args) => load::measure(load::What::Idle(args), host),
+        Bench::Fanout(args) => load::measure(load::What::Fanout(args), host),
+        Bench::LoadWorker => load::work(host),
+        Bench::LoadBare(args) => load::refer(args, host),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Map: [`args`] what was asked; [`run`] the parts of a run, with [`plan`] who is there, [`setup`] the conversations, and the
 //! clients [`reader`], [`writer`], [`keeper`], [`hostile`], [`audit`], each a [`client`] with a [`link`]; [`nemesis`] faults;
-//! [`history`] what happened; [`judge`] what it means; [`report`] how it is told; [`metrics`], [`tokens`], [`page`], [`names`], [`backoff`], [`progress`], [`stage`].
+//! [`history`] what happened; [`judge`] what it means; [`report`] how it is told; [`metrics`], [`page`], [`names`], [`backoff`], [`progress`], [`stage`].
 
 mod args;
 mod audit;
@@ -24,18 +24,18 @@ mod report;
 mod run;
 mod setup;
 mod stage;
-mod tokens;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 
 pub use args::ProveArgs;
-pub use tokens::Mint;
 
 use judge::evidence::Evidence;
 use judge::verdict::Overall;
+
+use crate::Host;
 
 /// For `--help`.
 pub(crate) const ABOUT: &str = "\
@@ -70,20 +70,6 @@ Exit codes:
   2  not judged: L1 to L4, H1 or H2 had nothing to judge by; or the run
      shows nothing: too few sends, no fault that took effect, nobody had
      to come back, or it could not be made at all";
-
-/// What the binary around it knows and this crate does not.
-pub struct Host {
-    /// Its version.
-    pub build: String,
-    /// Itself: `--local` starts it as a server.
-    pub binary: PathBuf,
-    /// The command as it was given.
-    pub command: String,
-    /// Now, in milliseconds since the epoch.
-    pub now_ms: u64,
-    /// Reads a key file, as `doorbell token` does.
-    pub mint: fn(&Path) -> anyhow::Result<Box<dyn Mint>>,
-}
 
 /// Runs, judges and reports; answers the exit code: 0 nothing lost, 1 something is, 2 nothing was shown or not all judged.
 ///

@@ -10,7 +10,7 @@ use doorbell_bench::{Bench, Host, Mint};
 use doorbell_gateway::auth::{Config, Grants, KeySet};
 use doorbell_protocol::UserId;
 
-use crate::{clock, keyfile};
+use crate::{clock, descriptors, keyfile};
 
 /// Longer than any run.
 const TOKEN_TTL: Duration = Duration::from_secs(2 * 24 * 3_600);
@@ -25,6 +25,7 @@ pub fn run(what: &Bench) -> Result<ExitCode> {
         binary: std::env::current_exe().context("the binary does not know where it is")?,
         command: std::env::args().collect::<Vec<_>>().join(" "),
         now_ms: (clock::wall())().as_millis(),
+        files: descriptors::raise,
         mint,
     };
     match doorbell_bench::run(what, &host) {
@@ -42,8 +43,8 @@ struct Key {
     grants: Grants,
 }
 
-fn mint(file: &Path) -> Result<Box<dyn Mint>> {
-    let grants = Grants { throttle: Some(NonZeroU32::MAX), ..Grants::default() };
+fn mint(file: &Path, topics: &[String]) -> Result<Box<dyn Mint>> {
+    let grants = Grants { topics: topics.to_vec(), throttle: Some(NonZeroU32::MAX), device: None };
     Ok(Box::new(Key { keys: keyfile::read(file)?, grants }))
 }
 

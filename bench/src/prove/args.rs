@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::Host;
 use super::history::{Bounds, Micros};
 use super::keeper::Away;
 use super::nemesis::local::Shape;
 use super::nemesis::{Given, Pace};
 use super::plan::Scale;
+use crate::Host;
+use crate::spelling::{time, url};
 
 /// T after a process's death: the lease, the sweep, the client's backoff, the look, a margin.
 const SETTLE: Duration = Duration::from_secs(15);
@@ -193,36 +194,4 @@ impl ProveArgs {
 
 fn micros(duration: Duration) -> Micros {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    let time = humantime_serde::re::humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if time.is_zero() || time > Duration::from_secs(86_400) {
-        return Err("must be above zero and at most a day".to_owned());
-    }
-    Ok(time)
-}
-
-fn url(text: &str) -> Result<String, String> {
-    let uri: http::Uri = text.parse().map_err(|_| "must be ws://HOST:PORT or wss://HOST".to_owned())?;
-    let scheme = matches!(uri.scheme_str(), Some("ws" | "wss"));
-    let path = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
-    if scheme && path && uri.host().is_some() {
-        Ok(text.trim_end_matches('/').to_owned())
-    } else {
-        Err("must be ws://HOST:PORT or wss://HOST, without a path".to_owned())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_a_scheme_and_a_host() {
-        assert_eq!(url("wss://chat.example/").unwrap(), "wss://chat.example");
-        for bad in ["http://h", "ws://", "chat.example", "ws://h/v1/ws", ""] {
-            assert!(url(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -2,7 +2,6 @@
 
 mod given;
 pub mod local;
-mod process;
 mod schedule;
 mod way;
 

@@ -24,9 +24,10 @@ use super::nemesis::{self, Cluster, Fallen, Schedule};
 use super::plan::{Plan, rng_of};
 use super::reader::Reader;
 use super::stage::{Sabotage, Stage};
-use super::tokens::Tokens;
 use super::writer::Writer;
-use super::{Host, audit, metrics, setup};
+use super::{audit, metrics, setup};
+use crate::Host;
+use crate::tokens::Tokens;
 use progress::Terminal;
 
 /// The file with what happened.
@@ -380,15 +381,9 @@ fn reach(
     local: Option<&dyn Cluster>,
 ) -> anyhow::Result<(Vec<String>, Tokens, Vec<String>)> {
     if let Some(local) = local {
-        let tokens = Tokens::Key((host.mint)(&local.key_file())?);
+        let tokens = Tokens::Key((host.mint)(&local.key_file(), &[])?);
         return Ok((local.urls(), tokens, local.metrics_urls()));
     }
-    let tokens = match (&args.key_file, &args.token_command) {
-        (Some(file), _) => Tokens::Key((host.mint)(file)?),
-        (None, Some(line)) => Tokens::command(line.clone()),
-        (None, None) => {
-            bail!("--url needs --key-file, the server's key, or --token-command, which prints a user's token")
-        }
-    };
+    let tokens = Tokens::of_installation(args.key_file.as_deref(), args.token_command.as_deref(), host)?;
     Ok((args.url.clone(), tokens, Vec::new()))
 }

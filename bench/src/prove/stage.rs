@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::history::{Phase, Recorder};
 use super::names::Names;
 use super::progress::Progress;
-use super::tokens::Tokens;
+use crate::tokens::Tokens;
 
 /// The same for everybody.
 pub struct Stage {

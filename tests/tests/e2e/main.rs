@@ -9,6 +9,7 @@ mod hints;
 mod http_door;
 mod large;
 mod lifecycle;
+mod load;
 mod members;
 mod presence;
 mod prove;

@@ -8,9 +8,9 @@ use anyhow::Context;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
-use super::process::{Kind, Launch, Member};
 use super::way::Way;
 use super::{Cluster, Cut, Fallen, Process};
+use crate::process::{Kind, Launch, Member};
 
 /// How many processes of each role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::words::{count, escaped, length, moment, outcome, overall};
+use super::outcome::{outcome, overall};
 use super::{series, spread, timeline};
 use crate::prove::judge::evidence::Evidence;
 use crate::prove::judge::verdict::{Judgement, Outcome, Overall, Rule, Spread, Verdict};
+use crate::words::{count, escaped, length, moment};
 
 const STYLE: &str = include_str!("style.css");
 

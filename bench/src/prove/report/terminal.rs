@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::words::{count, length, moment, outcome, overall};
+use super::outcome::{outcome, overall};
 use crate::prove::judge::evidence::Evidence;
 use crate::prove::judge::verdict::{Judgement, Outcome, Rule, Spread};
+use crate::words::{count, length, moment};
 
 /// Violations that are shown with their events; the page has more.
 const SHOWN: usize = 3;

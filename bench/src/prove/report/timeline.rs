@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::series::Series;
-use super::words::escaped;
 use crate::prove::history::{Micros, Phase};
 use crate::prove::judge::evidence::Evidence;
 use crate::prove::progress::phase_name;
+use crate::words::escaped;
 
 const WIDTH: f64 = 960.0;
 /// Room for the numbers at the left.

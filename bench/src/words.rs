@@ -1,8 +1,5 @@
 //! Figures and texts for people.
 
-use crate::prove::history::Micros;
-use crate::prove::judge::verdict::{Outcome, Overall, Verdict};
-
 /// A count with its thousands apart.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -16,13 +13,13 @@ pub fn count(number: u64) -> String {
     shown
 }
 
-/// A moment of a run: `1:23.456`.
-pub fn moment(at: Micros) -> String {
+/// A moment of a run, in microseconds: `1:23.456`.
+pub fn moment(at: u64) -> String {
     format!("{}:{:02}.{:03}", at / 60_000_000, at / 1_000_000 % 60, at / 1_000 % 1_000)
 }
 
-/// A length: `850 ms`, `12.5 s`, `5 min 03 s`.
-pub fn length(micros: Micros) -> String {
+/// A length in microseconds: `850 ms`, `12.5 s`, `5 min 03 s`.
+pub fn length(micros: u64) -> String {
     let seconds = micros / 1_000_000;
     match micros {
         0..10_000 => format!("{}.{} ms", micros / 1_000, micros / 100 % 10),
@@ -45,25 +42,6 @@ pub fn escaped(text: &str) -> String {
         }
     }
     safe
-}
-
-/// The verdict in two or three words.
-pub const fn overall(overall: Overall) -> &'static str {
-    match overall {
-        Overall::Kept => "Nothing lost",
-        Overall::Lost => "Not kept",
-        Overall::NotJudged => "Not judged",
-        Overall::Invalid => "Shows nothing",
-    }
-}
-
-/// How a rule came out, in few words.
-pub fn outcome(outcome: &Outcome) -> String {
-    match outcome.verdict() {
-        Verdict::Holds => "holds".to_owned(),
-        Verdict::Broken => format!("broken {}×", count(outcome.violated)),
-        Verdict::NotJudged => "not judged".to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -23,24 +23,24 @@ const READY_LINE: &str = "doorbell ready on http://";
 
 /// How a process is started.
 #[derive(Clone, Debug)]
-pub(super) struct Launch {
+pub struct Launch {
     /// What people call it.
-    pub(super) name: String,
+    pub name: String,
     /// The program.
-    pub(super) program: PathBuf,
+    pub program: PathBuf,
     /// Its flags, but for where it listens.
-    pub(super) args: Vec<String>,
+    pub args: Vec<String>,
     /// Its environment, whole.
-    pub(super) env: Vec<(String, String)>,
+    pub env: Vec<(String, String)>,
     /// Where its standard error goes.
-    pub(super) log: PathBuf,
+    pub log: PathBuf,
     /// Which kind it is.
-    pub(super) kind: Kind,
+    pub kind: Kind,
 }
 
 /// How a process is told where to listen, and says that it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// A `doorbell`: it prints a line.
     Doorbell,
     /// A `redis-server`: it takes connections at this port of the loopback.
@@ -48,7 +48,7 @@ pub(super) enum Kind {
 }
 
 /// A process, running or not.
-pub(super) struct Member {
+pub struct Member {
     launch: Launch,
     address: String,
     state: Mutex<State>,
@@ -85,23 +85,31 @@ impl Member {
     ///
     /// # Errors
     /// It does not get ready in time; its log says why.
-    pub(super) async fn start(launch: Launch) -> anyhow::Result<Self> {
+    pub async fn start(launch: Launch) -> anyhow::Result<Self> {
         let (child, address) = launch.start("127.0.0.1:0").await?;
         Ok(Self { launch, address, state: Mutex::new(State::running(child)) })
     }
 
     /// `HOST:PORT`; the same after each restart.
-    pub(super) fn address(&self) -> &str {
+    pub fn address(&self) -> &str {
         &self.address
     }
 
+    /// Its number in `/proc`.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub async fn number(&self) -> anyhow::Result<u32> {
+        self.state.lock().await.child.id().context("the process is gone")
+    }
+
     /// What people call it.
-    pub(super) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.launch.name
     }
 
     /// How it ended by itself since this was asked last; empty while all is well.
-    pub(super) async fn fallen(&self) -> Vec<String> {
+    pub async fn fallen(&self) -> Vec<String> {
         let mut state = self.state.lock().await;
         if let Err(error) = state.look() {
             state.fallen.push(format!("cannot be looked at: {error:#}"));
@@ -113,7 +121,7 @@ impl Member {
     ///
     /// # Errors
     /// It had ended before, does not end in time, or ends with another status than success.
-    pub(super) async fn end(&self) -> anyhow::Result<()> {
+    pub async fn end(&self) -> anyhow::Result<()> {
         let mut state = self.state.lock().await;
         ensure!(!state.look()?, "was gone before it was asked to end");
         state.gone = true;
@@ -126,7 +134,7 @@ impl Member {
     }
 
     /// Ends it as a crash would.
-    pub(super) async fn kill(&self) -> anyhow::Result<()> {
+    pub async fn kill(&self) -> anyhow::Result<()> {
         use std::os::unix::process::ExitStatusExt;
         let mut state = self.state.lock().await;
         ensure!(!state.look()?, "it was gone");
@@ -142,7 +150,7 @@ impl Member {
     }
 
     /// Starts it again where it was, and waits until it is ready.
-    pub(super) async fn restart(&self) -> anyhow::Result<()> {
+    pub async fn restart(&self) -> anyhow::Result<()> {
         let started = self.launch.start(&self.address).await;
         let mut state = self.state.lock().await;
         match started {
@@ -156,14 +164,14 @@ impl Member {
     }
 
     /// Stops it where it stands.
-    pub(super) async fn stop(&self) -> anyhow::Result<()> {
+    pub async fn stop(&self) -> anyhow::Result<()> {
         let child = &self.state.lock().await.child;
         signal(child, Signal::STOP)?;
         seen(child, |state| state == 'T').await
     }
 
     /// Has it go on.
-    pub(super) async fn cont(&self) -> anyhow::Result<()> {
+    pub async fn cont(&self) -> anyhow::Result<()> {
         let child = &self.state.lock().await.child;
         signal(child, Signal::CONT)?;
         seen(child, |state| state != 'T').await

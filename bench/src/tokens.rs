@@ -1,11 +1,14 @@
 //! Users' tokens: made with the server's key, or by a command.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use parking_lot::Mutex;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
+
+use crate::Host;
 
 /// Makes tokens of a key that it holds: `server` reads the key file, as `doorbell token` does.
 pub trait Mint: Send + Sync {
@@ -32,6 +35,22 @@ pub enum Tokens {
 }
 
 impl Tokens {
+    /// Of an installation of somebody's: by its key, or by a command.
+    ///
+    /// # Errors
+    /// Neither is given, or there is no such key.
+    pub fn of_installation(key: Option<&Path>, command: Option<&str>, host: &Host) -> anyhow::Result<Self> {
+        match (key, command) {
+            (Some(file), _) => Ok(Self::Key((host.mint)(file, &[])?)),
+            (None, Some(line)) => Ok(Self::command(line.to_owned())),
+            (None, None) => {
+                bail!(
+                    "--url needs --key-file, the server's key, or --token-command, which prints a user's token"
+                )
+            }
+        }
+    }
+
     /// By a command.
     pub fn command(line: String) -> Self {
         Self::Command { line, made: Mutex::default(), running: Semaphore::new(4) }

@@ -1,0 +1,157 @@
+//! `doorbell bench connect`, `idle`, `fanout`: what an installation can do, and what a session and a hint cost.
+//!
+//! The tool starts processes of itself that hold the sockets (one thread, one epoll loop, one read buffer each), has them connect,
+//! follow and read, and adds up what they saw. What is measured is a Doorbell that it starts, or one that is there; and, in the same
+//! run, a bare epoll loop that does the same with the same bytes: what this machine can do at all.
+//!
+//! Map: [`args`] what was asked; [`connect`], [`idle`], [`fanout`] the measurements, each two [`trial`]s; [`target`] what is measured,
+//! [`bare`] the reference, [`usage`] what it costs; [`fleet`] the processes with the sockets, [`worker`] one of them, [`orders`]
+//! what both say to each other; [`frame`] and [`outbound`] bytes; [`publisher`] a back end, [`schedule`] when it publishes;
+//! [`clock`], [`spread`] times; [`outcome`] what came out, [`line`] how it goes.
+
+mod args;
+mod bare;
+mod clock;
+mod connect;
+mod fanout;
+mod fleet;
+mod frame;
+mod idle;
+mod line;
+mod orders;
+mod outbound;
+mod outcome;
+mod publisher;
+mod schedule;
+mod spread;
+mod target;
+mod trial;
+mod usage;
+mod worker;
+
+use std::io::Write;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+pub use args::{ConnectArgs, FanoutArgs, IdleArgs};
+pub use bare::BareArgs;
+
+use crate::Host;
+use args::Asked;
+use fleet::Interrupted;
+use line::Line;
+use outcome::Outcome;
+use trial::Bench;
+
+/// For `--help`.
+pub(crate) const AFTER_HELP: &str = "\
+Examples:
+  doorbell bench connect
+      10,000 sessions with a Doorbell of its own on the loopback
+  doorbell bench idle --sessions 15000 --duration 2m
+      what they cost while nothing happens
+  doorbell bench fanout --rate 50 --duration 30s --json fanout.json
+      one topic, 10,000 followers, 50 publishes a second
+  doorbell bench connect --sessions 50000 --connect-rate 2000 \\
+      --url ws://10.0.0.5:8080 --url ws://10.0.0.6:8080 \\
+      --key-file /var/lib/doorbell/key \\
+      --metrics-url http://10.0.0.5:8080/metrics
+      an installation; the tool takes as many processes as it needs
+
+Standard output gets the result, standard error how it goes. docs/bench.md
+says what each figure means and how it is measured.
+
+Exit codes:
+  0    measured, and every session and hint was there
+  1    measured, and some were not: the result says which
+  2    not measured
+  130  interrupted";
+
+/// What a shell says of who was interrupted.
+const INTERRUPTED: u8 = 130;
+
+/// What is measured.
+#[derive(Clone, Copy)]
+pub enum What<'a> {
+    /// Connecting.
+    Connect(&'a ConnectArgs),
+    /// Rest.
+    Idle(&'a IdleArgs),
+    /// One topic with many followers.
+    Fanout(&'a FanoutArgs),
+}
+
+impl<'a> What<'a> {
+    const fn asked(self) -> &'a Asked {
+        match self {
+            Self::Connect(args) => &args.asked,
+            Self::Idle(args) => &args.asked,
+            Self::Fanout(args) => &args.asked,
+        }
+    }
+}
+
+/// Measures and tells; answers the exit code.
+///
+/// # Errors
+/// It cannot be measured.
+pub fn measure(what: What<'_>, host: &Host) -> anyhow::Result<u8> {
+    // One thread: whoever is measured has the others.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = match runtime.block_on(until_stopped(what, host)) {
+        Err(error) if error.is::<Interrupted>() => {
+            let _ = writeln!(std::io::stderr(), "interrupted: everything that was started is ended");
+            return Ok(INTERRUPTED);
+        }
+        outcome => outcome?,
+    };
+    let mut out = std::io::stdout().lock();
+    out.write_all(outcome.table().as_bytes())?;
+    if let Some(file) = &what.asked().json {
+        let json = serde_json::to_vec_pretty(&outcome)?;
+        std::fs::write(file, json).with_context(|| format!("cannot write {}", file.display()))?;
+        writeln!(out, "\nwritten to {}", file.display())?;
+    }
+    Ok(u8::from(!outcome.wrong.is_empty()))
+}
+
+/// Measures; where somebody asks the tool to end, it ends what it started and says so.
+async fn until_stopped(what: What<'_>, host: &Host) -> anyhow::Result<Outcome> {
+    let stop = CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut measuring = std::pin::pin!(measuring(what, host, &stop));
+    tokio::select! {
+        outcome = &mut measuring => return outcome,
+        _ = interrupt.recv() => stop.cancel(),
+        _ = terminate.recv() => stop.cancel(),
+    }
+    measuring.await
+}
+
+async fn measuring(what: What<'_>, host: &Host, stop: &CancellationToken) -> anyhow::Result<Outcome> {
+    let topic = matches!(what, What::Fanout(_)).then(|| Bench::topic_of(host));
+    let bench = Bench { host, asked: what.asked(), topic, stop, line: Line::new() };
+    match what {
+        What::Connect(args) => connect::run(args, bench).await,
+        What::Idle(args) => idle::run(args, bench).await,
+        What::Fanout(args) => fanout::run(args, bench).await,
+    }
+}
+
+/// A process that holds sockets.
+///
+/// # Errors
+/// It was started by hand, or cannot make its tokens.
+pub fn work(host: &Host) -> anyhow::Result<u8> {
+    worker::run(host).map(|()| 0)
+}
+
+/// The reference.
+///
+/// # Errors
+/// It cannot listen.
+pub fn refer(args: &BareArgs, host: &Host) -> anyhow::Result<u8> {
+    bare::run(args, host).map(|()| 0)
+}

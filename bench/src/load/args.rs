@@ -1,0 +1,245 @@
+//! What was asked on the command line.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::ensure;
+use clap::Args;
+
+use super::orders::{Coding, Credentials, Job, Place};
+use crate::spelling::{time, url};
+
+/// Files of a process that are no sessions: its own, epoll, pipes.
+const OTHER_FILES: u64 = 64;
+/// Files of a server that are no sessions: its store, its log, the publisher.
+const SERVER_FILES: u64 = 256;
+
+/// Where, how many, and what becomes of the result.
+#[derive(Clone, Debug, Args)]
+pub struct Asked {
+    #[command(flatten)]
+    pub(super) place: Where,
+    #[command(flatten)]
+    pub(super) size: Size,
+    /// Do not measure the bare epoll loop as well
+    #[arg(long)]
+    pub(super) no_reference: bool,
+    /// Write the result as JSON, too
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+}
+
+/// The server that is measured.
+#[derive(Clone, Debug, Args)]
+pub struct Where {
+    /// An installation, ws://HOST:PORT; may be repeated: sessions are spread over all [default: a Doorbell of its own on the
+    /// loopback]
+    #[arg(long, value_name = "URL", value_parser = url)]
+    pub(super) url: Vec<String>,
+    /// The server's key file: tokens are made as `doorbell token` makes them
+    #[arg(long, value_name = "FILE", conflicts_with = "token_command", requires = "url")]
+    pub(super) key_file: Option<PathBuf>,
+    /// A command that prints a token; {user} is the user's name
+    #[arg(long, value_name = "COMMAND", requires = "url")]
+    pub(super) token_command: Option<String>,
+    /// A server's /metrics, for its CPU and memory; may be repeated
+    #[arg(long, value_name = "URL", requires = "url")]
+    pub(super) metrics_url: Vec<String>,
+    /// A setting of the tool's own Doorbell, as its environment variable: DOORBELL_GATEWAY__HEARTBEAT=5s; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", conflicts_with = "url", value_parser = setting)]
+    pub(super) set: Vec<(String, String)>,
+}
+
+/// How many sessions, and how they come.
+#[derive(Clone, Debug, Args)]
+pub struct Size {
+    /// Sessions, each of a user of its own
+    #[arg(long, value_name = "COUNT", default_value = "10000")]
+    pub(super) sessions: NonZeroU32,
+    /// Processes that hold them, one thread each [default: as few as the file limit lets]
+    #[arg(long, value_name = "COUNT")]
+    pub(super) processes: Option<NonZeroU32>,
+    /// What they speak
+    #[arg(long, value_name = "ENCODING", default_value = "json")]
+    pub(super) encoding: Coding,
+    /// Sessions on their way to `welcome` at once
+    #[arg(long, value_name = "COUNT", default_value = "256")]
+    pub(super) in_flight: NonZeroU32,
+    /// Connections begun in a second, whatever comes back; times count from when each was due [default: as fast as --in-flight
+    /// lets them]
+    #[arg(long, value_name = "COUNT")]
+    pub(super) connect_rate: Option<NonZeroU32>,
+    /// How long connecting may take
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
+    pub(super) deadline: Duration,
+}
+
+/// `doorbell bench connect`.
+#[derive(Clone, Debug, Args)]
+pub struct ConnectArgs {
+    #[command(flatten)]
+    pub(super) asked: Asked,
+}
+
+/// `doorbell bench idle`.
+#[derive(Clone, Debug, Args)]
+pub struct IdleArgs {
+    #[command(flatten)]
+    pub(super) asked: Asked,
+    /// How long CPU at rest is measured: some heartbeats
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
+    pub(super) duration: Duration,
+    /// How long nothing is measured after the last session is there
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
+    pub(super) settle: Duration,
+}
+
+/// `doorbell bench fanout`.
+#[derive(Clone, Debug, Args)]
+pub struct FanoutArgs {
+    #[command(flatten)]
+    pub(super) asked: Asked,
+    /// How long publishes go on
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    pub(super) duration: Duration,
+    /// Publishes a second, whatever comes back; lateness counts from when each was due [default: the next when all have heard of
+    /// the last]
+    #[arg(long, value_name = "COUNT")]
+    pub(super) rate: Option<NonZeroU32>,
+    /// With --url: the file with an API key that may ring users
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(super) api_key_file: Option<PathBuf>,
+}
+
+/// What all sessions have in common.
+pub struct Load<'a> {
+    /// Where to connect.
+    pub places: &'a [Place],
+    /// How tokens are made.
+    pub credentials: &'a Credentials,
+    /// What users' names begin with.
+    pub users: String,
+    /// What they follow.
+    pub topic: Option<String>,
+    /// The second number of the loopback addresses to connect from.
+    pub sources: Option<u8>,
+    /// Files that one process may have.
+    pub files: u64,
+}
+
+impl Size {
+    /// Whether a server of the tool's own can hold them.
+    ///
+    /// # Errors
+    /// Its file limit is too small.
+    pub fn check_own(&self, files: u64) -> anyhow::Result<()> {
+        let most = files.saturating_sub(SERVER_FILES);
+        ensure!(
+            u64::from(self.sessions.get()) <= most,
+            "{} sessions are more than one server on this machine can hold: the file limit is {files} a process, so {most} at \
+             most. Raise it (ulimit -Hn), or start several gateways and name each with --url",
+            self.sessions
+        );
+        Ok(())
+    }
+
+    /// What each process holds.
+    ///
+    /// # Errors
+    /// So few processes cannot hold so many.
+    pub fn jobs(&self, load: &Load<'_>) -> anyhow::Result<Vec<Job>> {
+        let (sessions, most) =
+            (u64::from(self.sessions.get()), load.files.saturating_sub(OTHER_FILES).max(1));
+        let needed = sessions.div_ceil(most);
+        let processes = self.processes.map_or(needed, |asked| u64::from(asked.get()).min(sessions));
+        ensure!(
+            processes >= needed,
+            "--processes {processes} cannot hold {sessions} sessions: the file limit is {} a process, so {needed} are needed. \
+             Leave --processes out, or raise the limit (ulimit -Hn)",
+            load.files
+        );
+        let share = |total: u64, nth: u64| total * (nth + 1) / processes - total * nth / processes;
+        let jobs = (0..processes).map(|nth| Job {
+            places: load.places.to_vec(),
+            coding: self.encoding,
+            first: sessions * nth / processes,
+            sessions: u32::try_from(share(sessions, nth)).unwrap_or(u32::MAX),
+            users: load.users.clone(),
+            credentials: load.credentials.clone(),
+            topic: load.topic.clone(),
+            in_flight: u32::try_from(share(self.in_flight.get().into(), nth)).unwrap_or(u32::MAX).max(1),
+            #[expect(clippy::cast_precision_loss, reason = "a number of processes")]
+            per_second: self.connect_rate.map(|rate| f64::from(rate.get()) / processes as f64),
+            sources: load.sources,
+        });
+        Ok(jobs.collect())
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if name.starts_with("DOORBELL_") => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("must be DOORBELL_…=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size(sessions: u32, processes: Option<u32>) -> Size {
+        Size {
+            sessions: NonZeroU32::new(sessions).unwrap(),
+            processes: processes.and_then(NonZeroU32::new),
+            encoding: Coding::Json,
+            in_flight: NonZeroU32::new(100).unwrap(),
+            connect_rate: NonZeroU32::new(500),
+            deadline: Duration::from_secs(1),
+        }
+    }
+
+    const LOAD: Load<'static> = Load {
+        places: &[],
+        credentials: &Credentials::Nobody,
+        users: String::new(),
+        topic: None,
+        sources: None,
+        files: 20_000,
+    };
+
+    #[test]
+    fn there_are_as_many_processes_as_the_file_limit_asks_for_and_each_has_its_share() {
+        for (sessions, asked, processes) in [
+            (1, None, 1),
+            (19_936, None, 1),
+            (19_937, None, 2),
+            (1_000_000, None, 51),
+            (10, Some(3), 3),
+            (2, Some(9), 2),
+        ] {
+            let jobs = size(sessions, asked).jobs(&LOAD).unwrap();
+
+            assert_eq!(jobs.len(), processes, "{sessions} sessions");
+            let mut next = 0;
+            for job in &jobs {
+                assert_eq!(job.first, next);
+                next += u64::from(job.sessions);
+                assert!(
+                    u64::from(job.sessions) + OTHER_FILES <= LOAD.files
+                        && job.sessions > 0
+                        && job.in_flight > 0
+                );
+            }
+            assert_eq!(next, u64::from(sessions));
+        }
+    }
+
+    #[test]
+    fn too_few_files_are_refused_with_what_to_do() {
+        let refused = size(30_000, Some(1)).jobs(&LOAD).unwrap_err().to_string();
+        assert!(refused.contains("20000 a process") && refused.contains("so 2 are needed"), "{refused}");
+        let refused = size(20_000, None).check_own(20_000).unwrap_err().to_string();
+        assert!(refused.contains("19744 at most") && refused.contains("--url"), "{refused}");
+    }
+}

@@ -1,0 +1,229 @@
+//! `doorbell bench fanout`: one topic with many followers; what a delivered hint costs, and how late followers hear of a publish.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+
+use super::args::FanoutArgs;
+use super::clock::{self, Moment};
+use super::fleet::{Fleet, Together};
+use super::orders::Order;
+use super::outcome::{Outcome, Unit};
+use super::publisher::{Published, Publisher};
+use super::schedule::Schedule;
+use super::spread::Spread;
+use super::target::Target;
+use super::trial::{Bench, Side, cpu_each, ended, rate};
+
+/// Publishes before anything counts.
+const WARM_UP: u32 = 3;
+/// How long all followers may take to hear of the last publish; the server looks for lost ones every 2 s.
+const HEARD_DEADLINE: Duration = Duration::from_secs(20);
+/// From the schedule's making to its first publish: everybody knows of it before.
+const AHEAD_US: u64 = 100_000;
+
+/// Of one side.
+struct FannedOut {
+    seen: Together,
+    publishes: u64,
+    took_us: u64,
+    answered: Spread,
+    /// How late publishes were written; nothing in a closed loop.
+    behind: Spread,
+    cpu_us: Option<f64>,
+    /// Whether all followers heard of the last publish.
+    all_heard: bool,
+}
+
+/// Measures the server, and the bare loop where that is asked for.
+///
+/// # Errors
+/// It cannot be measured.
+pub async fn run(args: &FanoutArgs, mut bench: Bench<'_>) -> anyhow::Result<Outcome> {
+    ensure!(
+        args.asked.place.url.is_empty() || args.api_key_file.is_some(),
+        "--url needs --api-key-file: who publishes is a back end (`doorbell api-key NAME --hints` makes a key)"
+    );
+    let target = bench.doorbell(args.api_key_file.as_deref()).await?;
+    let (mut outcome, refers) = (bench.outcome("fanout", &target), bench.refers(&target));
+    let pace = args.rate.map_or_else(|| "one after the other".to_owned(), |rate| format!("{rate} a second"));
+    outcome.parameters.insert("publishes", pace);
+    outcome.parameters.insert("for", format!("{} s", args.duration.as_secs_f64()));
+    let doorbell = one(&mut bench, args, &target, Side::Doorbell).await;
+    let doorbell = ended(target, doorbell).await?;
+    let bare = if refers {
+        let target = bench.bare().await?;
+        let bare = one(&mut bench, args, &target, Side::Bare).await;
+        Some(ended(target, bare).await?)
+    } else {
+        None
+    };
+    bench.line.end();
+    told(&mut outcome, args.asked.size.sessions.get(), &doorbell, bare.as_ref());
+    Ok(outcome)
+}
+
+async fn one(
+    bench: &mut Bench<'_>,
+    args: &FanoutArgs,
+    target: &Target,
+    side: Side,
+) -> anyhow::Result<FannedOut> {
+    let mut fleet = bench.open(target, side).await?.fleet;
+    let (key, topic) = (target.api_key.clone(), bench.topic.clone());
+    let (key, topic) = key.zip(topic).context("a back end needs an API key")?;
+    let place = target.places[0].clone();
+    let publisher = spawn_blocking(move || Publisher::connect(&place, &key, &topic)).await??;
+    if fleet.tally().open == 0 {
+        let failures = fleet.seen().await?.failures;
+        bail!("nobody follows the topic: {}", failures.keys().cloned().collect::<Vec<_>>().join("; "));
+    }
+    let mut publisher = warm_up(&mut fleet, publisher, bench).await?;
+    let begin = clock::now() + AHEAD_US;
+    let count = |per_second: u32| (args.duration.as_millis() * u128::from(per_second) / 1_000).max(1);
+    let schedule = args.rate.map(|rate| Schedule {
+        begin,
+        count: u64::try_from(count(rate.get())).unwrap_or(u64::MAX),
+        per_second: rate.get(),
+    });
+    fleet.order(Order::Measure(schedule)).await?;
+    // They answer in the order in which they are told: who has answered this knows that it counts.
+    fleet.seen().await?;
+    let before = target.meter.read().await?;
+    let mut fanned = match schedule {
+        Some(schedule) => open_loop(&mut fleet, publisher, schedule, bench).await?,
+        None => {
+            let until = Instant::now() + args.duration;
+            closed_loop(&mut fleet, &mut publisher, until, bench).await?
+        }
+    };
+    let after = target.meter.read().await?;
+    fanned.seen = fleet.seen().await?;
+    fanned.cpu_us = cpu_each(before, after, fanned.seen.tally.hints);
+    fleet.leave().await;
+    Ok(fanned)
+}
+
+/// Some publishes, one after the other.
+async fn warm_up(
+    fleet: &mut Fleet,
+    mut publisher: Publisher,
+    bench: &mut Bench<'_>,
+) -> anyhow::Result<Publisher> {
+    for _ in 0..WARM_UP {
+        let version;
+        (publisher, version) = publish(publisher).await?;
+        let heard =
+            fleet.reached(version, Instant::now() + HEARD_DEADLINE, "warming up", &mut bench.line).await?;
+        ensure!(heard, "not all followers heard of a publish within {} s", HEARD_DEADLINE.as_secs());
+    }
+    Ok(publisher)
+}
+
+/// Publishes at a steady rate; who reads is not asked.
+async fn open_loop(
+    fleet: &mut Fleet,
+    mut publisher: Publisher,
+    schedule: Schedule,
+    bench: &mut Bench<'_>,
+) -> anyhow::Result<FannedOut> {
+    let stop = bench.stop.clone();
+    let mut publishing = spawn_blocking(move || publisher.follow(schedule, &stop));
+    let published = loop {
+        // Reports are taken meanwhile, so that nobody waits for the tool.
+        match tokio::time::timeout(Duration::from_millis(20), &mut publishing).await {
+            Ok(published) => break published??,
+            Err(_) => fleet.look("publishing", &mut bench.line).await?,
+        }
+    };
+    let Published { answered, last, took_us, behind } = published;
+    let until = Instant::now() + HEARD_DEADLINE;
+    let all_heard = fleet.reached(last, until, "last hints", &mut bench.line).await?;
+    Ok(FannedOut {
+        publishes: schedule.count,
+        took_us,
+        answered,
+        behind,
+        all_heard,
+        seen: Together::default(),
+        cpu_us: None,
+    })
+}
+
+/// Publishes the next when all have heard of the last.
+async fn closed_loop(
+    fleet: &mut Fleet,
+    publisher: &mut Publisher,
+    until: Instant,
+    bench: &mut Bench<'_>,
+) -> anyhow::Result<FannedOut> {
+    let (begun, mut publishes, mut answered, mut all_heard) = (clock::now(), 0, Spread::default(), true);
+    while all_heard && Instant::now() < until {
+        let version = clock::now();
+        // The thread is this one: it has nothing else to do until the answer is there.
+        publisher.publish(version)?;
+        answered.record(clock::now() - version);
+        publishes += 1;
+        let heard = Instant::now() + HEARD_DEADLINE;
+        all_heard = fleet.reached(version, heard, "publishing", &mut bench.line).await?;
+    }
+    Ok(FannedOut {
+        publishes,
+        took_us: clock::now() - begun,
+        answered,
+        behind: Spread::default(),
+        all_heard,
+        seen: Together::default(),
+        cpu_us: None,
+    })
+}
+
+async fn publish(mut publisher: Publisher) -> anyhow::Result<(Publisher, Moment)> {
+    let version = clock::now();
+    spawn_blocking(move || publisher.publish(version).map(|()| (publisher, version))).await?
+}
+
+fn told(outcome: &mut Outcome, sessions: u32, doorbell: &FannedOut, bare: Option<&FannedOut>) {
+    let hints = |of: &FannedOut| rate(of.seen.tally.hints, of.took_us);
+    let publishes = |of: &FannedOut| rate(of.publishes, of.took_us);
+    let name = ("publishes_per_second", "publishes a second");
+    outcome.figure(name, Unit::PerSecond, publishes(doorbell), bare.map(publishes));
+    outcome.figure(("hints_per_second", "hints a second"), Unit::PerSecond, hints(doorbell), bare.map(hints));
+    let name = ("cpu_per_hint", "server CPU a delivered hint");
+    outcome.cpu(name, (doorbell.cpu_us, bare.and_then(|bare| bare.cpu_us)));
+    let late = [
+        ("late_p50", "publish to follower: half within"),
+        ("late_p99", "publish to follower: 99 of 100 within"),
+        ("late_max", "publish to follower: all within"),
+    ];
+    outcome.times(late, "late", &doorbell.seen.late, bare.map(|bare| &bare.seen.late));
+    let answered = [
+        ("answer_p50", "publish to its answer: half within"),
+        ("answer_p99", "publish to its answer: 99 of 100 within"),
+        ("answer_max", "publish to its answer: all within"),
+    ];
+    // The bare loop answers when it has written to everybody, a Doorbell before: not the same thing.
+    outcome.times(answered, "answer", &doorbell.answered, None);
+    outcome.spreads.insert("publisher_behind".to_owned(), doorbell.behind.summary());
+    outcome.sessions(sessions, &doorbell.seen);
+    let (followed, learned) = (doorbell.seen.tally.followed, doorbell.seen.tally.learned);
+    let expected = doorbell.publishes * followed;
+    outcome.counts.extend([
+        ("followers", followed),
+        ("publishes", doorbell.publishes),
+        ("hints delivered", doorbell.seen.tally.hints),
+        ("publishes learned of, over all followers", learned),
+    ]);
+    if !doorbell.all_heard || learned != expected {
+        outcome
+            .wrong
+            .push(format!("followers learned of {learned} publishes, and {expected} were due to them"));
+    }
+    if bare.is_some_and(|bare| !bare.all_heard || bare.seen.tally.open < u64::from(sessions)) {
+        outcome
+            .wrong
+            .push("not all sockets of the bare loop heard of everything: compare nothing with it".to_owned());
+    }
+}

@@ -1,0 +1,296 @@
+//! The processes that hold the sockets, as the tool sees them: started, told, listened to, ended. They are its own children, and
+//! end when it does.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Moment;
+use super::line::Line;
+use super::orders::{Job, Order, Report, Seen, Tally};
+use super::spread::Spread;
+use crate::Host;
+
+/// Reports that wait; a process that says more waits as well.
+const REPORTS_MAX: usize = 256;
+/// How long tokens may take; a command for each takes its time.
+const READY_DEADLINE: Duration = Duration::from_secs(600);
+/// How long an answer may take.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+/// How long an end may take.
+const END_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Somebody asked the tool to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;
+
+/// All processes.
+pub struct Fleet {
+    workers: Vec<Worker>,
+    reports: mpsc::Receiver<(usize, Report)>,
+    readers: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+struct Worker {
+    child: Child,
+    orders: ChildStdin,
+    tally: Tally,
+    head: Moment,
+}
+
+/// What all processes saw, together.
+#[derive(Default)]
+pub struct Together {
+    /// Counts.
+    pub tally: Tally,
+    /// When the first connection began.
+    pub began: Moment,
+    /// When the last `welcome` came.
+    pub last_welcome: Moment,
+    /// From the beginning of a connection to the answer to its upgrade.
+    pub upgrade: Spread,
+    /// From there to its `welcome`.
+    pub welcome: Spread,
+    /// How late followers were.
+    pub late: Spread,
+    /// Why sessions failed or ended.
+    pub failures: BTreeMap<String, u64>,
+    /// The heartbeat that the server told, in milliseconds.
+    pub heartbeat_ms: u32,
+}
+
+impl Fleet {
+    /// Starts a process for each job, and waits until all have their tokens.
+    ///
+    /// # Errors
+    /// One of them does not start, or cannot make its tokens.
+    pub async fn start(
+        host: &Host,
+        jobs: &[Job],
+        stop: &CancellationToken,
+        line: &mut Line,
+    ) -> anyhow::Result<Self> {
+        let (say, reports) = mpsc::channel(REPORTS_MAX);
+        let mut fleet = Self { workers: Vec::new(), reports, readers: JoinSet::new(), stop: stop.clone() };
+        for (index, job) in jobs.iter().enumerate() {
+            let mut child = Command::new(&host.binary)
+                .args(["bench", "load-worker"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                // What is typed at the terminal is for the tool alone, which ends its children itself.
+                .process_group(0)
+                .kill_on_drop(true)
+                .spawn()
+                .context("a process for the sockets")?;
+            let orders = child.stdin.take().context("a child has a standard input")?;
+            let told = child.stdout.take().context("a child has a standard output")?;
+            fleet.readers.spawn(read(index, told, say.clone()));
+            fleet.workers.push(Worker { child, orders, tally: Tally::default(), head: 0 });
+            fleet.tell(index, job).await?;
+        }
+        fleet.all("tokens", READY_DEADLINE, line, |report| matches!(report, Report::Ready)).await?;
+        Ok(fleet)
+    }
+
+    /// Tells all of them.
+    ///
+    /// # Errors
+    /// One of them is gone.
+    pub async fn order(&mut self, order: Order) -> anyhow::Result<()> {
+        for index in 0..self.workers.len() {
+            self.tell(index, &order).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(&mut self, index: usize, what: &impl serde::Serialize) -> anyhow::Result<()> {
+        let mut bytes = serde_json::to_vec(what)?;
+        bytes.push(b'\n');
+        let worker = &mut self.workers[index];
+        let written = timeout(ANSWER_DEADLINE, worker.orders.write_all(&bytes)).await;
+        written
+            .context("a process for the sockets does not listen")?
+            .context("a process for the sockets is gone")
+    }
+
+    /// Opens all sessions.
+    ///
+    /// # Errors
+    /// It takes longer than `deadline`, or a process is gone.
+    pub async fn open(&mut self, deadline: Duration, line: &mut Line) -> anyhow::Result<()> {
+        self.order(Order::Open).await?;
+        self.all("connecting", deadline, line, |report| matches!(report, Report::Opened(_))).await
+    }
+
+    /// Goes on for that long.
+    ///
+    /// # Errors
+    /// A process is gone, or the tool was asked to end.
+    pub async fn watch(&mut self, what: &str, time: Duration, line: &mut Line) -> anyhow::Result<()> {
+        let until = Instant::now() + time;
+        while self.next(until).await?.is_some() {
+            line.show(|| progress(what, self.tally()));
+        }
+        Ok(())
+    }
+
+    /// Waits until all followers have heard of a version; answers whether they have before `until`.
+    ///
+    /// # Errors
+    /// A process is gone, or the tool was asked to end.
+    pub async fn reached(
+        &mut self,
+        version: Moment,
+        until: Instant,
+        what: &str,
+        line: &mut Line,
+    ) -> anyhow::Result<bool> {
+        // Who has no follower hears of nothing.
+        while self.workers.iter().any(|worker| worker.tally.open > 0 && worker.head < version) {
+            if self.next(until).await?.is_none() {
+                return Ok(false);
+            }
+            line.show(|| progress(what, self.tally()));
+        }
+        Ok(true)
+    }
+
+    /// Takes what has come and does not wait.
+    ///
+    /// # Errors
+    /// As [`Fleet::watch`].
+    pub async fn look(&mut self, what: &str, line: &mut Line) -> anyhow::Result<()> {
+        self.watch(what, Duration::ZERO, line).await
+    }
+
+    /// What all of them have seen.
+    ///
+    /// # Errors
+    /// One of them does not say.
+    pub async fn seen(&mut self) -> anyhow::Result<Together> {
+        self.order(Order::Report).await?;
+        let (mut together, until) = (Together::default(), Instant::now() + ANSWER_DEADLINE);
+        for _ in 0..self.workers.len() {
+            let seen = loop {
+                match self.next(until).await? {
+                    Some((_, Report::Seen(seen))) => break seen,
+                    Some(_) => {}
+                    None => bail!("a process for the sockets does not say what it saw"),
+                }
+            };
+            together.add(&seen);
+        }
+        Ok(together)
+    }
+
+    /// Has all sessions leave, and waits until the processes are gone; who does not go is ended.
+    pub async fn leave(mut self) {
+        for index in 0..self.workers.len() {
+            // Who is gone need not be told.
+            let _ = self.tell(index, &Order::Leave).await;
+        }
+        // What they still say is taken, so that none of them waits to say it.
+        let silent = async { while self.reports.recv().await.is_some() {} };
+        let _ = timeout(END_DEADLINE, silent).await;
+        for worker in &mut self.workers {
+            if timeout(END_DEADLINE, worker.child.wait()).await.is_err() {
+                let _ = worker.child.kill().await;
+            }
+        }
+        self.reports.close();
+        while self.readers.join_next().await.is_some() {}
+    }
+
+    /// Counts of all of them, as last told.
+    pub fn tally(&self) -> Tally {
+        self.workers.iter().map(|worker| worker.tally).fold(Tally::default(), Tally::plus)
+    }
+
+    async fn all(
+        &mut self,
+        what: &str,
+        deadline: Duration,
+        line: &mut Line,
+        is: impl Fn(&Report) -> bool,
+    ) -> anyhow::Result<()> {
+        let (mut left, until) = (self.workers.len(), Instant::now() + deadline);
+        while left > 0 {
+            let Some((_, report)) = self.next(until).await? else {
+                bail!("{what} took longer than {} s: {}", deadline.as_secs(), progress(what, self.tally()));
+            };
+            left -= usize::from(is(&report));
+            line.show(|| progress(what, self.tally()));
+        }
+        Ok(())
+    }
+
+    /// The next report; `None` where none comes before `until`.
+    async fn next(&mut self, until: Instant) -> anyhow::Result<Option<(usize, Report)>> {
+        let next = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(Interrupted.into()),
+            next = self.reports.recv() => next,
+            () = sleep_until(until) => return Ok(None),
+        };
+        let Some((index, report)) = next else { bail!("all processes for the sockets are gone") };
+        match &report {
+            Report::Progress(tally) | Report::Opened(tally) => self.workers[index].tally = *tally,
+            Report::Head(version) => self.workers[index].head = *version,
+            Report::Broken(why) => bail!("{why}"),
+            Report::Ready | Report::Seen(_) => {}
+        }
+        Ok(Some((index, report)))
+    }
+}
+
+async fn read(index: usize, told: ChildStdout, say: mpsc::Sender<(usize, Report)>) {
+    let mut lines = BufReader::new(told).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let report = serde_json::from_str(&line).unwrap_or_else(|error| {
+            Report::Broken(format!("a process for the sockets says what nobody knows: {error}"))
+        });
+        if say.send((index, report)).await.is_err() {
+            return;
+        }
+    }
+    // Nobody minds where it was told to leave.
+    let _ = say.send((index, Report::Broken("a process for the sockets is gone".to_owned()))).await;
+}
+
+impl Together {
+    fn add(&mut self, seen: &Seen) {
+        self.tally = self.tally.plus(seen.tally);
+        if seen.began > 0 {
+            self.began = if self.began == 0 { seen.began } else { self.began.min(seen.began) };
+        }
+        self.last_welcome = self.last_welcome.max(seen.last_welcome);
+        self.upgrade.merge(&seen.upgrade);
+        self.welcome.merge(&seen.welcome);
+        self.late.merge(&seen.late);
+        for (why, count) in &seen.failures {
+            *self.failures.entry(why.clone()).or_default() += count;
+        }
+        self.heartbeat_ms = self.heartbeat_ms.max(seen.heartbeat_ms);
+    }
+}
+
+fn progress(what: &str, tally: Tally) -> String {
+    let Tally { open, failed, ended, learned, pings, .. } = tally;
+    let mut line = format!("{what:<12} {open:>8} open");
+    for (count, of) in [(failed, "failed"), (ended, "ended"), (learned, "hints"), (pings, "pings")] {
+        if count > 0 {
+            line.push_str(&format!("  {count:>8} {of}"));
+        }
+    }
+    line
+}

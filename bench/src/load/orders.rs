@@ -1,0 +1,169 @@
+//! What the tool and the processes that hold its sockets say to each other: one JSON object a line.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use doorbell_protocol::Encoding;
+use serde::{Deserialize, Serialize};
+
+use super::clock::Moment;
+use super::schedule::Schedule;
+use super::spread::Counts;
+
+/// The first line to a process: what it holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// Where to connect, one after the other.
+    pub places: Vec<Place>,
+    /// What sessions speak.
+    pub coding: Coding,
+    /// The number of its first session among all.
+    pub first: u64,
+    /// How many it holds.
+    pub sessions: u32,
+    /// What its users' names begin with.
+    pub users: String,
+    /// How their tokens are made.
+    pub credentials: Credentials,
+    /// What each session follows.
+    pub topic: Option<String>,
+    /// How many may be on their way to `welcome` at once.
+    pub in_flight: u32,
+    /// How many begin in a second; as fast as `in_flight` lets them where there is none.
+    pub per_second: Option<f64>,
+    /// The second number of the loopback addresses to connect from; the system's choice where there is none.
+    pub sources: Option<u8>,
+}
+
+/// An address with the name by which people call it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// For the header `Host`.
+    pub host: String,
+}
+
+/// The encoding, as the command line names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coding {
+    /// Text frames.
+    Json,
+    /// Binary frames.
+    Msgpack,
+}
+
+/// How users' tokens are made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Credentials {
+    /// With a key file.
+    Key(PathBuf),
+    /// By a command.
+    Command(String),
+    /// Not at all: the reference looks at none.
+    Nobody,
+}
+
+/// What a process is told later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Open all sessions.
+    Open,
+    /// From now on count how late hints are: by a schedule, or each from the moment that is its version.
+    Measure(Option<Schedule>),
+    /// Say what was seen.
+    Report,
+    /// Close all and end.
+    Leave,
+}
+
+/// What a process says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Report {
+    /// It has its users' tokens.
+    Ready,
+    /// How far it is, some times a second.
+    Progress(Tally),
+    /// Each session is there or has failed.
+    Opened(Tally),
+    /// All its followers have heard of this version.
+    Head(Moment),
+    /// What it has seen since it began, and of hints since it began to measure.
+    Seen(Box<Seen>),
+    /// It cannot go on.
+    Broken(String),
+}
+
+/// Counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Sessions open now.
+    pub open: u64,
+    /// That ever got their `welcome`.
+    pub welcomed: u64,
+    /// That were told that they follow the topic.
+    pub followed: u64,
+    /// That did not become what they should.
+    pub failed: u64,
+    /// That ended after they were open.
+    pub ended: u64,
+    /// Hint frames of the topic since measuring began.
+    pub hints: u64,
+    /// Publishes that followers learned of since then: a merged hint tells of several.
+    pub learned: u64,
+    /// Pings answered.
+    pub pings: u64,
+}
+
+/// What a process has seen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Counts.
+    pub tally: Tally,
+    /// When the first connection began; 0 where none did.
+    pub began: Moment,
+    /// When the last `welcome` came.
+    pub last_welcome: Moment,
+    /// From the beginning of a connection to the answer to its upgrade.
+    pub upgrade: Counts,
+    /// From the beginning of a connection to its `welcome`.
+    pub welcome: Counts,
+    /// How late followers were.
+    pub late: Counts,
+    /// Why sessions failed or ended, with how many.
+    pub failures: BTreeMap<String, u64>,
+    /// The heartbeat that `welcome` told, in milliseconds.
+    pub heartbeat_ms: u32,
+}
+
+impl From<Coding> for Encoding {
+    fn from(coding: Coding) -> Self {
+        match coding {
+            Coding::Json => Self::Json,
+            Coding::Msgpack => Self::MsgPack,
+        }
+    }
+}
+
+impl Tally {
+    /// The counts of both.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            open: self.open + other.open,
+            welcomed: self.welcomed + other.welcomed,
+            followed: self.followed + other.followed,
+            failed: self.failed + other.failed,
+            ended: self.ended + other.ended,
+            hints: self.hints + other.hints,
+            learned: self.learned + other.learned,
+            pings: self.pings + other.pings,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! When publishes are due. The moment is the version, so whoever hears of a version knows how late it is.
+//!
+//! In an open loop nobody waits for an answer, and a late publish counts from the moment when it was due: a server that
+//! stalls is charged for everything that had to wait for it (no coordinated omission).
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::Moment;
+
+/// Publishes at a steady rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// The first.
+    pub begin: Moment,
+    /// How many there are.
+    pub count: u64,
+    /// How many are due in a second, at least one.
+    pub per_second: u32,
+}
+
+impl Schedule {
+    /// When a publish is due, counted from 0.
+    pub fn due(&self, number: u64) -> Moment {
+        self.begin + number * 1_000_000 / u64::from(self.per_second)
+    }
+
+    /// How many of them are due at a moment: those up to it.
+    pub fn due_by(&self, moment: Moment) -> u64 {
+        let Some(since) = moment.checked_sub(self.begin) else { return 0 };
+        // Publish n is due at n * 10^6 / r rounded down: the last n for which that is not beyond `since`.
+        let last = ((since + 1) * u64::from(self.per_second) - 1) / 1_000_000;
+        (last + 1).min(self.count)
+    }
+
+    /// The publishes that somebody learns of who hears of version `now` and knew `before`: when each was due.
+    pub fn learned(&self, before: Moment, now: Moment) -> impl Iterator<Item = Moment> {
+        (self.due_by(before)..self.due_by(now)).map(|number| self.due(number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ODD: Schedule = Schedule { begin: 1_000_003, count: 500, per_second: 7 };
+
+    #[test]
+    fn every_publish_has_a_moment_of_its_own_and_is_due_from_it_on() {
+        for per_second in [1, 7, 999, 1_000, 65_537, 1_000_000] {
+            let schedule = Schedule { per_second, ..ODD };
+            for number in 0..schedule.count {
+                let due = schedule.due(number);
+                assert_eq!(schedule.due_by(due), number + 1, "{number} at {per_second}/s");
+                assert_eq!(schedule.due_by(due - 1), number, "{number} at {per_second}/s");
+            }
+            assert_eq!(schedule.due_by(u64::MAX / 2_000_000), schedule.count);
+        }
+    }
+
+    #[test]
+    fn a_merged_hint_tells_of_all_that_it_stands_for() {
+        let learned = |before, now| ODD.learned(before, now).collect::<Vec<_>>();
+
+        assert_eq!(learned(0, ODD.due(0)), [ODD.due(0)]);
+        assert_eq!(learned(ODD.due(0), ODD.due(3)), [ODD.due(1), ODD.due(2), ODD.due(3)]);
+        assert_eq!(learned(ODD.due(3), ODD.due(3)), [] as [u64; 0]);
+        // What came before the first is none of them.
+        assert_eq!(learned(5, ODD.begin - 1), [] as [u64; 0]);
+    }
+
+    #[test]
+    fn a_second_has_as_many_publishes_as_asked_for() {
+        let schedule = Schedule { begin: 0, count: u64::MAX, per_second: 333 };
+
+        assert_eq!(schedule.due_by(10_000_000) - schedule.due_by(0), 3_330);
+    }
+}

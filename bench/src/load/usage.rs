@@ -1,0 +1,153 @@
+//! What a server costs: CPU and memory of its process, and of the kernel. Of a process here `/proc` tells; of one elsewhere its
+//! `/metrics` does.
+
+use std::fs::read_to_string;
+
+use anyhow::Context;
+
+use crate::scrape;
+
+/// The metrics that every Doorbell shows of its process.
+const CPU: &str = "process_cpu_seconds_total";
+const RESIDENT: &str = "process_resident_memory_bytes";
+/// `USER_HZ`: the kernel reports ticks of 10 ms to user space on every Linux architecture.
+const TICKS_PER_SECOND: f64 = 100.0;
+/// The kernel counts buffers of sockets in pages.
+const PAGE_BYTES: u64 = 4_096;
+
+/// Where it is read.
+#[derive(Clone, Debug)]
+pub enum Meter {
+    /// A process of this machine, by its number.
+    Process(u32),
+    /// Pages of metrics; their sum.
+    Metrics(Vec<String>),
+}
+
+/// What a server has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// CPU since it was started, user and system, in seconds. The kernel counts steps of 10 ms.
+    pub cpu_seconds: f64,
+    /// Memory that is resident.
+    pub resident: u64,
+    /// Memory that is its alone; only of a process here.
+    pub private: Option<u64>,
+}
+
+impl Meter {
+    /// What was used up to now; `None` where nobody tells.
+    ///
+    /// # Errors
+    /// The process is gone, or a page does not answer.
+    pub async fn read(&self) -> anyhow::Result<Option<Usage>> {
+        match self {
+            Self::Process(number) => of_process(*number).map(Some),
+            Self::Metrics(pages) if pages.is_empty() => Ok(None),
+            Self::Metrics(pages) => {
+                let mut sum = Usage::default();
+                for page in pages {
+                    let told = scrape::figures(page, |name| [CPU, RESIDENT].contains(&name)).await?;
+                    for (name, value) in told {
+                        if name == CPU {
+                            sum.cpu_seconds += value;
+                        } else {
+                            sum.resident += whole(value);
+                        }
+                    }
+                }
+                Ok(Some(sum))
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes of a machine's memory")]
+fn whole(value: f64) -> u64 {
+    value as u64
+}
+
+fn of_process(number: u32) -> anyhow::Result<Usage> {
+    let read = |file: &str| {
+        let path = format!("/proc/{number}/{file}");
+        read_to_string(&path).with_context(|| format!("the server is gone: {path}"))
+    };
+    let (stat, rollup) = (read("stat")?, read("smaps_rollup")?);
+    Ok(Usage {
+        cpu_seconds: cpu_of(&stat).context("/proc/PID/stat has no CPU")?,
+        resident: kib_of(&rollup, "Rss:").context("/proc/PID/smaps_rollup has no Rss")?,
+        private: Some(
+            kib_of(&rollup, "Private_Clean:").unwrap_or(0) + kib_of(&rollup, "Private_Dirty:").unwrap_or(0),
+        ),
+    })
+}
+
+/// User and system time. The name in parentheses may hold anything; after it they are the 12th and 13th.
+fn cpu_of(stat: &str) -> Option<f64> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace().skip(11).map(str::parse::<f64>);
+    Some((fields.next()?.ok()? + fields.next()?.ok()?) / TICKS_PER_SECOND)
+}
+
+/// A line such as `Rss:   12 kB`, in bytes.
+fn kib_of(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1_024)
+}
+
+/// Memory that the kernel holds for the whole machine: its slabs, where sockets, files and epoll's entries lie, and the
+/// pages in sockets' buffers.
+///
+/// # Errors
+/// `/proc` does not tell.
+pub fn kernel_bytes() -> anyhow::Result<u64> {
+    let (memory, sockets) = (read_to_string("/proc/meminfo")?, read_to_string("/proc/net/sockstat")?);
+    let slab = kib_of(&memory, "Slab:").context("/proc/meminfo has no Slab")?;
+    Ok(slab + buffers_of(&sockets).context("/proc/net/sockstat has no TCP mem")?)
+}
+
+fn buffers_of(sockstat: &str) -> Option<u64> {
+    let line = sockstat.lines().find_map(|line| line.strip_prefix("TCP:"))?;
+    let pages: u64 = line.split_once(" mem ")?.1.split_whitespace().next()?.parse().ok()?;
+    Some(pages * PAGE_BYTES)
+}
+
+/// What of this machine stands beside its figures.
+pub fn machine() -> Vec<(&'static str, String)> {
+    let line = |path: &str, name: &str| {
+        let text = read_to_string(path).unwrap_or_default();
+        let found = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        found.trim_start_matches([' ', '\t', ':']).trim().to_owned()
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    vec![
+        ("cores", cores.to_string()),
+        ("processor", line("/proc/cpuinfo", "model name")),
+        ("memory", line("/proc/meminfo", "MemTotal:")),
+        ("kernel", read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()),
+        ("load before", read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proc_is_read_as_the_kernel_writes_it() {
+        let stat = "17 (a) b (c)) S 1 17 17 0 -1 4194560 1 2 3 4 250 50 0 0 20 0 8 0 100 1000 200";
+        assert_eq!(cpu_of(stat), Some(3.0));
+        assert_eq!(kib_of("Rss:              12 kB\nPss: 1 kB\n", "Rss:"), Some(12_288));
+        assert_eq!(kib_of("Rss: 12 kB\n", "Slab:"), None);
+        let sockstat = "sockets: used 9\nTCP: inuse 4 orphan 0 tw 0 alloc 5 mem 3\nUDP: inuse 0 mem 7\n";
+        assert_eq!(buffers_of(sockstat), Some(12_288));
+    }
+
+    #[test]
+    fn this_process_has_used_memory() {
+        let usage = of_process(std::process::id()).unwrap();
+
+        assert!(usage.resident >= usage.private.unwrap() && usage.private > Some(0), "{usage:?}");
+        assert!(kernel_bytes().unwrap() > 0);
+    }
+}

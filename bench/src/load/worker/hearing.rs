@@ -1,0 +1,162 @@
+//! What a server's message says, told apart by its first bytes; what does not look as expected goes to the protocol's own decoder.
+
+use doorbell_protocol::codec::{decode_server, encode_hint};
+use doorbell_protocol::frames::HintFrame;
+use doorbell_protocol::{CallId, Encoding, ServerFrame, TopicId, Version};
+
+use crate::load::clock::Moment;
+
+/// The id of the one `subscribe` of a session.
+pub const SUBSCRIBE: u64 = 1;
+
+/// What a session was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It is registered; the server's heartbeat, in milliseconds.
+    Welcome(u32),
+    /// It follows the topic.
+    Followed,
+    /// The topic has reached a version.
+    Hint(Moment),
+    /// It is not served; why.
+    Refused(String),
+    /// The server is leaving.
+    Goaway,
+    /// Nothing that matters here.
+    Other,
+}
+
+/// Reads messages of one encoding, about one topic.
+pub struct Hearing {
+    encoding: Encoding,
+    topic: Option<TopicId>,
+    /// How a hint of that topic alone begins, up to the version: with a delay for the pull, and without.
+    hints: Vec<Vec<u8>>,
+}
+
+impl Hearing {
+    /// For sessions that follow `topic`.
+    pub fn new(encoding: Encoding, topic: Option<TopicId>) -> Self {
+        let hints =
+            topic.iter().flat_map(|topic| [None, Some(1)].map(|wait| beginning(encoding, topic, wait)));
+        Self { encoding, hints: hints.collect(), topic }
+    }
+
+    /// What a message says.
+    pub fn hear(&self, payload: &[u8]) -> Heard {
+        for beginning in &self.hints {
+            if let Some(version) = payload.strip_prefix(&**beginning).and_then(|rest| self.number(rest)) {
+                return Heard::Hint(version);
+            }
+        }
+        match decode_server(self.encoding, payload) {
+            Ok(ServerFrame::Welcome(welcome)) => Heard::Welcome(welcome.heartbeat_ms),
+            Ok(ServerFrame::Reply { id: CallId::Number(SUBSCRIBE), outcome }) => match outcome {
+                // What may not be followed is not in the answer.
+                Ok(result) => self.followed(&result),
+                Err(error) => Heard::Refused(format!("subscribe: {}", error.message)),
+            },
+            Ok(ServerFrame::Hint(hint)) => {
+                let of = |(topic, version): &(TopicId, Version)| {
+                    (Some(topic) == self.topic.as_ref()).then(|| Heard::Hint(version.get()))
+                };
+                hint.topics.iter().find_map(of).unwrap_or(Heard::Other)
+            }
+            Ok(ServerFrame::Goaway(_)) => Heard::Goaway,
+            Ok(ServerFrame::Error(error)) => Heard::Refused(format!("error: {}", error.message)),
+            Ok(_) => Heard::Other,
+            Err(error) => Heard::Refused(format!("no frame of this protocol: {error}")),
+        }
+    }
+
+    fn followed(&self, result: &doorbell_protocol::Payload) -> Heard {
+        let topics = result.parse::<serde_json::Value>().ok();
+        let is_there = self.topic.as_ref().is_some_and(|topic| {
+            topics.as_ref().is_some_and(|result| result["topics"][topic.as_str()].is_u64())
+        });
+        if is_there {
+            Heard::Followed
+        } else {
+            Heard::Refused("subscribe: the token does not grant the topic".to_owned())
+        }
+    }
+
+    fn number(&self, rest: &[u8]) -> Option<u64> {
+        match self.encoding {
+            Encoding::Json => {
+                let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
+            }
+            Encoding::MsgPack => {
+                let (width, rest) = match rest {
+                    [small @ 0..0x80, ..] => return Some(u64::from(*small)),
+                    [mark @ 0xcc..=0xcf, rest @ ..] => (1_usize << (mark - 0xcc), rest),
+                    _ => return None,
+                };
+                let bytes = rest.get(..width)?;
+                Some(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+            }
+        }
+    }
+}
+
+/// What the hints of two versions have in common at their beginning.
+fn beginning(encoding: Encoding, topic: &TopicId, pull_after_ms: Option<u32>) -> Vec<u8> {
+    let [mut one, two] = [1, 2].map(|version| hint(encoding, topic, version, pull_after_ms));
+    let same = one.iter().zip(&two).take_while(|(a, b)| a == b).count();
+    one.truncate(same);
+    one
+}
+
+/// A hint of one topic, as a server writes it.
+pub fn hint(encoding: Encoding, topic: &TopicId, version: u64, pull_after_ms: Option<u32>) -> Vec<u8> {
+    let version = Version::new(version).unwrap_or(Version::MAX);
+    let frame =
+        HintFrame { topics: vec![(topic.clone(), version)], pull_after_ms, more: false, resync: false };
+    let mut bytes = Vec::new();
+    encode_hint(encoding, &frame, &mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doorbell_protocol::Payload;
+    use doorbell_protocol::codec::encode_server;
+
+    #[test]
+    fn what_is_told_apart_by_its_first_bytes_is_what_the_decoder_says() {
+        let topic = TopicId::new("bench:1").unwrap();
+        for encoding in [Encoding::Json, Encoding::MsgPack] {
+            let quick = Hearing::new(encoding, Some(topic.clone()));
+            let slow = Hearing { hints: Vec::new(), ..Hearing::new(encoding, Some(topic.clone())) };
+            for version in [0, 1, 127, 128, 255, 256, 65_535, 65_536, 1 << 32, Version::MAX.get()] {
+                for wait in [None, Some(0), Some(7), Some(100_000)] {
+                    let bytes = hint(encoding, &topic, version, wait);
+                    assert_eq!(quick.hear(&bytes), Heard::Hint(version), "{encoding:?} {version} {wait:?}");
+                    assert_eq!(slow.hear(&bytes), Heard::Hint(version), "{encoding:?} {version} {wait:?}");
+                }
+            }
+            assert_eq!(
+                quick.hear(&hint(encoding, &TopicId::new("bench:12").unwrap(), 1, None)),
+                Heard::Other
+            );
+            assert!(matches!(quick.hear(b"\xff"), Heard::Refused(_)));
+        }
+    }
+
+    #[test]
+    fn a_topic_is_followed_where_the_answer_has_it() {
+        let hearing = Hearing::new(Encoding::Json, Some(TopicId::new("bench:1").unwrap()));
+        let told = |result: serde_json::Value| {
+            let result = Payload::encode(Encoding::Json, &result);
+            let reply = ServerFrame::Reply { id: CallId::Number(SUBSCRIBE), outcome: Ok(result) };
+            let mut bytes = Vec::new();
+            encode_server(Encoding::Json, &reply, &mut bytes);
+            hearing.hear(&bytes)
+        };
+
+        assert_eq!(told(serde_json::json!({"topics": {"bench:1": 3}})), Heard::Followed);
+        assert!(matches!(told(serde_json::json!({"topics": {}})), Heard::Refused(_)));
+    }
+}

@@ -1,0 +1,144 @@
+//! How late followers hear of publishes, and whether all of them have heard of the newest.
+
+use crate::load::clock::{self, Moment};
+use crate::load::orders::Tally;
+use crate::load::schedule::Schedule;
+use crate::load::spread::{Counts, Spread};
+
+/// Of all followers in this process.
+#[derive(Default)]
+pub struct Lateness {
+    measuring: Measuring,
+    late: Spread,
+    followers: u32,
+    /// The newest version that anybody heard of.
+    head: Moment,
+    /// How many have.
+    at_head: u32,
+    /// The newest that was told to be known to all.
+    told: Moment,
+}
+
+/// What counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Measuring {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Each hint, from the moment that is its version.
+    Hints,
+    /// Each publish of a schedule, from when it was due.
+    Publishes(Schedule),
+}
+
+impl Lateness {
+    /// From now on it counts.
+    pub fn begin(&mut self, schedule: Option<Schedule>) {
+        self.late.clear();
+        self.measuring = schedule.map_or(Measuring::Hints, Measuring::Publishes);
+    }
+
+    /// One more follower, which has heard of nothing.
+    pub const fn join(&mut self) {
+        self.followers += 1;
+    }
+
+    /// One fewer; `heard` is what it had heard of.
+    pub const fn leave(&mut self, heard: Moment) {
+        self.followers -= 1;
+        if heard == self.head && heard > 0 {
+            self.at_head -= 1;
+        }
+    }
+
+    /// A follower, which had heard of `heard`, is told of `version`. One that is not greater says nothing new.
+    pub fn hint(&mut self, heard: &mut Moment, version: Moment, tally: &mut Tally) {
+        let now = clock::now();
+        tally.hints += u64::from(self.measuring != Measuring::Nothing);
+        if version <= *heard {
+            return;
+        }
+        let before = std::mem::replace(heard, version);
+        match self.measuring {
+            Measuring::Nothing => {}
+            Measuring::Hints => {
+                tally.learned += 1;
+                self.late.record(now.saturating_sub(version));
+            }
+            Measuring::Publishes(schedule) => {
+                for due in schedule.learned(before, version) {
+                    tally.learned += 1;
+                    self.late.record(now.saturating_sub(due));
+                }
+            }
+        }
+        if version > self.head {
+            (self.head, self.at_head) = (version, 0);
+        }
+        self.at_head += u32::from(version == self.head);
+    }
+
+    /// The version that all followers have heard of, once for each.
+    pub const fn reached(&mut self) -> Option<Moment> {
+        if self.head > self.told && self.at_head == self.followers {
+            self.told = self.head;
+            Some(self.head)
+        } else {
+            None
+        }
+    }
+
+    /// How late they were.
+    pub fn counts(&self) -> Counts {
+        self.late.counts()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_reached_once_all_followers_heard_of_it_or_are_gone() {
+        let (mut lateness, mut tally) = (Lateness::default(), Tally::default());
+        let mut heard = [0; 3];
+        heard.iter().for_each(|_| lateness.join());
+
+        lateness.hint(&mut heard[0], 7, &mut tally);
+        lateness.hint(&mut heard[1], 7, &mut tally);
+        assert_eq!(lateness.reached(), None);
+        lateness.leave(heard[2]);
+        assert_eq!(lateness.reached(), Some(7));
+        assert_eq!(lateness.reached(), None);
+
+        lateness.hint(&mut heard[1], 9, &mut tally);
+        // Again, and an older one: nothing new.
+        lateness.hint(&mut heard[1], 9, &mut tally);
+        lateness.hint(&mut heard[1], 8, &mut tally);
+        assert_eq!(lateness.reached(), None);
+        lateness.hint(&mut heard[0], 9, &mut tally);
+        assert_eq!(lateness.reached(), Some(9));
+        assert_eq!(tally, Tally::default());
+    }
+
+    #[test]
+    fn a_merged_hint_is_late_by_each_publish_that_it_stands_for() {
+        let (mut lateness, mut tally) = (Lateness::default(), Tally::default());
+        // Due a second ago, and then one each 100 ms.
+        let begin = clock::now() - 1_000_000;
+        let schedule = Schedule { begin, count: 100, per_second: 10 };
+        let mut heard = 0;
+        lateness.join();
+        lateness.begin(Some(schedule));
+
+        lateness.hint(&mut heard, schedule.due(0), &mut tally);
+        lateness.hint(&mut heard, schedule.due(4), &mut tally);
+
+        assert_eq!((tally.hints, tally.learned), (2, 5));
+        let mut spread = Spread::default();
+        spread.merge(&lateness.counts());
+        let summary = spread.summary();
+        assert_eq!(summary.count, 5);
+        assert!(summary.min_us >= 599_000 && summary.max_us >= 999_000, "{summary:?}");
+    }
+}

@@ -1,0 +1,101 @@
+//! One session's socket: a few dozen bytes, and a buffer only while a frame is torn.
+
+use std::io::{self, ErrorKind, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use mio::net::TcpStream;
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Type};
+
+use crate::load::clock::Moment;
+
+/// Sessions of one source address. An address has some 28,000 ports; past half of them the kernel looks long for a free one.
+const PER_SOURCE: u64 = 14_000;
+
+/// One session.
+pub struct Socket {
+    /// `None` where it is over.
+    pub stream: Option<TcpStream>,
+    /// How far it is.
+    pub stage: Stage,
+    /// When it was due to begin; from the moment when it follows, the last version that it heard of.
+    pub mark: Moment,
+    /// The beginning of a frame whose rest has not come.
+    pub torn: Option<Box<[u8]>>,
+}
+
+/// How far a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The connection is being made.
+    Connecting,
+    /// The upgrade has been asked for.
+    Upgrading,
+    /// `hello` is written.
+    Greeting,
+    /// `welcome` is there, `subscribe` is written.
+    Following,
+    /// It is all that it should be.
+    Open,
+    /// It is over.
+    Gone,
+}
+
+impl Socket {
+    /// Begins a connection and does not wait for it.
+    ///
+    /// # Errors
+    /// There is no way, or no free port at `source`.
+    pub fn connect(to: SocketAddr, source: Option<Ipv4Addr>, due: Moment) -> io::Result<Self> {
+        let kind = Type::STREAM.nonblocking().cloexec();
+        let socket = socket2::Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
+        if let Some(source) = source {
+            socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
+        }
+        match socket.connect(&to.into()) {
+            Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
+                return Err(error);
+            }
+            _ => {}
+        }
+        let stream = TcpStream::from_std(socket.into());
+        Ok(Self { stream: Some(stream), stage: Stage::Connecting, mark: due, torn: None })
+    }
+
+    /// Writes all of it at once.
+    ///
+    /// # Errors
+    /// Also where the socket does not take all of it: a client writes so little that the server must have stopped reading.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(stream) = &mut self.stream else { return Err(ErrorKind::NotConnected.into()) };
+        match stream.write(bytes) {
+            Ok(written) if written == bytes.len() => Ok(()),
+            Ok(_) => Err(ErrorKind::WriteZero.into()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The loopback address from which session number `number` connects: 127.`sources`.0.1 and those after it.
+pub fn source(sources: u8, number: u64) -> Ipv4Addr {
+    let nth = u32::try_from(number / PER_SOURCE).unwrap_or(u32::MAX) + 1;
+    let [_, high, middle, low] = nth.to_be_bytes();
+    Ipv4Addr::new(127, sources.wrapping_add(high), middle, low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_costs_a_few_dozen_bytes() {
+        assert!(size_of::<Socket>() <= 48, "{}", size_of::<Socket>());
+    }
+
+    #[test]
+    fn each_source_address_has_its_share_of_the_sessions() {
+        let last = PER_SOURCE - 1;
+        assert_eq!([0, last, last + 1].map(|number| source(9, number).octets()[3]), [1, 1, 2]);
+        assert_eq!(source(9, 1_000_000), Ipv4Addr::new(127, 9, 0, 72));
+    }
+}

@@ -1,0 +1,62 @@
+//! A server's `/metrics`, read over HTTP.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use http::{Request, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::time::timeout;
+
+/// The largest answer that is read.
+const BYTES_MAX: usize = 4 << 20;
+/// How long an answer may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Every figure of a page of which `wanted` holds, by its name with its labels as they stand there.
+///
+/// # Errors
+/// Where there is no such page, or it has none of these figures.
+pub async fn figures(url: &str, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<(String, f64)>> {
+    let text = timeout(DEADLINE, get(url)).await.context("no answer in time")??;
+    let values: Vec<(String, f64)> =
+        text.lines().filter_map(figure).filter(|(name, _)| wanted(name)).collect();
+    ensure!(!values.is_empty(), "{url} shows no metric of a Doorbell");
+    Ok(values)
+}
+
+fn figure(line: &str) -> Option<(String, f64)> {
+    let (name, value) = line.rsplit_once(' ')?;
+    (!name.starts_with('#') && !name.is_empty()).then_some(())?;
+    Some((name.to_owned(), value.parse().ok()?))
+}
+
+async fn get(url: &str) -> anyhow::Result<String> {
+    let uri: Uri = url.parse().with_context(|| format!("{url} is no address"))?;
+    let https = HttpsConnectorBuilder::new().with_native_roots().context("the system's certificates")?;
+    let connector = https.https_or_http().enable_http1().build();
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
+    let answer =
+        client.request(Request::get(uri).body(Full::default())?).await.with_context(|| url.to_owned())?;
+    ensure!(answer.status().is_success(), "{url} answers {}", answer.status());
+    let body = Limited::new(answer.into_body(), BYTES_MAX).collect().await;
+    let body = body.map_err(|error| anyhow::anyhow!("{url}: {error}"))?;
+    Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_is_a_name_and_a_number() {
+        let line = "doorbell_backplane_users{state=\"ready\"} 3";
+        assert_eq!(figure(line), Some(("doorbell_backplane_users{state=\"ready\"}".to_owned(), 3.0)));
+        for other in ["# HELP doorbell_gateway_sockets open", "# TYPE x 3", "", "x", " 3"] {
+            assert_eq!(figure(other), None, "{other}");
+        }
+    }
+}

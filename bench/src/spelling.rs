@@ -1,0 +1,43 @@
+//! How times and addresses are written on the command line.
+
+use std::time::Duration;
+
+/// A time above zero and at most a day.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn time(text: &str) -> Result<Duration, String> {
+    let time = humantime_serde::re::humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if time.is_zero() || time > Duration::from_secs(86_400) {
+        return Err("must be above zero and at most a day".to_owned());
+    }
+    Ok(time)
+}
+
+/// Where a server is: `ws://HOST:PORT` or `wss://HOST`, without a path.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn url(text: &str) -> Result<String, String> {
+    let uri: http::Uri = text.parse().map_err(|_| "must be ws://HOST:PORT or wss://HOST".to_owned())?;
+    let scheme = matches!(uri.scheme_str(), Some("ws" | "wss"));
+    let path = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
+    if scheme && path && uri.host().is_some() {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("must be ws://HOST:PORT or wss://HOST, without a path".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_scheme_and_a_host() {
+        assert_eq!(url("wss://chat.example/").unwrap(), "wss://chat.example");
+        for bad in ["http://h", "ws://", "chat.example", "ws://h/v1/ws", ""] {
+            assert!(url(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! `doorbell bench connect`, `idle` and `fanout` as somebody runs them, small: what they say adds up.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use doorbell_tests::{Doorbell, Options, api_key, process};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// As many as a debug build opens in a second.
+const SESSIONS: u64 = 300;
+/// Nothing here takes longer.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn bench(words: &[&str]) -> anyhow::Result<Command> {
+    let mut command = Command::new(process::binary()?);
+    command.arg("bench").args(words).stdin(Stdio::null()).kill_on_drop(true);
+    Ok(command)
+}
+
+async fn run(words: &[&str]) -> anyhow::Result<(Output, String)> {
+    let output = timeout(DEADLINE, bench(words)?.output()).await.context("it does not end")??;
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Ok((output, said))
+}
+
+/// Runs with 300 sessions; answers the result.
+async fn measured(words: &[&str]) -> anyhow::Result<Value> {
+    let scratch = tempfile::tempdir()?;
+    let json = scratch.path().join("result.json");
+    let sessions = SESSIONS.to_string();
+    let rest = ["--sessions", &sessions, "--json", text(&json)?];
+    let (output, said) = run(&[words, &rest].concat()).await?;
+    ensure!(output.status.code() == Some(0), "{said}");
+    Ok(serde_json::from_slice(&std::fs::read(json)?)?)
+}
+
+fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().context("a path is text")
+}
+
+fn figure<'a>(result: &'a Value, name: &str) -> anyhow::Result<&'a Value> {
+    let figures = result["figures"].as_array().context("no figures")?;
+    figures.iter().find(|figure| figure["name"] == name).with_context(|| format!("no {name}: {result}"))
+}
+
+fn above_zero(figure: &Value, of: &[&str]) -> anyhow::Result<()> {
+    for part in of {
+        ensure!(figure[part].as_f64().is_some_and(|value| value > 0.0), "{part} of {figure}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_sessions_are_welcomed_here_and_at_the_bare_loop_by_several_processes() -> anyhow::Result<()> {
+    let result = measured(&["connect", "--processes", "3", "--in-flight", "50"]).await?;
+
+    for name in ["sessions_per_second", "cpu_per_session", "upgrade_p50", "welcome_p99"] {
+        above_zero(figure(&result, name)?, &["value", "reference", "ratio"])?;
+    }
+    assert_eq!(result["counts"]["welcomed"], SESSIONS);
+    assert_eq!(result["counts"]["failed"], 0);
+    for spread in ["upgrade", "welcome", "bare.upgrade", "bare.welcome"] {
+        assert_eq!(result["spreads"][spread]["count"], SESSIONS, "{spread}");
+    }
+    let (upgrade, welcome) = (&result["spreads"]["upgrade"], &result["spreads"]["welcome"]);
+    assert!(upgrade["p50_us"].as_u64() < welcome["p50_us"].as_u64(), "{result}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn connections_at_a_rate_take_as_long_as_the_rate_says() -> anyhow::Result<()> {
+    let result = measured(&["connect", "--connect-rate", "200", "--no-reference"]).await?;
+
+    let rate = figure(&result, "sessions_per_second")?;
+    // 300 at 200 a second take a second and a half, however fast the server is.
+    assert!(rate["value"].as_f64().is_some_and(|rate| rate < 210.0), "{rate}");
+    assert_eq!(rate["reference"], Value::Null);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sessions_at_rest_answer_pings_and_cost_memory() -> anyhow::Result<()> {
+    let result = measured(&[
+        "idle",
+        "--duration",
+        "4s",
+        "--settle",
+        "500ms",
+        "--encoding",
+        "msgpack",
+        "--set",
+        "DOORBELL_GATEWAY__HEARTBEAT=1s",
+        "--set",
+        "DOORBELL_GATEWAY__SILENCE_MAX=3s",
+        "--set",
+        "DOORBELL_GATEWAY__HELLO_TIMEOUT=3s",
+    ])
+    .await?;
+
+    // Who did not answer would be closed after three seconds: all were pinged meanwhile.
+    assert_eq!(result["counts"]["sessions open at the end"], SESSIONS);
+    assert!(result["counts"]["pings answered"].as_u64() >= Some(SESSIONS), "{result}");
+    above_zero(figure(&result, "private_bytes")?, &["value"])?;
+    above_zero(figure(&result, "cpu_at_rest")?, &["value"])?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_follower_learns_of_every_publish() -> anyhow::Result<()> {
+    for pace in [&["--rate", "40"][..], &[]] {
+        let result = measured(&[&["fanout", "--duration", "2s", "--processes", "2"], pace].concat()).await?;
+
+        let counts = &result["counts"];
+        let publishes = counts["publishes"].as_u64().context("no publishes")?;
+        assert!(if pace.is_empty() { publishes > 5 } else { publishes == 80 }, "{publishes}");
+        assert_eq!(counts["followers"], SESSIONS);
+        assert_eq!(counts["publishes learned of, over all followers"], publishes * SESSIONS);
+        for (spread, count) in [("late", publishes * SESSIONS), ("answer", publishes)] {
+            assert_eq!(result["spreads"][spread]["count"], count, "{spread}");
+        }
+        for name in ["hints_per_second", "cpu_per_hint", "late_p99"] {
+            above_zero(figure(&result, name)?, &["value", "reference", "ratio"])?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn hints_that_were_merged_count_for_every_publish_from_when_it_was_due() -> anyhow::Result<()> {
+    // A topic of more than ten followers is told once in 500 ms; publishes are due each 10 ms.
+    let result = measured(&[
+        "fanout",
+        "--duration",
+        "2s",
+        "--rate",
+        "100",
+        "--no-reference",
+        "--set",
+        "DOORBELL_GATEWAY__FANOUT_FOLLOWERS_LARGE=10",
+        "--set",
+        "DOORBELL_GATEWAY__FANOUT_INTERVAL=500ms",
+    ])
+    .await?;
+
+    let counts = &result["counts"];
+    assert!(counts["hints delivered"].as_u64() < Some(20 * SESSIONS), "not merged: {counts}");
+    assert_eq!(counts["publishes learned of, over all followers"], 200 * SESSIONS);
+    // The last of a merged hint is hardly late; half of all are late by a quarter of a second and more.
+    let late = &result["spreads"]["late"];
+    assert!(late["p50_us"].as_u64() > Some(150_000) && late["max_us"].as_u64() > Some(400_000), "{late}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_installation_is_measured_with_its_keys_and_its_metrics() -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let (keys, secret) = (scratch.path().join("api-keys.toml"), scratch.path().join("api-key"));
+    std::fs::write(&secret, api_key(&keys, "bench", &["--hints"]).await?)?;
+    let doorbell =
+        Doorbell::start_with(Options::default().with("DOORBELL_API_KEYS_FILE", text(&keys)?)).await?;
+    let (url, metrics) =
+        (format!("ws://{}", doorbell.address()), format!("http://{}/metrics", doorbell.address()));
+    let key = doorbell.data().join("key");
+    let place = ["--url", &url, "--key-file", text(&key)?, "--metrics-url", &metrics, "--no-reference"];
+
+    let fanout = ["fanout", "--duration", "1s", "--rate", "20", "--api-key-file", text(&secret)?];
+    let result = measured(&[&fanout[..], &place].concat()).await?;
+
+    // Counted in whole seconds there, and this took less.
+    assert!(figure(&result, "cpu_per_hint")?["value"].is_f64());
+    assert_eq!(result["counts"]["hints delivered"], 20 * SESSIONS);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sessions_that_are_refused_or_end_are_told_with_why_and_the_exit_code() -> anyhow::Result<()> {
+    let (doorbell, other) = (Doorbell::start().await?, Doorbell::start().await?);
+    let url = format!("ws://{}", doorbell.address());
+    let (own, foreign) = (doorbell.data().join("key"), other.data().join("key"));
+    let small = ["--sessions", "20", "--no-reference", "--url", &url];
+
+    let (output, said) = run(&[&["connect", "--key-file", text(&foreign)?], &small[..]].concat()).await?;
+    ensure!(output.status.code() == Some(1), "{said}");
+    assert!(said.contains("20 × closed with 4401") && said.contains("0 of 20 sessions"), "{said}");
+
+    let mut idle = bench(&[&["idle", "--key-file", text(&own)?, "--duration", "3s"], &small[..]].concat())?;
+    let mut idle = idle.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    line_with(&mut idle, "at rest").await?;
+    doorbell.kill().await?;
+    let output = timeout(DEADLINE, idle.wait_with_output()).await??;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.code() == Some(1), "{said}");
+    assert!(said.contains("20 ended by the server"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_interrupts_it_leaves_nothing_behind() -> anyhow::Result<()> {
+    let mut idle = bench(&["idle", "--sessions", "20", "--processes", "2", "--duration", "1h"])?;
+    let mut idle = idle.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    line_with(&mut idle, "at rest").await?;
+    let pid = idle.id().context("it is gone")?;
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    let children: Vec<&str> = children.split_whitespace().collect();
+    assert_eq!(children.len(), 3, "a server and two processes with sockets");
+
+    let sent = Command::new("kill").args(["-INT", &pid.to_string()]).status().await?;
+    ensure!(sent.success(), "kill -INT {pid} failed");
+
+    let output = timeout(DEADLINE, idle.wait_with_output()).await??;
+    assert_eq!(output.status.code(), Some(130));
+    for child in children {
+        assert!(!Path::new("/proc").join(child).exists(), "{child} is still there");
+    }
+    Ok(())
+}
+
+/// Reads its standard error up to a line with that text.
+async fn line_with(child: &mut tokio::process::Child, text: &str) -> anyhow::Result<()> {
+    let stderr = child.stderr.as_mut().context("no standard error")?;
+    let mut lines = BufReader::new(stderr).lines();
+    let found = async {
+        while let Some(line) = lines.next_line().await? {
+            if line.contains(text) {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("it ended without {text:?}")
+    };
+    timeout(DEADLINE, found).await.context("it does not say it")?
+}
+
+#[tokio::test]
+async fn what_cannot_be_measured_says_why() -> anyhow::Result<()> {
+    for (words, reason) in [
+        (&["connect", "--sessions", "100000000"][..], "the file limit is"),
+        (&["connect", "--url", "ws://127.0.0.1:1"], "--key-file"),
+        (&["connect", "--url", "wss://h", "--key-file", "k"], "no TLS"),
+        (&["connect", "--url", "ws://127.0.0.1:1", "--key-file", "no-such-file"], "no-such-file"),
+        (&["connect", "--url", "ws://127.0.0.1:1", "--token-command", "false"], "the token command fails"),
+        (&["fanout", "--url", "ws://127.0.0.1:1", "--key-file", "k"], "--api-key-file"),
+        (&["connect", "--set", "PATH=x"], "DOORBELL_"),
+        (&["connect", "--set", "DOORBELL_GATEWAY__HEARTBEAT=soon"], "expected a duration"),
+        (&["connect", "--sessions", "0"], "--sessions"),
+    ] {
+        let (output, said) = run(words).await?;
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
+        assert!(said.contains(reason), "{words:?}: {said}");
+    }
+    Ok(())
+}
