@@ -92,10 +92,11 @@ impl Publisher {
 
     fn answer(&mut self) -> anyhow::Result<()> {
         let (mut status, mut headers) = (String::new(), BTreeMap::new());
-        self.socket.read_line(&mut status).context("no answer to a publish")?;
+        let mut head = self.socket.by_ref().take(ANSWER_BYTES_MAX as u64);
+        head.read_line(&mut status).context("no answer to a publish")?;
         loop {
             let mut line = String::new();
-            self.socket.read_line(&mut line)?;
+            head.read_line(&mut line)?;
             let Some((name, value)) = line.trim_end().split_once(": ") else { break };
             headers.insert(name.to_ascii_lowercase(), value.to_owned());
         }

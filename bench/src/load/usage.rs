@@ -31,7 +31,7 @@ pub struct Usage {
     pub cpu_seconds: f64,
     /// Memory that is resident.
     pub resident: u64,
-    /// Memory that is its alone; only of a process here.
+    /// Memory that it wrote and shares with nobody; only of a process here.
     pub private: Option<u64>,
 }
 
@@ -76,8 +76,9 @@ fn of_process(number: u32) -> anyhow::Result<Usage> {
     Ok(Usage {
         cpu_seconds: cpu_of(&stat).context("/proc/PID/stat has no CPU")?,
         resident: kib_of(&rollup, "Rss:").context("/proc/PID/smaps_rollup has no Rss")?,
+        // Clean pages are the program's own: they are private until somebody else runs it as well.
         private: Some(
-            kib_of(&rollup, "Private_Clean:").unwrap_or(0) + kib_of(&rollup, "Private_Dirty:").unwrap_or(0),
+            kib_of(&rollup, "Private_Dirty:").context("/proc/PID/smaps_rollup has no Private_Dirty")?,
         ),
     })
 }

@@ -442,3 +442,6 @@ const fn stage(stage: Stage) -> &'static str {
         Stage::Open | Stage::Gone => "decided",
     }
 }
+
+#[cfg(test)]
+mod tests;
