@@ -7,7 +7,7 @@
 //! Map: [`args`] what was asked; [`connect`], [`idle`], [`fanout`] the measurements, each two [`trial`]s; [`target`] what is measured,
 //! [`bare`] the reference, [`usage`] what it costs; [`fleet`] the processes with the sockets, [`worker`] one of them, [`orders`]
 //! what both say to each other; [`frame`] and [`outbound`] bytes; [`publisher`] a back end, [`schedule`] when it publishes;
-//! [`clock`], [`spread`] times; [`outcome`] what came out, [`line`] how it goes.
+//! [`clock`], [`spread`] times; [`outcome`] what came out, [`mod@line`] how it goes.
 
 mod args;
 mod bare;

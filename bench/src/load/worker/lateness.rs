@@ -116,6 +116,9 @@ mod tests {
         lateness.hint(&mut heard[1], 9, &mut tally);
         lateness.hint(&mut heard[1], 8, &mut tally);
         assert_eq!(lateness.reached(), None);
+        // News to this one, but not the newest.
+        lateness.hint(&mut heard[0], 8, &mut tally);
+        assert_eq!(lateness.reached(), None);
         lateness.hint(&mut heard[0], 9, &mut tally);
         assert_eq!(lateness.reached(), Some(9));
         assert_eq!(tally, Tally::default());
