@@ -125,6 +125,13 @@ class Compose(unittest.TestCase):
                 else:
                     self.assertIn(source, self.file["volumes"])
 
+    def test_the_image_owns_the_folder_of_each_named_volume(self):
+        image = (DEPLOY / "Dockerfile").read_text()
+        (made,) = re.findall(r"install --directory --owner doorbell --group doorbell (.*)$", image, re.M)
+        volumes = [volume.split(":") for one in self.ours.values() for volume in one.get("volumes", [])]
+        named = {target for source, target, *_ in volumes if source in self.file["volumes"]}
+        self.assertEqual(named, set(made.split()))
+
 
 class Systemd(unittest.TestCase):
     def unit(self):
