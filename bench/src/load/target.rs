@@ -36,6 +36,7 @@ pub struct Target {
 /// What the tool started.
 struct Own {
     member: Member,
+    is_bare: bool,
     /// Its files, gone with it.
     _folder: TempDir,
 }
@@ -91,7 +92,7 @@ impl Target {
             api_key: Some(String::from_utf8(made.stdout)?.trim_end().to_owned()),
             meter: Meter::Process(member.number().await?),
             name: "a Doorbell of its own".to_owned(),
-            own: Some(Own { member, _folder: folder }),
+            own: Some(Own { member, is_bare: false, _folder: folder }),
         })
     }
 
@@ -165,7 +166,7 @@ impl Target {
             api_key: Some("none".to_owned()),
             meter: Meter::Process(member.number().await?),
             name: "the bare loop".to_owned(),
-            own: Some(Own { member, _folder: folder }),
+            own: Some(Own { member, is_bare: true, _folder: folder }),
         })
     }
 
@@ -180,6 +181,8 @@ impl Target {
     /// It does not end in time.
     pub async fn end(self) -> anyhow::Result<()> {
         match self.own {
+            // It has nothing to put in order.
+            Some(own) if own.is_bare => own.member.kill().await,
             Some(own) => own.member.end().await,
             None => Ok(()),
         }
