@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
@@ -52,6 +52,16 @@ pub(super) struct Dialer {
     certificates: Option<TlsCertificates>,
     connect_timeout: Duration,
     call_timeout: Duration,
+}
+
+/// On the way to a primary.
+enum Step {
+    /// A Sentinel says that it is this one.
+    Named(Node),
+    /// It took a connection.
+    Dialled(MultiplexedConnection),
+    /// It did not.
+    Failed(DialError),
 }
 
 impl Wire {
@@ -181,21 +191,35 @@ impl Dialer {
         Ok(Wire::Cluster(cluster))
     }
 
-    /// The first Sentinel that answers says where the primary is. All are asked at once: one that vanished costs no time.
+    /// The primary that a Sentinel names. All are asked at once, so that one that vanished costs no time; and each server that is
+    /// named is tried, for a Sentinel that was cut off names an old one.
     async fn dial_primary(&self, nodes: &[Node], primary: &str, ear: Option<Ear>) -> Result<Wire, DialError> {
-        let mut asks: FuturesUnordered<_> = nodes.iter().map(|one| self.primary(one, primary)).collect();
-        let mut refused = Vec::new();
-        while let Some(answer) = asks.next().await {
-            match answer {
-                Ok(node) => {
-                    let (one, _) = self.dial_one(&node, &self.target.login, ear).await?;
-                    return Ok(Wire::One(one));
+        let ask = |one| async move { self.primary(one, primary).await.map(Step::Named) }.boxed();
+        let mut steps: FuturesUnordered<_> = nodes.iter().map(ask).collect();
+        let (mut tried, mut refused, mut never) = (Vec::new(), Vec::new(), false);
+        while let Some(step) = steps.next().await {
+            match step {
+                Ok(Step::Dialled(one)) => return Ok(Wire::One(one)),
+                Ok(Step::Named(node)) if !tried.contains(&node) => {
+                    tried.push(node.clone());
+                    let ear = ear.clone();
+                    let dial = async move {
+                        let dialled = self.dial_one(&node, &self.target.login, ear).await;
+                        Ok(dialled.map_or_else(Step::Failed, |(one, _)| Step::Dialled(one)))
+                    };
+                    steps.push(dial.boxed());
+                }
+                Ok(Step::Named(_)) => {}
+                // What the server itself says holds, however many Sentinels are away.
+                Ok(Step::Failed(error)) => {
+                    never |= matches!(error, DialError::Never(_));
+                    refused.push(error);
                 }
                 Err(error) => refused.push(error),
             }
         }
         let said = refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        let never = refused.iter().any(|error| matches!(error, DialError::Never(_)));
+        never |= refused.iter().all(|error| matches!(error, DialError::Never(_)));
         Err(if never { DialError::Never(said) } else { DialError::Away(said) })
     }
 

@@ -1,10 +1,12 @@
 //! One shared connection to Redis, made when it is needed, with a deadline for every call.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::{Arg, Cmd, Value};
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::dial::{DialError, Dialer, Ear, Wire};
@@ -22,18 +24,23 @@ const NONE: u64 = u64::MAX;
 
 /// The connection that all calls share.
 pub(super) struct Link {
-    dialer: Dialer,
+    dialer: Arc<Dialer>,
     call_timeout: Duration,
     slot: Mutex<Slot>,
     cluster: AtomicBool,
     failures: AtomicU32,
-    /// The connection that left a call without an answer for long.
+    /// The connection that left a call without an answer for long, and answered no other meanwhile.
     silent: AtomicU64,
+    begun: Instant,
+    /// When the last answer came, in microseconds since it began.
+    answered: AtomicU64,
 }
 
 #[derive(Default)]
 struct Slot {
     wire: Option<Wire>,
+    /// The try to connect that is under way: nobody's, so that no caller's little time ends it for the others.
+    dial: JoinSet<Result<Wire, DialError>>,
     /// Which connection it is: only who used it may give it up.
     number: u64,
     /// After a failed try: what it said, when the next one may be, and the pause after that.
@@ -44,12 +51,14 @@ impl Link {
     pub(super) fn new(dialer: Dialer, call_timeout: Duration) -> Self {
         let slot = Mutex::new(Slot::default());
         Self {
-            dialer,
+            dialer: Arc::new(dialer),
             call_timeout,
             slot,
             cluster: AtomicBool::new(false),
             failures: AtomicU32::new(0),
             silent: AtomicU64::new(NONE),
+            begun: Instant::now(),
+            answered: AtomicU64::new(0),
         }
     }
 
@@ -116,6 +125,7 @@ impl Link {
             answer = wire.ask(&in_full(script, command)).await.map_err(|error| Failure::of(&error));
         }
         waits.ended();
+        self.answered.store(self.moment(Instant::now()), Ordering::Relaxed);
         if answer.is_ok() {
             self.failures.store(0, Ordering::Relaxed);
         }
@@ -141,21 +151,33 @@ impl Link {
         {
             return Err(DialError::Away(said.clone()));
         }
-        let pause = slot.closed.as_ref().map_or(PAUSE.0, |(_, _, pause)| (*pause * 2).min(PAUSE.1));
-        let mut dialling = Dialling { slot, pause, said: "no connection in time".to_owned() };
-        match self.dialer.dial(None).await {
-            Ok(wire) => {
+        if slot.dial.is_empty() {
+            let dialer = Arc::clone(&self.dialer);
+            slot.dial.spawn(async move { dialer.dial(None).await });
+        }
+        let ended = slot.dial.join_next().await;
+        match ended.and_then(Result::ok) {
+            Some(Ok(wire)) => {
                 self.cluster.store(wire.is_cluster(), Ordering::Relaxed);
                 self.failures.store(0, Ordering::Relaxed);
-                dialling.slot.number += 1;
-                dialling.slot.wire = Some(wire.clone());
+                slot.number += 1;
+                slot.closed = None;
+                slot.wire = Some(wire.clone());
                 Ok(wire)
             }
-            Err(error) => {
-                dialling.said = error.to_string();
+            Some(Err(error)) => {
+                slot.close(error.to_string());
                 Err(error)
             }
+            None => {
+                slot.close("the try to connect ended without a word".to_owned());
+                Err(DialError::Away("the try to connect ended without a word".to_owned()))
+            }
         }
+    }
+
+    fn moment(&self, at: Instant) -> u64 {
+        u64::try_from(at.duration_since(self.begun).as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Makes sure that a connection that failed is not used again.
@@ -175,23 +197,17 @@ impl Link {
     }
 }
 
-/// A try to connect. Whoever it ends, a caller with no more time as well, the next one comes after a pause: those who
-/// waited behind it have too little time left, and would end as it did.
-struct Dialling<'a> {
-    slot: &'a mut Slot,
-    pause: Duration,
-    said: String,
-}
-
-impl Drop for Dialling<'_> {
-    fn drop(&mut self) {
-        let closed = || (std::mem::take(&mut self.said), Instant::now() + self.pause, self.pause);
-        self.slot.closed = self.slot.wire.is_none().then(closed);
+impl Slot {
+    /// No try for a while, and a longer one each time.
+    fn close(&mut self, said: String) {
+        let pause = self.closed.as_ref().map_or(PAUSE.0, |(_, _, pause)| (*pause * 2).min(PAUSE.1));
+        self.closed = Some((said, Instant::now() + pause, pause));
     }
 }
 
-/// A call that waits for its answer. Where it is given up after long, by its caller's deadline or by ours, the connection is
-/// used no more: a server that stands still confirms what it gets, and would be asked for ever.
+/// A call that waits for its answer. Where it is given up after long, by its caller's deadline or by ours, and nobody had an answer
+/// meanwhile, the connection is used no more: a server that stands still confirms what it gets, and would be asked for ever. One that is
+/// slow is kept: a new connection would be slower still.
 struct Waits<'a> {
     link: &'a Link,
     number: u64,
@@ -206,7 +222,8 @@ impl Waits<'_> {
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        if self.since.elapsed() >= self.link.call_timeout / 2 {
+        let is_long = self.since.elapsed() >= self.link.call_timeout / 2;
+        if is_long && self.link.answered.load(Ordering::Relaxed) < self.link.moment(self.since) {
             self.link.silent.store(self.number, Ordering::Relaxed);
         }
     }

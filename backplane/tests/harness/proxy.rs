@@ -3,17 +3,21 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, interval_at};
 
 /// What becomes of the server's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answers {
     Pass,
+    /// They come so much later, one after the other.
+    Delay(Duration),
     /// The server is heard no more; it hears everything.
     Lose,
     /// Of the next ones on each connection so many bytes pass, and then it is reset.
@@ -91,10 +95,15 @@ async fn carry(near: TcpStream, mut ports: watch::Receiver<u16>, answers: watch:
 async fn answer(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, answers: watch::Receiver<Answers>) {
     let (mut bytes, mut lost) = (vec![0; 16 << 10], false);
     while let Ok(read @ 1..) = from.read(&mut bytes).await {
-        let (passes, ends) = match *answers.borrow() {
+        let now = *answers.borrow();
+        let (passes, ends) = match now {
             // A connection never goes on after a hole.
-            Answers::Pass if lost => return,
+            Answers::Pass | Answers::Delay(_) if lost => return,
             Answers::Pass => (read, false),
+            Answers::Delay(time) => {
+                interval_at(Instant::now() + time, time).tick().await;
+                (read, false)
+            }
             Answers::Lose => {
                 lost = true;
                 (0, false)

@@ -99,3 +99,18 @@ async fn sentinels_name_the_primary_and_the_next_one() {
     until("the replica has taken over", async || super::caller::enter(&redis, &user("alice")).await).await;
     ring(&redis, &user("alice")).await;
 }
+
+/// One that was cut off from the others, or stood still while they agreed on another primary.
+#[tokio::test]
+async fn a_sentinel_that_names_who_is_gone_keeps_nobody_from_the_primary() {
+    let (mut gone, primary) = (Server::start(&[]), Server::start(&[]));
+    let sentinels = [Server::start_sentinel(gone.port), Server::start_sentinel(primary.port)];
+    gone.kill();
+    let [stale, sound] = sentinels.each_ref().map(|one| one.url().replace("redis://", ""));
+    // Whichever answers first.
+    for places in [[&stale, &sound], [&sound, &stale]] {
+        let url = format!("redis+sentinel://{},{}/main", places[0], places[1]);
+        let redis = connect_with(section(&[url])).await.unwrap();
+        ring(&redis, &user("alice")).await;
+    }
+}

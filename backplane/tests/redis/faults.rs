@@ -6,9 +6,10 @@ use std::time::Duration;
 use doorbell_backplane::{Error, HintQueue as _, LeaseRenewal, Redis, Registry as _};
 use doorbell_protocol::{GatewayId, UserId};
 use redis::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, interval_at};
 
 use super::caller::{ack, claim, connect, enter, hint, identity, reason, ring, until, user};
+use super::proxy::{Answers, Proxy};
 use super::server::{Cluster, Server};
 
 /// A deadline of a second, and what a busy machine adds.
@@ -240,6 +241,50 @@ async fn a_connection_that_leaves_callers_without_an_answer_is_given_up() {
     assert!(early.is_err());
     until("it goes on", async || hint(&redis, &user("alice")).await).await;
     assert!(clients(&server).is_disjoint(&before), "no connection of before is left");
+}
+
+/// Somebody was answered while the other one waited: a new connection would be slower still.
+#[tokio::test]
+async fn a_slow_connection_is_kept() {
+    let server = Server::start(&[]);
+    let proxy = Proxy::start(server.port).await;
+    let redis = connect(&[proxy.url()]).await.unwrap();
+    let (alice, bob) = (user("alice"), user("bob"));
+    ring(&redis, &alice).await;
+    let before = proxy.accepted();
+
+    // The first answer comes after 700 ms. Who asks 300 ms after it waits behind it, and has 600 ms.
+    proxy.set(Answers::Delay(Duration::from_millis(700)));
+    let late = async {
+        let mut begins = interval_at(Instant::now() + Duration::from_millis(300), ENDED);
+        begins.tick().await;
+        tokio::time::timeout(Duration::from_millis(600), hint(&redis, &bob)).await
+    };
+    let (first, late) = tokio::join!(hint(&redis, &alice), late);
+    proxy.set(Answers::Pass);
+
+    assert!(first.is_ok() && late.is_err());
+    until("it goes on", async || hint(&redis, &alice).await).await;
+    assert_eq!(proxy.accepted(), before, "no other connection is made");
+}
+
+#[tokio::test]
+async fn a_caller_with_little_time_ends_no_try_to_connect_that_others_wait_for() {
+    let server = Server::start(&[]);
+    let redis = connect(&[server.url()]).await.unwrap();
+    let alice = user("alice");
+    ring(&redis, &alice).await;
+    server.say(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+
+    // It takes connections and says nothing.
+    server.signal("-STOP");
+    for _ in 0..3 {
+        let hasty = tokio::time::timeout(Duration::from_millis(100), hint(&redis, &alice)).await;
+        assert!(hasty.is_err(), "it waits, and is not refused for what became of the one before: {hasty:?}");
+    }
+    server.signal("-CONT");
+
+    hint(&redis, &alice).await.unwrap();
 }
 
 /// The numbers of the connections that calls came by.
