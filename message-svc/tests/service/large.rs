@@ -104,6 +104,7 @@ async fn who_comes_into_a_large_one_is_told_the_head_and_who_leaves_it_is_not() 
     let conversation = house.group("ada", &["bob", "eve", "joe"]).await;
     let head = house.send("ada", &conversation, "hello").await;
     house.published.reached(&topic(&conversation), head).await;
+    house.bells.marked(&set(&["ada", "bob", "eve", "joe"])).await;
     house.bells.hush();
 
     change(&house, "members.add", &conversation, &["zoe"]).await;

@@ -1,13 +1,14 @@
 //! A service on a directory of its own, and what its hint queue was told.
 
 pub mod doors;
+pub mod published;
 pub mod stores;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,10 +19,8 @@ use doorbell_backplane::{
     Settled, Settlement, UserHint,
 };
 use doorbell_message_svc::{Config, Error, MessageService, Metrics, Neighbours};
-use doorbell_protocol::{
-    Clock, Encoding, ErrorBody, ErrorCode, GatewayId, Payload, Raise, Timestamp, TopicId, UserId, Version,
-};
-use doorbell_rpc::{CallRequest, ChannelLife, Channels, Messages, Missed, OfflineHook, Subscription};
+use doorbell_protocol::{Clock, Encoding, ErrorBody, ErrorCode, Payload, Timestamp, UserId};
+use doorbell_rpc::{CallRequest, Messages, Missed, OfflineHook};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -30,6 +29,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use doors::{Directory, Doors};
+use published::Published;
 use stores::Stores;
 
 /// A directory in memory where there is one: what is tested is not the disk.
@@ -123,18 +123,28 @@ impl Bells {
     /// Waits until a user was told of a version of a topic.
     pub async fn rung(&self, user: &str, topic: &str, version: u64) {
         let key = (user.to_owned(), topic.to_owned());
+        let is_rung = || self.told().get(&key).is_some_and(|told| *told >= version);
+        assert!(self.until(is_rung).await, "{key:?} at {version}: {:?}", self.told());
+    }
+
+    /// Waits until users were told to ask for their topics.
+    pub async fn marked(&self, users: &BTreeSet<String>) {
+        let are_marked = self.until(|| self.refollowed().is_superset(users)).await;
+        assert!(are_marked, "{users:?}: {:?}", self.refollowed());
+    }
+
+    /// Whether something holds in time.
+    async fn until(&self, holds: impl Fn() -> bool) -> bool {
         let all = async {
             loop {
                 let asked = self.asked.notified();
-                if self.told().get(&key).is_some_and(|told| *told >= version) {
+                if holds() {
                     return;
                 }
                 asked.await;
             }
         };
-        tokio::time::timeout(PATIENCE, all)
-            .await
-            .unwrap_or_else(|_| panic!("{key:?} at {version}: {:?}", self.told()));
+        tokio::time::timeout(PATIENCE, all).await.is_ok()
     }
 
     /// Whether the hook has heard that a user missed a topic.
@@ -234,92 +244,6 @@ pub fn config() -> Config {
         throttle_conversations: 0,
         disk_reserve_bytes: 1 << 20,
         ..Config::default()
-    }
-}
-
-/// Large audiences, as far as this service has to do with them: what was published, and how many follow.
-#[derive(Default)]
-pub struct Published {
-    topics: Mutex<BTreeMap<String, u64>>,
-    fail: AtomicUsize,
-    held: AtomicBool,
-    asked: Notify,
-}
-
-impl Published {
-    /// Leaves every further call without an answer.
-    pub fn hold(&self) {
-        self.held.store(true, Ordering::SeqCst);
-    }
-
-    /// Lets the next calls fail.
-    pub fn fail(&self, calls: usize) {
-        self.fail.store(calls, Ordering::SeqCst);
-    }
-
-    /// Forgets what was published, as a store that starts anew.
-    pub fn forget(&self) {
-        self.topics.lock().clear();
-    }
-
-    /// The greatest version of each topic that was published.
-    pub fn topics(&self) -> BTreeMap<String, u64> {
-        self.topics.lock().clone()
-    }
-
-    /// Waits until a topic was published at a version.
-    pub async fn reached(&self, topic: &str, version: u64) {
-        let all = async {
-            loop {
-                let asked = self.asked.notified();
-                if self.topics.lock().get(topic).is_some_and(|at| *at >= version) {
-                    return;
-                }
-                asked.await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| panic!("{topic}: {:?}", self.topics()));
-    }
-}
-
-#[async_trait]
-impl Channels for Published {
-    async fn publish(&self, raises: Vec<(TopicId, Raise)>) -> Result<Vec<Version>, doorbell_rpc::Error> {
-        if self.held.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
-        }
-        if self.fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
-            let reason = "a test said so".into();
-            return Err(doorbell_rpc::Error::Unavailable { service: "channel-svc", reason });
-        }
-        let mut topics = self.topics.lock();
-        let mut stored = Vec::new();
-        for (topic, raise) in raises {
-            let at = topics.entry(topic.to_string()).or_default();
-            match raise {
-                Raise::To(version) => *at = version.get().max(*at),
-                Raise::Next => {
-                    assert_eq!(topic.kind(), "presence", "{topic}: a log counts its own versions");
-                    *at += 1;
-                }
-            }
-            stored.push(Version::new(*at).unwrap());
-        }
-        drop(topics);
-        self.asked.notify_waiters();
-        Ok(stored)
-    }
-
-    async fn subscribe(
-        &self,
-        _: &GatewayId,
-        _: Vec<Subscription>,
-    ) -> Result<ChannelLife, doorbell_rpc::Error> {
-        unreachable!("the message service follows nothing")
-    }
-
-    async fn followers(&self, topics: Vec<TopicId>) -> Result<Vec<u64>, doorbell_rpc::Error> {
-        Ok(vec![7; topics.len()])
     }
 }
 
