@@ -7,6 +7,8 @@ use crate::stage::{ONE_OF_EACH, Stage};
 
 const DIES: &str = "notifier-1";
 const ACKED: &str = "doorbell_notifier_settlements_total{outcome=\"acked\"}";
+/// Claims that ended with their worker: who died had bob in hand.
+const EXPIRED: &str = "doorbell_backplane_expiries_total";
 
 /// bob was told of nothing, and is after the claim's lease.
 async fn is_told_after(point: &str) -> anyhow::Result<()> {
@@ -17,6 +19,7 @@ async fn is_told_after(point: &str) -> anyhow::Result<()> {
     stage.cluster.dies(DIES).await?;
 
     stage.knows(2).await?;
+    stage.counts(DIES, EXPIRED, 1).await?;
     assert_eq!(stage.bob.hints(&stage.topic), 2, "one for each message");
     assert_eq!(stage.log().await?, ["first", "second"]);
     stage.end().await
