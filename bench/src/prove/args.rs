@@ -119,6 +119,12 @@ struct Faults {
     /// The longest fault
     #[arg(long, value_name = "TIME", default_value = "6s", value_parser = time)]
     fault_longest: Duration,
+    /// Faults come for so long, and then for --fault-quiet none [default: all the time]
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "fault_quiet")]
+    fault_burst: Option<Duration>,
+    /// How long there is none between two bursts: above T, or no hint's time is ever over before the end
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "fault_burst")]
+    fault_quiet: Option<Duration>,
     /// This fault instead of drawn ones; may be repeated. 30s,kill,gateway/10,2s: half a minute after the load began, ten
     /// gateways drawn from the seed are killed, and started 2 s later. Also stop, and cut
     #[arg(long, value_name = "WHEN,HARM,WHAT,TIME", conflicts_with_all = ["url", "no_faults"])]
@@ -160,6 +166,7 @@ impl ProveArgs {
             every: self.faults.fault_every,
             shortest,
             longest,
+            bursts: self.faults.fault_burst.zip(self.faults.fault_quiet),
         })
     }
 

@@ -94,7 +94,7 @@ async fn start_local(
     let sabotage = args.sabotage().map(|kind| ("DOORBELL_SABOTAGE".to_owned(), kind.to_owned()));
     let env = sabotage.into_iter().collect();
     let local = match args.cluster {
-        Some(shape) => Local::installation(&host.binary, folder, shape, env).await?,
+        Some(shape) => Local::installation(&host.binary, folder, shape, env, args.pace().is_some()).await?,
         None if args.local => Local::one(&host.binary, folder, env).await?,
         None => return Ok(None),
     };

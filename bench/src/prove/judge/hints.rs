@@ -16,7 +16,7 @@ pub fn hinted(evidence: &Evidence) -> Outcome {
     let mut outcome = Outcome::default();
     let heard = Heard::of(evidence);
     let present = present(evidence);
-    let mut sends = 0;
+    let (mut sends, mut in_load) = (0, 0);
     for (key, sending) in &evidence.sends {
         let Some((acked, version, _)) = sending.acked.first() else { continue };
         let due = evidence.due(*acked);
@@ -52,7 +52,10 @@ pub fn hinted(evidence: &Evidence) -> Outcome {
                 });
             }
         }
-        sends += u64::from(outcome.checked > before);
+        if outcome.checked > before {
+            sends += 1;
+            in_load += u64::from(due < evidence.at(Phase::Heal));
+        }
     }
     let least = (evidence.run.bounds.acked_min / ACKED_EACH_JUDGED).max(1);
     if sends < least {
@@ -60,7 +63,7 @@ pub fn hinted(evidence: &Evidence) -> Outcome {
             "{sends} sends had a session that was there from before them until their time was over: at least {least} are needed"
         ));
     } else {
-        outcome.note = Some(format!("of {sends} sends"));
+        outcome.note = Some(format!("of {sends} sends, {in_load} of them due before the load ended"));
     }
     outcome
 }

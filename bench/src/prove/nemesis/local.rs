@@ -58,6 +58,8 @@ struct Common<'a> {
     /// The port of Redis.
     redis: u16,
     env: Vec<(String, String)>,
+    /// Whether their connections can be cut.
+    is_cut: bool,
 }
 
 impl Local {
@@ -85,7 +87,8 @@ impl Local {
         })
     }
 
-    /// A whole installation, around a `redis-server` that keeps nothing: killed and started, it is empty.
+    /// A whole installation, around a `redis-server` that keeps nothing: killed and started, it is empty. Where connections are to be
+    /// cut, all of them pass this process, which costs time.
     ///
     /// # Errors
     /// One of them does not get ready in time, or there is no `redis-server`.
@@ -94,6 +97,7 @@ impl Local {
         folder: &Path,
         shape: Shape,
         env: Vec<(String, String)>,
+        is_cut: bool,
     ) -> anyhow::Result<Self> {
         let port = free_port()?;
         // Redis goes to its folder before it reads other paths.
@@ -101,7 +105,7 @@ impl Local {
         let key_file = folder.join("key");
         let mut own = Self { key_file, folder, members: Vec::new(), roles: Vec::new(), ways: Vec::new() };
         own.add(own.redis(port), "redis").await.context("an installation needs redis-server: install it")?;
-        let common = Common { binary, redis: port, env };
+        let common = Common { binary, redis: port, env, is_cut };
         for (role, count) in ROLES.into_iter().zip(shape.counts).rev() {
             let launches: Vec<Launch> =
                 (1..=count).map(|number| own.member(&common, role, number)).collect::<anyhow::Result<_>>()?;
@@ -137,25 +141,29 @@ impl Local {
 
     fn member(&mut self, common: &Common<'_>, role: &str, number: u16) -> anyhow::Result<Launch> {
         let name = format!("{role}-{number}");
-        let listens = free_port()?;
-        let to_redis = Way::open(format!("{name} to redis"), common.redis)?;
-        let to_it = Way::open(format!("all to {name}"), listens)?;
+        let mut env = common.env.clone();
+        let mut redis = common.redis;
+        if common.is_cut {
+            let listens = free_port()?;
+            let to_redis = Way::open(format!("{name} to redis"), redis)?;
+            let to_it = Way::open(format!("all to {name}"), listens)?;
+            let address = |port: u16| format!("127.0.0.1:{port}");
+            env.push(("DOORBELL_CLUSTER__LISTEN".to_owned(), address(listens)));
+            env.push(("DOORBELL_CLUSTER__ADVERTISE".to_owned(), address(to_it.port())));
+            redis = to_redis.port();
+            self.ways.extend([to_redis, to_it]);
+        }
         let args = [
             "serve",
             "--roles",
             role,
             "--redis",
-            &format!("redis://127.0.0.1:{}", to_redis.port()),
+            &format!("redis://127.0.0.1:{redis}"),
             "--key-file",
             &text(&self.key_file),
             "--data-dir",
             &text(&self.folder.join("data")),
         ];
-        let mut env = common.env.clone();
-        let address = |port: u16| format!("127.0.0.1:{port}");
-        env.push(("DOORBELL_CLUSTER__LISTEN".to_owned(), address(listens)));
-        env.push(("DOORBELL_CLUSTER__ADVERTISE".to_owned(), address(to_it.port())));
-        self.ways.extend([to_redis, to_it]);
         Ok(Launch {
             program: common.binary.to_owned(),
             args: args.map(str::to_owned).to_vec(),

@@ -41,6 +41,23 @@ pub struct Pace {
     pub shortest: Duration,
     /// The longest.
     pub longest: Duration,
+    /// Faults come for so long, then none for so long, and so on; `None`: all the time.
+    pub bursts: Option<(Duration, Duration)>,
+}
+
+impl Pace {
+    /// When a fault that was to begin then may begin, and when all faults around it must have ended.
+    fn burst(self, at: Duration) -> (Duration, Duration) {
+        let Some((burst, quiet)) = self.bursts else { return (at, Duration::MAX) };
+        let round = burst + quiet;
+        let rounds = u32::try_from(at.as_nanos() / round.as_nanos().max(1)).unwrap_or(u32::MAX);
+        let begin = round.saturating_mul(rounds);
+        if at + self.shortest < begin + burst {
+            (at, begin + burst)
+        } else {
+            (begin + round, begin + round + burst)
+        }
+    }
 }
 
 /// All of them, in the order of their beginnings. Two may overlap where they harm different things.
@@ -61,7 +78,9 @@ impl Schedule {
         }
         let mut at = pace.every.mul_f64(rng.random_range(0.3..0.8));
         loop {
-            let lasts = rng.random_range(pace.shortest..=pace.longest);
+            let (begins, ends) = pace.burst(at);
+            at = begins;
+            let lasts = rng.random_range(pace.shortest..=pace.longest).min(ends - at);
             // There are two connections for each process: one fault in three is a cut, and not two.
             let is_cut = processes == 0 || links > 0 && rng.random_ratio(1, 3);
             let kind = if is_cut { processes..free.len() } else { 0..processes };
@@ -161,6 +180,7 @@ pub(super) mod tests {
         every: Duration::from_secs(2),
         shortest: Duration::from_secs(1),
         longest: Duration::from_secs(4),
+        bursts: None,
     };
     const LENGTH: Duration = Duration::from_secs(120);
 
@@ -169,6 +189,23 @@ pub(super) mod tests {
         let draw = |seed| Schedule::draw(seed, LENGTH, PACE, &Names);
         assert_eq!(draw(5), draw(5));
         assert_ne!(draw(5), draw(6));
+    }
+
+    #[test]
+    fn between_bursts_there_is_no_fault() {
+        let (burst, quiet) = (Duration::from_secs(10), Duration::from_secs(20));
+        let pace = Pace { bursts: Some((burst, quiet)), ..PACE };
+        let faults = Schedule::draw(5, LENGTH, pace, &Names).faults;
+        let rounds: std::collections::BTreeSet<u128> = faults
+            .iter()
+            .map(|fault| {
+                let round = fault.at.as_nanos() / (burst + quiet).as_nanos();
+                let begin = (burst + quiet) * u32::try_from(round).unwrap();
+                assert!(fault.at >= begin && fault.at + fault.lasts <= begin + burst, "{fault:?}");
+                round
+            })
+            .collect();
+        assert_eq!(rounds.len(), 4, "each burst has faults");
     }
 
     #[test]

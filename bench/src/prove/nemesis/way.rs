@@ -1,6 +1,7 @@
 //! A connection between two processes that can be cut as a cable is pulled: nothing passes, and nobody is told.
 
 use std::net::TcpListener as StdListener;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,9 +9,12 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 /// As much as one read takes; beside the sockets' own buffers that is all that waits while it is cut.
 const BUFFER: usize = 16 * 1024;
+/// After a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A port of the loopback whose connections go on to another one, while it is whole.
 ///
@@ -63,9 +67,15 @@ async fn serve(listener: TcpListener, to: u16, whole: watch::Receiver<bool>) {
     let mut pairs = JoinSet::new();
     loop {
         tokio::select! {
-            Ok((near, _)) = listener.accept() => pairs.spawn(pair(near, to, whole.clone())),
-            Some(_) = pairs.join_next() => continue,
-        };
+            came = listener.accept() => match came {
+                Ok((near, _)) => {
+                    pairs.spawn(pair(near, to, whole.clone()));
+                }
+                // No file is free, say: whoever waits is taken when one is.
+                Err(_) => sleep(ACCEPT_PAUSE).await,
+            },
+            Some(_) = pairs.join_next() => {}
+        }
     }
 }
 
@@ -97,8 +107,6 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut whole: watch:
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::timeout;
 
     use super::*;
