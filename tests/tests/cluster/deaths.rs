@@ -5,7 +5,7 @@ use doorbell_tests::{Cluster, Shape};
 
 use crate::cluster;
 
-/// K6 to K9, K14, K15 and the message service's K1 to K4, as far as the moment of the kill is left to chance (`docs/faults.md` has it exactly): each
+/// K6 to K9 and the message service's K1 to K4, as far as the moment of the kill is left to chance (`docs/faults.md` has it exactly): each
 /// service dies while messages are sent, and who only listens knows the last of them in time.
 #[tokio::test]
 async fn any_service_may_die_and_who_listens_is_current_in_time() -> anyhow::Result<()> {

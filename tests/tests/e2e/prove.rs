@@ -71,7 +71,7 @@ const FAULTS: [&str; 9] = [
     "35s,cut,all to gateway-2,3s",
 ];
 
-/// K17, R2, N1, N10: each part of a whole installation is killed, stopped or cut off.
+/// K17, R2: each part of a whole installation is killed, stopped or cut off.
 #[tokio::test]
 async fn nothing_is_lost_while_all_of_an_installation_is_killed_stopped_and_cut_off() -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;

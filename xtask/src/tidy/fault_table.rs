@@ -10,6 +10,9 @@ const FAULTS: &[(char, u8, &[u8])] = &[('K', 17, &[]), ('R', 10, &[]), ('N', 10,
 /// Lines above a test's name that may belong to it: its documentation and attributes.
 const HEAD: &[&str] = &["///", "#["];
 
+/// What makes a function a test; that none is left out is another rule's.
+const TEST: &[&str] = &["#[test]", "#[tokio::test"];
+
 /// Checks the table.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let Some(document) = tree.file(DOCUMENT) else { return Vec::new() };
@@ -46,6 +49,9 @@ fn wrong(tree: &Tree, test: &str, id: &str) -> Option<String> {
     let (path, name) = test.split_once("::")?;
     let Some(file) = tree.file(path) else { return Some("is in no file of ours".to_owned()) };
     let Some(head) = head(file, name) else { return Some("is not in that file".to_owned()) };
+    if !head.iter().any(|line| TEST.iter().any(|mark| line.starts_with(mark))) {
+        return Some("is no test".to_owned());
+    }
     let named_so = name.starts_with(&format!("{}_", id.to_lowercase()));
     let says = |line: &str| line.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == id);
     (!named_so && !head.iter().any(|line| says(line))).then(|| format!("does not name {id}"))
@@ -65,7 +71,7 @@ mod tests {
     use super::*;
     use crate::tidy::places;
 
-    const TESTS: &str = "#[test]\nfn k1_dies() {}\n\n/// R2, N3: gone.\n#[test]\nasync fn is_gone() {}\n";
+    const TESTS: &str = "#[test]\nfn k1_dies() {}\n\n/// R2, N3: gone.\n#[tokio::test]\nasync fn is_gone() {}\n\nfn k1_helps() {}\n";
 
     fn found(rows: &[(&str, &str)]) -> Vec<String> {
         let whole = ids().map(|id| {
@@ -77,7 +83,7 @@ mod tests {
         let mut tests = TESTS.to_owned();
         for (id, test, number) in whole {
             let good = format!("fine_{}{number}", id[..1].to_lowercase());
-            tests.push_str(&format!("/// {id}\nfn {good}() {{}}\n"));
+            tests.push_str(&format!("/// {id}\n#[test]\nfn {good}() {{}}\n"));
             let test = test.map_or_else(|| format!("`a/tests/a.rs::{good}`"), ToOwned::to_owned);
             text.push_str(&format!("| {id} | x | {test} |\n"));
         }
@@ -92,7 +98,8 @@ mod tests {
 
     #[test]
     fn a_test_that_is_not_there_or_of_another_fault_is_a_finding() {
-        for bad in ["none", "`a/tests/b.rs::k1_dies`", "`a/tests/a.rs::k1`", "`a/tests/a.rs::is_gone`"] {
+        let other = ["`a/tests/b.rs::k1_dies`", "`a/tests/a.rs::k1`", "`a/tests/a.rs::is_gone`"];
+        for bad in other.into_iter().chain(["none", "`a/tests/a.rs::k1_helps`"]) {
             assert_eq!(found(&[("K1", bad)]), ["docs/faults.md:1"], "{bad}");
         }
     }
