@@ -1,5 +1,5 @@
-//! The load tool: how long from a send to its hint, how many durable sends a second, and how late the followers of a
-//! hot topic are.
+//! The load tool for sends: how long from a send to its hint, and how many durable sends a second. How late the followers of a hot
+//! topic are is for `doorbell bench fanout`.
 //!
 //! It starts a `doorbell` of its own on a free port of the loopback with a fresh data directory, opens the sessions,
 //! runs for a bounded time, and prints a few lines of figures. It shares the machine with what it measures, so all
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use doorbell_tests::{Doorbell, Options, api_key, process};
+use doorbell_tests::{Doorbell, Options, process};
 
 #[path = "load/latency.rs"]
 mod latency;
@@ -22,8 +22,6 @@ mod report;
 mod session;
 #[path = "load/throughput.rs"]
 mod throughput;
-#[path = "load/topic.rs"]
-mod topic;
 
 /// Measures a Doorbell of its own on the loopback.
 #[derive(Parser)]
@@ -58,18 +56,6 @@ enum What {
         #[arg(long, default_value_t = 64)]
         in_flight: usize,
     },
-    /// Publishes to the followers of one topic, and how late each of them knows.
-    Topic {
-        /// Followers, one session each.
-        #[arg(long, default_value_t = 10_000)]
-        followers: usize,
-        /// Publishes a second.
-        #[arg(long, default_value_t = 200)]
-        rate: u32,
-        /// The latest that any follower may be, in milliseconds; beyond it the exit code is 1.
-        #[arg(long, default_value_t = 250)]
-        within_ms: u64,
-    },
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -79,10 +65,7 @@ async fn main() -> anyhow::Result<()> {
         Some(folder) => tempfile::tempdir_in(folder)?,
         None => tempfile::tempdir()?,
     };
-    let keys = scratch.path().join("api-keys.toml");
-    let key = api_key(&keys, "load", &["--hints"]).await?;
     let mut options = Options::default()
-        .with("DOORBELL_API_KEYS_FILE", &keys.display().to_string())
         .with("DOORBELL_MESSAGE__THROTTLE_MESSAGES", "1000000")
         .with("DOORBELL_MESSAGE__THROTTLE_PERIOD", "1s")
         .with("DOORBELL_LOG", "warn");
@@ -102,10 +85,6 @@ async fn main() -> anyhow::Result<()> {
         What::Throughput { in_flight } => {
             let pairs = pairs::Pairs::open(&doorbell, cli.pairs).await?;
             meter.run(|measured| throughput::run(pairs, in_flight, measured))
-        }
-        What::Topic { followers, rate, within_ms } => {
-            let audience = topic::Audience::open(&doorbell, &key, followers)?;
-            meter.run(|measured| audience.run(rate, measured, Duration::from_millis(within_ms)))
         }
     }
 }
