@@ -12,6 +12,7 @@ use doorbell_protocol::codec::encode_server;
 use doorbell_protocol::{CallId, Encoding, Payload, ServerFrame, SessionId, TopicId};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::orders::Coding;
 use super::outbound::{ACCEPT, opcode};
@@ -20,6 +21,8 @@ use crate::Host;
 
 const LISTENER: Token = Token(usize::MAX);
 const EVENTS: usize = 4_096;
+/// Connections that the kernel holds until they are accepted: as many as a Doorbell has it hold.
+const BACKLOG: i32 = 4_096;
 /// Requests, `hello` with its token, pongs: all are shorter.
 const BUFFER_BYTES: usize = 64 * 1024;
 /// A sign of life is asked for from nobody; this is what `welcome` says.
@@ -28,6 +31,8 @@ const HEARTBEAT_MS: u32 = 25_000;
 const CLOSE: u8 = 0x88;
 /// How often it looks whether who started it is still there.
 const LOOK: Duration = Duration::from_secs(1);
+/// How soon it tries those again whose sockets were full.
+const RETRY: Duration = Duration::from_millis(5);
 
 /// `doorbell bench load-bare`.
 #[derive(Clone, Debug, Args)]
@@ -64,6 +69,12 @@ struct Bare {
     topic: Option<TopicId>,
     encoding: Encoding,
     pull_after_ms: Option<u32>,
+    /// The last hint.
+    last: Vec<u8>,
+    /// Those whose sockets were full when it was written.
+    owed: Vec<usize>,
+    /// Sockets that took a part of a hint: what would come after it is no frame.
+    cut: u64,
 }
 
 /// Runs until it is ended, or whoever started it is gone.
@@ -73,13 +84,14 @@ struct Bare {
 pub fn run(args: &BareArgs, host: &Host) -> anyhow::Result<()> {
     (host.files)();
     let mut bare = Bare::new(args)?;
-    let mut listener = TcpListener::bind(args.listen).context("the reference cannot listen")?;
+    let mut listener = listen(args.listen).context("the reference cannot listen")?;
     bare.poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     println!("doorbell ready on http://{}", listener.local_addr()?);
     let parent = rustix::process::getppid();
     let (mut events, mut buffer) = (Events::with_capacity(EVENTS), vec![0; BUFFER_BYTES]);
     while rustix::process::getppid() == parent {
-        match bare.poll.poll(&mut events, Some(LOOK)) {
+        let wait = if bare.owed.is_empty() { LOOK } else { RETRY };
+        match bare.poll.poll(&mut events, Some(wait)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             outcome => outcome?,
         }
@@ -89,8 +101,18 @@ pub fn run(args: &BareArgs, host: &Host) -> anyhow::Result<()> {
                 Token(index) => bare.ready(index, &mut buffer),
             }
         }
+        bare.pay();
     }
     Ok(())
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
 }
 
 impl Bare {
@@ -118,6 +140,9 @@ impl Bare {
             topic: args.topic.as_deref().map(TopicId::new).transpose()?,
             encoding,
             pull_after_ms: args.pull_after_ms,
+            last: Vec::new(),
+            owed: Vec::new(),
+            cut: 0,
         })
     }
 
@@ -125,6 +150,8 @@ impl Bare {
         loop {
             match listener.accept() {
                 Ok((mut stream, _)) => {
+                    // As a Doorbell does: a hint does not wait until the one before it was acknowledged.
+                    stream.set_nodelay(true)?;
                     let token = Token(self.sockets.len());
                     let interest = Interest::READABLE;
                     self.poll.registry().register(&mut stream, token, interest)?;
@@ -178,14 +205,35 @@ impl Bare {
         }
     }
 
-    /// One write a socket. What would have to wait is left out: a later hint says more.
+    /// One write a socket. One that is full gets the last hint when it has room: who is behind learns of the newest alone.
     fn publish(&mut self, version: u64) {
         let Some(topic) = &self.topic else { return };
-        let bytes = framed(self.encoding, &hint(self.encoding, topic, version, self.pull_after_ms));
-        for (stream, stage) in self.sockets.iter_mut().flatten() {
-            if *stage == Stage::Following {
-                let _ = stream.write(&bytes);
+        self.last = framed(self.encoding, &hint(self.encoding, topic, version, self.pull_after_ms));
+        self.owed.clear();
+        for index in 0..self.sockets.len() {
+            self.write_last(index);
+        }
+    }
+
+    /// Tries those again that were full.
+    fn pay(&mut self) {
+        for index in std::mem::take(&mut self.owed) {
+            self.write_last(index);
+        }
+    }
+
+    fn write_last(&mut self, index: usize) {
+        let Some((stream, Stage::Following)) = &mut self.sockets[index] else { return };
+        match stream.write(&self.last) {
+            Ok(written) if written == self.last.len() => {}
+            Ok(_) => {
+                self.sockets[index] = None;
+                self.cut += 1;
+                eprintln!("{} sockets took a part of a hint and were cut", self.cut);
             }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.owed.push(index),
+            // It is gone: reading says so as well.
+            Err(_) => {}
         }
     }
 }
@@ -244,5 +292,53 @@ mod tests {
         }
         assert_eq!(version(br#"{"hints":[{"topic":"bench:1","version":1234}]}"#), 1_234);
         assert_eq!(version(b""), 0);
+    }
+
+    /// A loop with one follower, and the follower.
+    fn followed() -> (Bare, std::net::TcpStream) {
+        let address = "127.0.0.1:0".parse().unwrap();
+        let topic = Some("bench:1".to_owned());
+        let args = BareArgs { listen: address, encoding: Coding::Json, topic, pull_after_ms: None };
+        let (mut bare, listener) = (Bare::new(&args).unwrap(), listen(address).unwrap());
+        let follower = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        while bare.sockets.is_empty() {
+            bare.accept(&listener).unwrap();
+        }
+        bare.sockets[0].as_mut().unwrap().1 = Stage::Following;
+        (bare, follower)
+    }
+
+    #[test]
+    fn a_full_socket_is_told_the_last_version_when_it_has_room() {
+        let (mut bare, mut follower) = followed();
+        let stream = &mut bare.sockets[0].as_mut().unwrap().0;
+        assert!(stream.nodelay().unwrap());
+        while stream.write(&[b'x'; 4_096]).is_ok() {}
+
+        bare.publish(7);
+        assert_eq!(bare.owed, [0]);
+        let (mut read, mut buffer) = (Vec::new(), vec![0; BUFFER_BYTES]);
+        while !bare.owed.is_empty() {
+            let count = follower.read(&mut buffer).unwrap();
+            read.extend_from_slice(&buffer[..count]);
+            bare.pay();
+        }
+
+        assert_eq!(bare.cut, 0);
+        bare.sockets[0] = None;
+        follower.read_to_end(&mut read).unwrap();
+        assert!(read.ends_with(&bare.last) && bare.last.len() > 10);
+    }
+
+    #[test]
+    fn a_socket_that_takes_a_part_of_a_hint_is_cut_and_counted() {
+        let (mut bare, _follower) = followed();
+        // More than the kernel holds for a socket.
+        bare.last = vec![b'x'; 64 << 20];
+
+        bare.write_last(0);
+
+        assert_eq!((bare.cut, bare.owed.len()), (1, 0));
+        assert!(bare.sockets[0].is_none());
     }
 }
