@@ -29,7 +29,10 @@ mod trial;
 mod usage;
 mod worker;
 
+use std::fs::File;
 use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
@@ -69,6 +72,8 @@ Exit codes:
   2    not measured
   130  interrupted";
 
+/// How long what still runs when the tool has its answer may take to end: a publish without an answer.
+const END_DEADLINE: Duration = Duration::from_secs(1);
 /// What a shell says of who was interrupted.
 const INTERRUPTED: u8 = 130;
 
@@ -98,9 +103,14 @@ impl<'a> What<'a> {
 /// # Errors
 /// It cannot be measured.
 pub fn measure(what: What<'_>, host: &Host) -> anyhow::Result<u8> {
+    // First, so that nothing is measured for a file that cannot be written.
+    let json = what.asked().json.as_deref();
+    let json = json.map(|path| writable(path).map(|file| (path, file))).transpose()?;
     // One thread: whoever is measured has the others.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = match runtime.block_on(until_stopped(what, host)) {
+    let outcome = runtime.block_on(until_stopped(what, host));
+    runtime.shutdown_timeout(END_DEADLINE);
+    let outcome = match outcome {
         Err(error) if error.is::<Interrupted>() => {
             let _ = writeln!(std::io::stderr(), "interrupted: everything that was started is ended");
             return Ok(INTERRUPTED);
@@ -109,25 +119,39 @@ pub fn measure(what: What<'_>, host: &Host) -> anyhow::Result<u8> {
     };
     let mut out = std::io::stdout().lock();
     out.write_all(outcome.table().as_bytes())?;
-    if let Some(file) = &what.asked().json {
+    if let Some((path, mut file)) = json {
         let json = serde_json::to_vec_pretty(&outcome)?;
-        std::fs::write(file, json).with_context(|| format!("cannot write {}", file.display()))?;
-        writeln!(out, "\nwritten to {}", file.display())?;
+        // An older result is kept until there is one to take its place; a pipe has no length.
+        let emptied = if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) };
+        let written = emptied.and_then(|()| file.write_all(&json));
+        written.with_context(|| format!("cannot write {}", path.display()))?;
+        writeln!(out, "\nwritten to {}", path.display())?;
     }
     Ok(u8::from(!outcome.wrong.is_empty()))
 }
 
-/// Measures; where somebody asks the tool to end, it ends what it started and says so.
+fn writable(path: &Path) -> anyhow::Result<File> {
+    let opened = File::options().write(true).create(true).truncate(false).open(path);
+    opened.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Measures; where somebody asks the tool to end, it ends what it started and says so. Asked once more, it waits for no end in order:
+/// its children are killed.
 async fn until_stopped(what: What<'_>, host: &Host) -> anyhow::Result<Outcome> {
     let stop = CancellationToken::new();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut measuring = std::pin::pin!(measuring(what, host, &stop));
-    tokio::select! {
-        outcome = &mut measuring => return outcome,
-        _ = interrupt.recv() => stop.cancel(),
-        _ = terminate.recv() => stop.cancel(),
+    loop {
+        tokio::select! {
+            outcome = &mut measuring => return outcome,
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if stop.is_cancelled() {
+            return Err(Interrupted.into());
+        }
+        stop.cancel();
     }
-    measuring.await
 }
 
 async fn measuring(what: What<'_>, host: &Host, stop: &CancellationToken) -> anyhow::Result<Outcome> {

@@ -134,12 +134,25 @@ impl Size {
     /// # Errors
     /// Its file limit is too small.
     pub fn check_own(&self, files: u64) -> anyhow::Result<()> {
-        let most = files.saturating_sub(SERVER_FILES);
+        let most = most(files);
         ensure!(
             u64::from(self.sessions.get()) <= most,
             "{} sessions are more than one server on this machine can hold: the file limit is {files} a process, so {most} at \
              most. Raise it (ulimit -Hn), or start several gateways and name each with --url",
             self.sessions
+        );
+        Ok(())
+    }
+
+    /// Whether the bare loop, which is one process, can hold them.
+    ///
+    /// # Errors
+    /// Its file limit is too small.
+    pub fn check_bare(&self, files: u64) -> anyhow::Result<()> {
+        let (sessions, most) = (self.sessions, most(files));
+        ensure!(
+            u64::from(sessions.get()) <= most,
+            "{sessions} sessions are more than one process can hold: the file limit is {files}, so {most} at most"
         );
         Ok(())
     }
@@ -175,6 +188,11 @@ impl Size {
         });
         Ok(jobs.collect())
     }
+}
+
+/// How many sessions a server can hold that may have so many files.
+const fn most(files: u64) -> u64 {
+    files.saturating_sub(SERVER_FILES)
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Moment;
@@ -25,7 +25,7 @@ const REPORTS_MAX: usize = 256;
 const READY_DEADLINE: Duration = Duration::from_secs(600);
 /// How long an answer may take.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
-/// How long an end may take.
+/// How long the end of all of them may take.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Somebody asked the tool to end.
@@ -61,8 +61,10 @@ pub struct Together {
     pub upgrade: Spread,
     /// From there to its `welcome`.
     pub welcome: Spread,
-    /// How late followers were.
+    /// How late followers were; what some did not hear of, with its age.
     pub late: Spread,
+    /// When the last hint came since measuring began; 0 where none did.
+    pub last_hint: Moment,
     /// Why sessions failed or ended.
     pub failures: BTreeMap<String, u64>,
     /// The heartbeat that the server told, in milliseconds.
@@ -173,12 +175,12 @@ impl Fleet {
         self.watch(what, Duration::ZERO, line).await
     }
 
-    /// What all of them have seen.
+    /// What all of them have seen, where `last` is the last version that was published (0: none).
     ///
     /// # Errors
     /// One of them does not say.
-    pub async fn seen(&mut self) -> anyhow::Result<Together> {
-        self.order(Order::Report).await?;
+    pub async fn seen(&mut self, last: Moment) -> anyhow::Result<Together> {
+        self.order(Order::Report(last)).await?;
         let (mut together, until) = (Together::default(), Instant::now() + ANSWER_DEADLINE);
         for _ in 0..self.workers.len() {
             let seen = loop {
@@ -201,9 +203,10 @@ impl Fleet {
         }
         // What they still say is taken, so that none of them waits to say it.
         let silent = async { while self.reports.recv().await.is_some() {} };
-        let _ = timeout(END_DEADLINE, silent).await;
+        let until = Instant::now() + END_DEADLINE;
+        let _ = timeout_at(until, silent).await;
         for worker in &mut self.workers {
-            if timeout(END_DEADLINE, worker.child.wait()).await.is_err() {
+            if timeout_at(until, worker.child.wait()).await.is_err() {
                 let _ = worker.child.kill().await;
             }
         }
@@ -277,6 +280,7 @@ impl Together {
         self.upgrade.merge(&seen.upgrade);
         self.welcome.merge(&seen.welcome);
         self.late.merge(&seen.late);
+        self.last_hint = self.last_hint.max(seen.last_hint);
         for (why, count) in &seen.failures {
             *self.failures.entry(why.clone()).or_default() += count;
         }

@@ -8,7 +8,7 @@ use super::args::IdleArgs;
 use super::fleet::Together;
 use super::outcome::{Outcome, Unit};
 use super::target::Target;
-use super::trial::{Bench, Side, ended};
+use super::trial::{Bench, Side};
 use super::usage::{self, Usage};
 
 /// What was there.
@@ -29,9 +29,8 @@ pub async fn run(args: &IdleArgs, mut bench: Bench<'_>) -> anyhow::Result<Outcom
     let target = bench.doorbell(None).await?;
     let mut outcome = bench.outcome("idle", &target);
     outcome.parameters.insert("at rest for", format!("{} s", args.duration.as_secs_f64()));
-    let rested = one(&mut bench, args, &target).await;
-    let rested = ended(target, rested).await?;
-    bench.line.end();
+    let rested =
+        bench.alone(target, &mut outcome, async |bench, target| one(bench, args, target).await).await?;
     told(&mut outcome, args.asked.size.sessions.get(), &rested);
     Ok(outcome)
 }
@@ -42,7 +41,7 @@ async fn one(bench: &mut Bench<'_>, args: &IdleArgs, target: &Target) -> anyhow:
     let (settled, kernel, begun) = (target.meter.read().await?, usage::kernel_bytes()?, Instant::now());
     opened.fleet.watch("at rest", args.duration, &mut bench.line).await?;
     let (after, rested) = (target.meter.read().await?, begun.elapsed());
-    let seen = opened.fleet.seen().await?;
+    let seen = opened.fleet.seen(0).await?;
     opened.fleet.leave().await;
     let kernel = (opened.kernel_before, kernel);
     Ok(Rested { seen, before: opened.before, settled, after, kernel, rested })

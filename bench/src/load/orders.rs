@@ -76,8 +76,8 @@ pub enum Order {
     Open,
     /// From now on count how late hints are: by a schedule, or each from the moment that is its version.
     Measure(Option<Schedule>),
-    /// Say what was seen.
-    Report,
+    /// Say what was seen. The last version that was published: who has not heard of it is late with it; 0 where there was none.
+    Report(Moment),
     /// Close all and end.
     Leave,
 }
@@ -134,8 +134,10 @@ pub struct Seen {
     pub upgrade: Counts,
     /// From the beginning of a connection to its `welcome`.
     pub welcome: Counts,
-    /// How late followers were.
+    /// How late followers were; what some did not hear of, with its age.
     pub late: Counts,
+    /// When the last hint came since measuring began; 0 where none did.
+    pub last_hint: Moment,
     /// Why sessions failed or ended, with how many.
     pub failures: BTreeMap<String, u64>,
     /// The heartbeat that `welcome` told, in milliseconds.

@@ -12,9 +12,9 @@ use crate::words::{count, length};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figure {
     /// What it is called in JSON.
-    pub name: &'static str,
+    pub name: String,
     /// What it is, for people.
-    pub what: &'static str,
+    pub what: String,
     /// What it counts.
     pub unit: Unit,
     /// Of the server.
@@ -68,19 +68,22 @@ pub struct Outcome {
     pub wrong: Vec<String>,
     /// What whoever reads the figures should know.
     pub notes: Vec<String>,
+    /// The last lines of the log of a server of the tool's own.
+    pub log: Vec<String>,
 }
 
 impl Outcome {
     /// One more figure, of both.
-    pub fn figure(
-        &mut self,
-        (name, what): (&'static str, &'static str),
-        unit: Unit,
-        value: f64,
-        reference: Option<f64>,
-    ) {
+    pub fn figure(&mut self, (name, what): (&str, &str), unit: Unit, value: f64, reference: Option<f64>) {
         let ratio = reference.filter(|reference| *reference > 0.0).map(|reference| value / reference);
-        self.figures.push(Figure { name, what, unit, value, reference, ratio });
+        self.figures.push(Figure {
+            name: name.to_owned(),
+            what: what.to_owned(),
+            unit,
+            value,
+            reference,
+            ratio,
+        });
     }
 
     /// As text.
@@ -113,6 +116,12 @@ impl Outcome {
         }
         for wrong in &self.wrong {
             let _ = writeln!(text, "WRONG: {wrong}");
+        }
+        if !self.wrong.is_empty() && !self.log.is_empty() {
+            let _ = writeln!(text, "the last lines of the server's log:");
+            for line in &self.log {
+                let _ = writeln!(text, "  {}", printable(line));
+            }
         }
         text
     }

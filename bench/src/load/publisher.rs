@@ -1,11 +1,12 @@
-//! A back end with one connection, which publishes by `POST /v1/hints`.
+//! A back end with one connection at a time, which publishes by `POST /v1/hints`. A server ends connections when they get old: what it
+//! had no answer to is published again over the next, and a version that comes twice is one.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::{self, Moment};
@@ -23,10 +24,19 @@ const STEP: Duration = Duration::from_millis(100);
 
 /// Its connection.
 pub struct Publisher {
-    socket: BufReader<TcpStream>,
+    place: Place,
+    /// `None` where the server has said that it ends it.
+    socket: Option<BufReader<TcpStream>>,
     head: String,
     topic: String,
+    /// Connections after the first.
+    pub reconnects: u64,
 }
+
+/// The server ended the connection, and the answer was not there or not whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the server ended the connection without answering a publish")]
+struct Closed;
 
 /// What became of a schedule.
 pub struct Published {
@@ -34,8 +44,8 @@ pub struct Published {
     pub answered: Spread,
     /// The last version.
     pub last: Moment,
-    /// From the first to the last answer, in microseconds.
-    pub took_us: u64,
+    /// When the last answer was there.
+    pub answered_at: Moment,
     /// From when a publish was due to when it was written: the tool's own lateness and the answer to the one before.
     pub behind: Spread,
 }
@@ -46,25 +56,37 @@ impl Publisher {
     /// # Errors
     /// Nobody listens there.
     pub fn connect(place: &Place, key: &str, topic: &str) -> anyhow::Result<Self> {
-        let socket = TcpStream::connect_timeout(&place.address, ANSWER_DEADLINE)
-            .with_context(|| format!("nobody listens at {}", place.host))?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(ANSWER_DEADLINE))?;
-        socket.set_write_timeout(Some(ANSWER_DEADLINE))?;
+        let socket = Some(connected(place)?);
         let host = &place.host;
         let head = format!("POST /v1/hints HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n");
-        Ok(Self { socket: BufReader::new(socket), head, topic: topic.to_owned() })
+        Ok(Self { place: place.clone(), socket, head, topic: topic.to_owned(), reconnects: 0 })
     }
 
-    /// Publishes one version.
+    /// Publishes one version; once more over a new connection where the server has ended the one that was there.
     ///
     /// # Errors
     /// It is not taken.
     pub fn publish(&mut self, version: Moment) -> anyhow::Result<()> {
         let body = serde_json::json!({"hints": [{"topic": self.topic, "version": version}]}).to_string();
         let request = format!("{}content-length: {}\r\n\r\n{body}", self.head, body.len());
-        self.socket.get_mut().write_all(request.as_bytes()).context("a publish")?;
-        self.answer()
+        if let Some(socket) = self.socket.take() {
+            match self.exchange(socket, &request) {
+                Err(error) if error.is::<Closed>() => {}
+                outcome => return outcome,
+            }
+        }
+        self.reconnects += 1;
+        let socket = connected(&self.place)?;
+        self.exchange(socket, &request)
+    }
+
+    /// One request and its answer; the connection is kept where the server keeps it.
+    fn exchange(&mut self, mut socket: BufReader<TcpStream>, request: &str) -> anyhow::Result<()> {
+        socket.get_mut().write_all(request.as_bytes()).map_err(closed).context("a publish")?;
+        if answer(&mut socket)? == After::Kept {
+            self.socket = Some(socket);
+        }
+        Ok(())
     }
 
     /// Publishes at a steady rate, whatever comes back: one that is late goes at once.
@@ -87,29 +109,62 @@ impl Publisher {
             self.publish(last)?;
             answered.record(clock::now() - last);
         }
-        Ok(Published { answered, last, took_us: clock::now().saturating_sub(schedule.begin), behind })
-    }
-
-    fn answer(&mut self) -> anyhow::Result<()> {
-        let (mut status, mut headers) = (String::new(), BTreeMap::new());
-        let mut head = self.socket.by_ref().take(ANSWER_BYTES_MAX as u64);
-        head.read_line(&mut status).context("no answer to a publish")?;
-        loop {
-            let mut line = String::new();
-            head.read_line(&mut line)?;
-            let Some((name, value)) = line.trim_end().split_once(": ") else { break };
-            headers.insert(name.to_ascii_lowercase(), value.to_owned());
-        }
-        let length: usize = headers.get("content-length").context("an answer without a length")?.parse()?;
-        ensure!(length <= ANSWER_BYTES_MAX, "an answer of {length} bytes to a publish");
-        let mut body = vec![0; length];
-        self.socket.read_exact(&mut body)?;
-        ensure!(
-            status.starts_with("HTTP/1.1 200"),
-            "a publish is answered with {}: {}",
-            status.trim(),
-            String::from_utf8_lossy(&body)
-        );
-        Ok(())
+        Ok(Published { answered, last, answered_at: clock::now(), behind })
     }
 }
+
+/// What becomes of a connection after an answer.
+#[derive(PartialEq, Eq)]
+enum After {
+    Kept,
+    Closed,
+}
+
+fn connected(place: &Place) -> anyhow::Result<BufReader<TcpStream>> {
+    let socket = TcpStream::connect_timeout(&place.address, ANSWER_DEADLINE)
+        .with_context(|| format!("nobody listens at {}", place.host))?;
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(ANSWER_DEADLINE))?;
+    socket.set_write_timeout(Some(ANSWER_DEADLINE))?;
+    Ok(BufReader::new(socket))
+}
+
+fn answer(socket: &mut BufReader<TcpStream>) -> anyhow::Result<After> {
+    let mut head = socket.by_ref().take(ANSWER_BYTES_MAX as u64);
+    let (status, mut headers) = (line(&mut head)?, BTreeMap::new());
+    loop {
+        let line = line(&mut head)?;
+        let Some((name, value)) = line.split_once(": ") else { break };
+        headers.insert(name.to_ascii_lowercase(), value.to_owned());
+    }
+    let length: usize = headers.get("content-length").context("an answer without a length")?.parse()?;
+    ensure!(length <= ANSWER_BYTES_MAX, "an answer of {length} bytes to a publish");
+    let mut body = vec![0; length];
+    socket.read_exact(&mut body).map_err(closed)?;
+    if !status.starts_with("HTTP/1.1 200") {
+        bail!("a publish is answered with {status}: {}", String::from_utf8_lossy(&body));
+    }
+    let closes = headers.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+    Ok(if closes { After::Closed } else { After::Kept })
+}
+
+/// A line of an answer's head.
+fn line(head: &mut impl BufRead) -> anyhow::Result<String> {
+    let mut line = String::new();
+    head.read_line(&mut line).map_err(closed).context("no answer to a publish")?;
+    match line.strip_suffix('\n') {
+        Some(line) => Ok(line.trim_end().to_owned()),
+        None => Err(Closed.into()),
+    }
+}
+
+/// Tells the end of a connection, which is no failure, from what is one.
+fn closed(error: std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Closed.into(),
+        _ => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -49,6 +49,11 @@ impl Spread {
         self.0.saturating_record(micros.min(MICROS_MAX));
     }
 
+    /// As many more, all alike.
+    pub fn record_n(&mut self, micros: u64, count: u64) {
+        self.0.saturating_record_n(micros.min(MICROS_MAX), count);
+    }
+
     /// Begins anew.
     pub fn clear(&mut self) {
         self.0.clear();

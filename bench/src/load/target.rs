@@ -1,6 +1,6 @@
 //! What is measured: a Doorbell of the tool's own on the loopback, an installation, or the reference.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, bail, ensure};
@@ -17,6 +17,9 @@ use crate::process::{Kind, Launch, Member};
 /// The installation's name for its own: doors wide open, because the rates at which connections are taken protect a server from
 /// what this tool is there to do; all else is as by default.
 const CONFIG: &str = "[listener]\naccepts_per_second = 1000000\naccepts_burst = 1000000\n";
+
+/// Lines of a log that are told where something went wrong.
+const LOG_LINES: usize = 20;
 
 /// Where to connect, and what it costs there.
 pub struct Target {
@@ -37,6 +40,7 @@ pub struct Target {
 struct Own {
     member: Member,
     is_bare: bool,
+    log: PathBuf,
     /// Its files, gone with it.
     _folder: TempDir,
 }
@@ -80,19 +84,14 @@ impl Target {
             log: folder.path().join("server.log"),
             kind: Kind::Doorbell,
         };
-        let log = launch.log.clone();
-        let started = Member::start(launch).await;
-        // The folder goes away, and the log with it.
-        let told = || std::fs::read_to_string(&log).unwrap_or_default().trim_end().to_owned();
-        let member =
-            started.map_err(|_| anyhow::anyhow!("a Doorbell of its own does not start:\n{}", told()))?;
+        let (log, member) = started("a Doorbell of its own", launch).await?;
         Ok(Self {
             places: vec![place_of(member.address())?],
             credentials: Credentials::Key(data.join("key")),
             api_key: Some(String::from_utf8(made.stdout)?.trim_end().to_owned()),
             meter: Meter::Process(member.number().await?),
             name: "a Doorbell of its own".to_owned(),
-            own: Some(Own { member, is_bare: false, _folder: folder }),
+            own: Some(Own { member, is_bare: false, log, _folder: folder }),
         })
     }
 
@@ -159,14 +158,14 @@ impl Target {
             log: folder.path().join("bare.log"),
             kind: Kind::Doorbell,
         };
-        let member = Member::start(launch).await?;
+        let (log, member) = started("the bare loop", launch).await?;
         Ok(Self {
             places: vec![place_of(member.address())?],
             credentials: Credentials::Nobody,
             api_key: Some("none".to_owned()),
             meter: Meter::Process(member.number().await?),
             name: "the bare loop".to_owned(),
-            own: Some(Own { member, is_bare: true, _folder: folder }),
+            own: Some(Own { member, is_bare: true, log, _folder: folder }),
         })
     }
 
@@ -175,18 +174,53 @@ impl Target {
         self.places.iter().all(|place| place.address.is_ipv4() && place.address.ip().is_loopback())
     }
 
-    /// Ends what the tool started, in order.
-    ///
-    /// # Errors
-    /// It does not end in time.
-    pub async fn end(self) -> anyhow::Result<()> {
-        match self.own {
-            // It has nothing to put in order.
-            Some(own) if own.is_bare => own.member.kill().await,
-            Some(own) => own.member.end().await,
-            None => Ok(()),
+    /// Ends what the tool started, in order; answers how that went, and the last lines of its log, which is gone then.
+    pub async fn end(self) -> (anyhow::Result<()>, Vec<String>) {
+        let Some(own) = self.own else { return (Ok(()), Vec::new()) };
+        // The bare loop has nothing to put in order.
+        let ended = if own.is_bare { own.member.kill().await } else { own.member.end().await };
+        (ended, last_lines(&own.log))
+    }
+
+    /// A script in place of a Doorbell of the tool's own.
+    #[cfg(test)]
+    pub async fn script(script: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let launch = Launch {
+            name: "it".to_owned(),
+            program: "/bin/sh".into(),
+            args: vec!["-c".to_owned(), script.to_owned()],
+            env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+            log: folder.path().join("log"),
+            kind: Kind::Doorbell,
+        };
+        let (log, member) = started("it", launch).await.unwrap();
+        Self {
+            places: Vec::new(),
+            credentials: Credentials::Nobody,
+            api_key: None,
+            meter: Meter::Metrics(Vec::new()),
+            name: "it".to_owned(),
+            own: Some(Own { member, is_bare: false, log, _folder: folder }),
         }
     }
+}
+
+/// Starts it; answers its log as well. Where it does not start, its log says why: the file is gone with its folder.
+async fn started(name: &str, launch: Launch) -> anyhow::Result<(PathBuf, Member)> {
+    let log = launch.log.clone();
+    let started = Member::start(launch).await;
+    let why = |_| anyhow::anyhow!("{name} does not start:\n{}", last_lines(&log).join("\n"));
+    let member = started.map_err(why)?;
+    Ok((log, member))
+}
+
+/// Of a log; there are none where there is no such file.
+fn last_lines(log: &Path) -> Vec<String> {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].iter().map(|line| (*line).to_owned()).collect()
 }
 
 fn place_of(address: &str) -> anyhow::Result<Place> {

@@ -1,13 +1,12 @@
 //! What every measurement does: take the server, or the bare loop, open all sessions, and end all of it again, whatever happens.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Asked, Load};
-use super::fleet::{Fleet, Together};
+use super::fleet::{Fleet, Interrupted, Together};
 use super::line::Line;
 use super::orders::Tally;
 use super::outcome::{Outcome, Unit};
@@ -58,7 +57,24 @@ pub enum Side {
     Bare,
 }
 
-impl Bench<'_> {
+/// What both sides came to.
+pub struct Pair<T> {
+    /// The server.
+    pub doorbell: T,
+    /// The bare loop, where it was measured.
+    pub bare: Option<T>,
+}
+
+/// One side, measured and ended.
+#[derive(Debug)]
+struct Ended<T> {
+    measured: T,
+    /// How its end went.
+    end: anyhow::Result<()>,
+    log: Vec<String>,
+}
+
+impl<'a> Bench<'a> {
     /// The name of the topic of this run: nobody knows an older version of it.
     pub fn topic_of(host: &Host) -> String {
         format!("bench:{:x}", host.now_ms)
@@ -77,19 +93,81 @@ impl Bench<'_> {
         Target::of(&self.asked.place, api_key, self.host).await
     }
 
+    /// Measures the server, and ends it whatever comes of it. How it ended is told beside the figures, which it takes nothing from.
+    ///
+    /// # Errors
+    /// It cannot be measured; with the last lines of its log, where it is of the tool's own.
+    pub async fn alone<T>(
+        &mut self,
+        target: Target,
+        outcome: &mut Outcome,
+        one: impl AsyncFnOnce(&mut Bench<'a>, &Target) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let measured = one(self, &target).await;
+        let ended = ended(target, measured).await;
+        self.line.end();
+        let Ended { measured, end, log } = ended?;
+        outcome.log = log;
+        if let Err(error) = end {
+            outcome.wrong.push(format!("the server, when it was to end: {error:#}"));
+        }
+        Ok(measured)
+    }
+
+    /// Measures the server and then, where that is asked for, the bare loop in the same way. What goes wrong with the bare loop is a note:
+    /// the figures of the server are what was asked for.
+    ///
+    /// # Errors
+    /// The server cannot be measured, or the tool was asked to end.
+    pub async fn paired<T>(
+        &mut self,
+        target: Target,
+        outcome: &mut Outcome,
+        one: impl AsyncFn(&mut Bench<'a>, &Target, Side) -> anyhow::Result<T>,
+    ) -> anyhow::Result<Pair<T>> {
+        let refers = self.refers(&target);
+        let doorbell =
+            async |bench: &mut Bench<'a>, target: &Target| one(bench, target, Side::Doorbell).await;
+        let doorbell = self.alone(target, outcome, doorbell).await?;
+        if !refers {
+            return Ok(Pair { doorbell, bare: None });
+        }
+        let bare = match self.bare().await {
+            Ok(target) => {
+                let bare = one(self, &target, Side::Bare).await;
+                ended(target, bare).await
+            }
+            Err(error) => Err(error),
+        };
+        self.line.end();
+        let bare = match bare {
+            Ok(Ended { measured, end, .. }) => {
+                outcome.notes.extend(end.err().map(|error| format!("the bare loop, at its end: {error:#}")));
+                Some(measured)
+            }
+            Err(error) if error.is::<Interrupted>() => return Err(error),
+            Err(error) => {
+                outcome.notes.push(format!("no figures of the bare loop: {error:#}"));
+                None
+            }
+        };
+        Ok(Pair { doorbell, bare })
+    }
+
     /// Takes the bare loop.
     ///
     /// # Errors
-    /// It does not start.
-    pub async fn bare(&mut self) -> anyhow::Result<Target> {
+    /// It cannot hold so many, or does not start.
+    async fn bare(&mut self) -> anyhow::Result<Target> {
         let size = &self.asked.size;
+        size.check_bare((self.host.files)())?;
         let wait = (size.sessions.get() >= PULLS_SPREAD_FROM).then_some(PULL_AFTER_MS);
         let followed = self.topic.as_deref().map(|topic| (topic, wait));
         Target::bare(self.host, size.encoding, followed).await
     }
 
     /// Whether the bare loop is measured beside this server: only one on this machine says what this machine can do.
-    pub fn refers(&self, target: &Target) -> bool {
+    fn refers(&self, target: &Target) -> bool {
         !self.asked.no_reference && target.is_loopback()
     }
 
@@ -156,6 +234,7 @@ impl Bench<'_> {
             failures: BTreeMap::new(),
             wrong: Vec::new(),
             notes,
+            log: Vec::new(),
         }
     }
 }
@@ -177,8 +256,20 @@ impl Outcome {
         }
     }
 
+    /// What is said of the sockets of the bare loop: that is where its figures are worth little.
+    pub fn bare(&mut self, wanted: u32, seen: &Together) {
+        let Tally { open, failed, ended, .. } = seen.tally;
+        if open < u64::from(wanted) {
+            let why = seen.failures.iter().map(|(why, count)| format!("{count} × {why}")).collect::<Vec<_>>();
+            self.notes.push(format!(
+                "compare nothing with the bare loop: {open} of {wanted} sockets were open at its end ({failed} failed, {ended} ended: {})",
+                why.join("; ")
+            ));
+        }
+    }
+
     /// Cost of the CPU between two looks, for each of so many.
-    pub fn cpu(&mut self, name: (&'static str, &'static str), (of, reference): (Option<f64>, Option<f64>)) {
+    pub fn cpu(&mut self, name: (&str, &str), (of, reference): (Option<f64>, Option<f64>)) {
         match of {
             Some(micros) => self.figure(name, Unit::Micros, micros, reference),
             None => {
@@ -190,19 +281,16 @@ impl Outcome {
         }
     }
 
-    /// Three figures of how long something took.
-    pub fn times(
-        &mut self,
-        names: [(&'static str, &'static str); 3],
-        key: &str,
-        of: &Spread,
-        reference: Option<&Spread>,
-    ) {
+    /// Three figures of how long something took: what it is called in JSON, and for people.
+    pub fn times(&mut self, (key, what): (&str, &str), of: &Spread, reference: Option<&Spread>) {
         let (of, bare) = (of.summary(), reference.map(Spread::summary));
+        let names = [("p50", "half"), ("p99", "99 of 100"), ("max", "all")];
         let picks = [|s: &Summary| s.p50_us, |s: &Summary| s.p99_us, |s: &Summary| s.max_us];
         #[expect(clippy::cast_precision_loss, reason = "at most an hour")]
-        for (name, pick) in names.into_iter().zip(picks) {
-            self.figure(name, Unit::Micros, pick(&of) as f64, bare.as_ref().map(|bare| pick(bare) as f64));
+        for ((part, share), pick) in names.into_iter().zip(picks) {
+            let (name, what) = (format!("{key}_{part}"), format!("{what}: {share} within"));
+            let bare = bare.as_ref().map(|bare| pick(bare) as f64);
+            self.figure((&name, &what), Unit::Micros, pick(&of) as f64, bare);
         }
         self.spreads.insert(key.to_owned(), of);
         self.spreads.extend(bare.map(|bare| (format!("bare.{key}"), bare)));
@@ -222,13 +310,49 @@ pub fn rate(of: u64, micros: u64) -> f64 {
     of as f64 * 1e6 / micros.max(1) as f64
 }
 
-/// Runs a measurement on a target, and ends the target whatever comes of it.
+/// Ends a target, whatever came of its measurement.
 ///
 /// # Errors
-/// Those of the measurement first.
-pub async fn ended<T>(target: Target, measured: anyhow::Result<T>) -> anyhow::Result<T> {
-    let ended = tokio::time::timeout(Duration::from_secs(60), target.end()).await;
-    let measured = measured?;
-    ended.context("the server did not end in time")??;
-    Ok(measured)
+/// That of the measurement, with the last lines of the target's log.
+async fn ended<T>(target: Target, measured: anyhow::Result<T>) -> anyhow::Result<Ended<T>> {
+    let name = target.name.clone();
+    let (end, log) = target.end().await;
+    match measured {
+        Ok(measured) => Ok(Ended { measured, end, log }),
+        Err(error) if error.is::<Interrupted>() || log.is_empty() => Err(error),
+        Err(error) => Err(anyhow!("{error:#}\nthe last lines of the log of {name}:\n{}", log.join("\n"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ends with a status when it is asked to, and has said so in its log.
+    async fn ends_with(status: u8) -> Target {
+        let ready = "doorbell ready on http://127.0.0.1:1";
+        let lines = "for line in $(seq 30); do echo line $line >&2; done";
+        let script =
+            format!("trap 'exit {status}' TERM; {lines}; echo {ready}; while :; do sleep 0.01; done");
+        Target::script(&script).await
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ends_ill_costs_no_figures() {
+        let ended = ended(ends_with(3).await, Ok(5)).await.unwrap();
+
+        assert_eq!(ended.measured, 5);
+        let end = ended.end.unwrap_err().to_string();
+        assert!(end.contains("exit status: 3"), "{end}");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_measured_is_told_with_the_last_lines_of_the_log() {
+        let error = ended::<()>(ends_with(0).await, Err(anyhow!("no reason"))).await.unwrap_err().to_string();
+
+        assert!(error.starts_with("no reason\n") && error.ends_with("\nline 29\nline 30"), "{error}");
+        assert!(!error.contains("line 10\n") && error.contains("line 11\n"), "{error}");
+        let error = ended::<()>(ends_with(0).await, Err(Interrupted.into())).await.unwrap_err();
+        assert!(error.is::<Interrupted>());
+    }
 }

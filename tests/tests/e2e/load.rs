@@ -214,8 +214,7 @@ async fn who_interrupts_it_leaves_nothing_behind() -> anyhow::Result<()> {
     let children: Vec<&str> = children.split_whitespace().collect();
     assert_eq!(children.len(), 3, "a server and two processes with sockets");
 
-    let sent = Command::new("kill").args(["-INT", &pid.to_string()]).status().await?;
-    ensure!(sent.success(), "kill -INT {pid} failed");
+    kill("-INT", &pid.to_string()).await?;
 
     let output = timeout(DEADLINE, idle.wait_with_output()).await??;
     assert_eq!(output.status.code(), Some(130));
@@ -241,6 +240,98 @@ async fn line_with(child: &mut tokio::process::Child, text: &str) -> anyhow::Res
 }
 
 #[tokio::test]
+async fn who_interrupts_it_twice_waits_for_no_end_in_order() -> anyhow::Result<()> {
+    let mut idle = bench(&["idle", "--sessions", "20", "--duration", "1h"])?;
+    let mut idle = idle.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    line_with(&mut idle, "at rest").await?;
+    let pid = idle.id().context("it is gone")?;
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    let is_server = |child: &&str| {
+        std::fs::read_to_string(format!("/proc/{child}/cmdline")).is_ok_and(|line| line.contains("serve"))
+    };
+    let (servers, workers): (Vec<&str>, Vec<&str>) = children.split_whitespace().partition(is_server);
+    assert_eq!((servers.len(), workers.len()), (1, 1));
+    // It would take a minute to find that this one does not end.
+    kill("-STOP", servers[0]).await?;
+
+    kill("-INT", &pid.to_string()).await?;
+    timeout(DEADLINE, async {
+        while is_running(workers[0]) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .context("the first is not heard")?;
+    kill("-INT", &pid.to_string()).await?;
+
+    let output = timeout(Duration::from_secs(20), idle.wait_with_output()).await.context("it waits")??;
+    assert_eq!(output.status.code(), Some(130));
+    timeout(DEADLINE, async {
+        while is_running(servers[0]) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .context("the server is still there")
+}
+
+async fn kill(signal: &str, pid: &str) -> anyhow::Result<()> {
+    let sent = Command::new("kill").args([signal, pid]).status().await?;
+    ensure!(sent.success(), "kill {signal} {pid} failed");
+    Ok(())
+}
+
+/// Whether a process is there, and more than a number that nobody has asked for yet.
+fn is_running(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+#[tokio::test]
+async fn a_publisher_whose_connections_get_too_old_goes_on_over_new_ones() -> anyhow::Result<()> {
+    let result = measured(&[
+        "fanout",
+        "--duration",
+        "4s",
+        "--rate",
+        "40",
+        "--no-reference",
+        "--set",
+        "DOORBELL_LISTENER__CONNECTION_AGE_MAX=1s",
+        "--set",
+        "DOORBELL_LISTENER__HEAD_TIMEOUT=1s",
+        "--set",
+        "DOORBELL_LISTENER__BODY_TIMEOUT=1s",
+    ])
+    .await?;
+
+    let counts = &result["counts"];
+    assert_eq!(counts["publishes learned of, over all followers"], 160 * SESSIONS);
+    assert!(counts["connections of the publisher after its first"].as_u64() >= Some(2), "{counts}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bare_loop_that_cannot_be_had_costs_no_figures() -> anyhow::Result<()> {
+    let doorbell = Doorbell::start().await?;
+    let (url, key) = (format!("ws://{}", doorbell.address()), doorbell.data().join("key"));
+    let binary = process::binary()?;
+    let words = ["bench", "connect", "--sessions", "200", "--url", &url, "--key-file"];
+    // Enough for a process that holds sockets, and not for one that listens as well.
+    let line = "ulimit -n 400 && exec \"$@\"";
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", line, "sh"]).arg(binary).args(words).arg(key).stdin(Stdio::null()).kill_on_drop(true);
+
+    let output = timeout(DEADLINE, command.output()).await??;
+
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.code() == Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("sessions a second") && said.contains("200 welcomed"), "{said}");
+    assert!(said.contains("note: no figures of the bare loop: 200 sessions are more than"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_cannot_be_measured_says_why() -> anyhow::Result<()> {
     for (words, reason) in [
         (&["connect", "--sessions", "100000000"][..], "the file limit is"),
@@ -250,6 +341,7 @@ async fn what_cannot_be_measured_says_why() -> anyhow::Result<()> {
         (&["connect", "--url", "ws://127.0.0.1:1", "--token-command", "false"], "the token command fails"),
         (&["fanout", "--url", "ws://127.0.0.1:1", "--key-file", "k"], "--api-key-file"),
         (&["connect", "--set", "PATH=x"], "DOORBELL_"),
+        (&["connect", "--json", "/no/such/folder/result.json"], "cannot write /no/such/folder/result.json"),
         (&["connect", "--set", "DOORBELL_GATEWAY__HEARTBEAT=soon"], "expected a duration"),
         (&["connect", "--sessions", "0"], "--sessions"),
     ] {

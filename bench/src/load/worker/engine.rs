@@ -49,8 +49,9 @@ pub struct Engine {
     upgrades: Vec<Vec<u8>>,
     hearing: Hearing,
     subscribe: Option<Vec<u8>>,
-    /// Those begun and not decided, in the order of their beginning.
-    undecided: VecDeque<usize>,
+    /// Those begun and not decided, in the order of their beginning, each with when that was: at a rate that is later than when it was
+    /// due, and who begins late has its time all the same.
+    undecided: VecDeque<(usize, Moment)>,
     in_flight: u32,
     opening: bool,
     began: Moment,
@@ -141,7 +142,7 @@ impl Engine {
                     (self.tally.hints, self.tally.learned) = (0, 0);
                     self.lateness.begin(schedule);
                 }
-                Ok(Order::Report) => say(&Report::Seen(Box::new(self.seen())))?,
+                Ok(Order::Report(last)) => say(&Report::Seen(Box::new(self.seen(last))))?,
                 Ok(Order::Leave) | Err(TryRecvError::Disconnected) => return Ok(false),
                 Err(TryRecvError::Empty) => return Ok(true),
             }
@@ -194,7 +195,7 @@ impl Engine {
                     self.poll.registry().register(stream, mio::Token(index), interest)?;
                 }
                 self.sockets.push(socket);
-                self.undecided.push_back(index);
+                self.undecided.push_back((index, clock::now()));
                 self.in_flight += 1;
             }
             Err(error) => {
@@ -215,10 +216,10 @@ impl Engine {
     /// Ends those whose session does not come.
     fn give_up_late(&mut self) {
         let now = clock::now();
-        while let Some(&index) = self.undecided.front() {
+        while let Some(&(index, begun)) = self.undecided.front() {
             let socket = &self.sockets[index];
             let decided = socket.stage >= Stage::Open;
-            if !decided && socket.mark + SESSION_DEADLINE_US > now {
+            if !decided && begun + SESSION_DEADLINE_US > now {
                 return;
             }
             self.undecided.pop_front();
@@ -411,14 +412,17 @@ impl Engine {
         Ok(())
     }
 
-    fn seen(&self) -> Seen {
+    /// What was seen, where `last` is the last version that was published.
+    fn seen(&self, last: Moment) -> Seen {
+        let open = self.sockets.iter().filter(|socket| socket.stage == Stage::Open);
         Seen {
             tally: self.tally,
             began: self.began,
             last_welcome: self.last_welcome,
             upgrade: self.upgrade.counts(),
             welcome: self.welcome.counts(),
-            late: self.lateness.counts(),
+            late: self.lateness.counts(open.map(|socket| socket.mark), last),
+            last_hint: self.lateness.last_hint(),
             failures: self.failures.clone(),
             heartbeat_ms: self.heartbeat_ms,
         }

@@ -1,5 +1,7 @@
 //! How late followers hear of publishes, and whether all of them have heard of the newest.
 
+use std::collections::BTreeMap;
+
 use crate::load::clock::{self, Moment};
 use crate::load::orders::Tally;
 use crate::load::schedule::Schedule;
@@ -10,7 +12,11 @@ use crate::load::spread::{Counts, Spread};
 pub struct Lateness {
     measuring: Measuring,
     late: Spread,
+    /// When the last hint came that counts; 0 where none did.
+    last_hint: Moment,
     followers: u32,
+    /// What those had heard of that are gone.
+    gone: Vec<Moment>,
     /// The newest version that anybody heard of.
     head: Moment,
     /// How many have.
@@ -35,6 +41,7 @@ impl Lateness {
     /// From now on it counts.
     pub fn begin(&mut self, schedule: Option<Schedule>) {
         self.late.clear();
+        self.last_hint = 0;
         self.measuring = schedule.map_or(Measuring::Hints, Measuring::Publishes);
     }
 
@@ -44,8 +51,9 @@ impl Lateness {
     }
 
     /// One fewer; `heard` is what it had heard of.
-    pub const fn leave(&mut self, heard: Moment) {
+    pub fn leave(&mut self, heard: Moment) {
         self.followers -= 1;
+        self.gone.push(heard);
         if heard == self.head && heard > 0 {
             self.at_head -= 1;
         }
@@ -54,7 +62,10 @@ impl Lateness {
     /// A follower, which had heard of `heard`, is told of `version`. One that is not greater says nothing new.
     pub fn hint(&mut self, heard: &mut Moment, version: Moment, tally: &mut Tally) {
         let now = clock::now();
-        tally.hints += u64::from(self.measuring != Measuring::Nothing);
+        if self.measuring != Measuring::Nothing {
+            tally.hints += 1;
+            self.last_hint = now;
+        }
         if version <= *heard {
             return;
         }
@@ -88,9 +99,32 @@ impl Lateness {
         }
     }
 
-    /// How late they were.
-    pub fn counts(&self) -> Counts {
-        self.late.counts()
+    /// When the last hint came that counts; 0 where none did.
+    pub const fn last_hint(&self) -> Moment {
+        self.last_hint
+    }
+
+    /// How late they were, where those still there have heard of `heard` and `last` was the last version published: what somebody
+    /// did not hear of counts with its age now, or all would look the better the more is lost.
+    pub fn counts(&self, heard: impl Iterator<Item = Moment>, last: Moment) -> Counts {
+        let (now, mut late) = (clock::now(), self.late.clone());
+        // Most have heard of the same.
+        let mut behind = BTreeMap::<Moment, u64>::new();
+        for heard in heard.chain(self.gone.iter().copied()).filter(|heard| *heard < last) {
+            *behind.entry(heard).or_default() += 1;
+        }
+        for (heard, followers) in behind {
+            match self.measuring {
+                Measuring::Nothing => {}
+                Measuring::Hints => late.record_n(now.saturating_sub(last), followers),
+                Measuring::Publishes(schedule) => {
+                    for due in schedule.learned(heard, last) {
+                        late.record_n(now.saturating_sub(due), followers);
+                    }
+                }
+            }
+        }
+        late.counts()
     }
 }
 
@@ -139,9 +173,43 @@ mod tests {
 
         assert_eq!((tally.hints, tally.learned), (2, 5));
         let mut spread = Spread::default();
-        spread.merge(&lateness.counts());
+        spread.merge(&lateness.counts([heard].into_iter(), heard));
         let summary = spread.summary();
         assert_eq!(summary.count, 5);
         assert!(summary.min_us >= 599_000 && summary.max_us >= 999_000, "{summary:?}");
+    }
+
+    #[test]
+    fn what_nobody_heard_of_is_as_late_as_it_is_old() {
+        let (mut lateness, mut tally) = (Lateness::default(), Tally::default());
+        let schedule = Schedule { begin: clock::now() - 1_000_000, count: 10, per_second: 10 };
+        let last = schedule.due(9);
+        let mut heard = [0; 3];
+        heard.iter().for_each(|_| lateness.join());
+        let counted = |lateness: &Lateness, heard: &[Moment], last| {
+            let mut spread = Spread::default();
+            spread.merge(&lateness.counts(heard.iter().copied(), last));
+            spread.summary()
+        };
+
+        lateness.begin(Some(schedule));
+        lateness.hint(&mut heard[0], last, &mut tally);
+        lateness.hint(&mut heard[1], schedule.due(7), &mut tally);
+        lateness.leave(heard[2]);
+
+        // All heard of all, or of all but two; who left had heard of none. It may be asked again.
+        for _ in 0..2 {
+            let summary = counted(&lateness, &heard[..2], last);
+            assert_eq!(summary.count, 10 + 8 + 2 + 10);
+            assert!(summary.max_us >= 999_000, "{summary:?}");
+        }
+        assert_eq!(tally.learned, 18);
+        assert!(lateness.last_hint() >= schedule.begin + 1_000_000);
+
+        // Without a schedule only the last is known.
+        lateness.begin(None);
+        let summary = counted(&lateness, &heard[..2], clock::now() - 50_000);
+        assert_eq!((summary.count, lateness.last_hint()), (3, 0));
+        assert!(summary.min_us >= 49_000 && summary.max_us < 999_000, "{summary:?}");
     }
 }

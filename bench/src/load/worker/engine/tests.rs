@@ -95,7 +95,12 @@ fn a_server_that_says_nothing_is_given_up() {
     engine.give_up_late();
     assert_eq!((engine.in_flight, engine.tally.failed), (1, 0));
 
+    // It was due long ago, which takes nothing from its time.
     engine.sockets[0].mark -= SESSION_DEADLINE_US;
+    engine.give_up_late();
+    assert_eq!((engine.in_flight, engine.tally.failed), (1, 0));
+
+    engine.undecided[0].1 -= SESSION_DEADLINE_US;
     engine.give_up_late();
 
     assert_eq!((engine.in_flight, engine.tally.failed), (0, 1));
