@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use doorbell_backplane::{HintQueue, Redis, Registry as _, Versions};
+use doorbell_backplane::conformance::CHANNEL_TOPICS_MAX;
+use doorbell_backplane::versions::ChangeCounter;
+use doorbell_backplane::{HintQueue, Redis, Registry as _, Settled, Versions};
 use doorbell_protocol::{Raise, TopicId, UserId};
 use redis::Value;
 
-use super::caller::{ack, claim, connect, enter, hint, identity, ring, user};
+use super::caller::{ack, claim, connect, enter, hint, identity, ring, until, user};
 use super::server::Server;
 
 const SINCE: &str = "01767225600000";
@@ -94,6 +96,42 @@ async fn a_hint_for_a_state_that_cannot_be_read_queues_its_user_with_resync() {
         let claims = claim(&redis, &alice).await.unwrap();
         assert!(claims.len() == 1 && claims[0].dirty.resync(), "{state}: {claims:?}");
         assert_eq!(redis.depth().await.unwrap().dead_letters, 1);
+    }
+}
+
+/// R8. A claimed state whose end somebody else wrote: no news wait since a time that is none.
+#[tokio::test]
+async fn news_that_came_at_no_time_are_not_the_oldest_of_all() {
+    let server = Server::start(&[]);
+    for (torn, settled) in [
+        ("abc", Settled::Stale),
+        ("xxxxxxxxxxxxxx0\nt:1\t1", Settled::Acked { requeued: true, online: true }),
+    ] {
+        let (redis, alice, _) = two_online(&server).await;
+        let home = HintQueue::partitions(&redis).of(&alice);
+        let before = identity(&redis, home).await.unwrap();
+        hint(&redis, &alice).await.unwrap();
+        let held = redis.claim(home, 10, Duration::from_millis(50)).await.unwrap();
+        let key = redis.key_of(&alice, "users");
+        let state = redis.ask(&[b"HGET", key.as_bytes(), b"alice"]).await.unwrap();
+        let Value::BulkString(state) = state else { panic!("a state") };
+        put(&redis, &alice, &[b"HSET", b"users", b"alice", &[&state, torn.as_bytes()].concat()]).await;
+        put(&redis, &alice, &[b"ZADD", b"ages", b"0", b"", b"0", b"never"]).await;
+        put(&redis, &alice, &[b"HSET", b"counts", b"never", b"1"]).await;
+
+        assert_eq!(ack(&redis, &held[0]).await.unwrap(), [settled]);
+
+        assert!(redis.depth().await.unwrap().oldest < Duration::from_secs(60), "{torn:?}");
+        let claims = until("it is buried", async || match claim(&redis, &alice).await {
+            Ok(claims) if !claims.is_empty() => Ok(claims),
+            other => Err(other),
+        })
+        .await;
+        assert!(claims.len() == 1 && claims[0].dirty.resync(), "{claims:?}");
+        ack(&redis, &claims[0]).await.unwrap();
+        let depth = redis.depth().await.unwrap();
+        assert_eq!((depth.dead_letters, depth.oldest), (1, Duration::ZERO), "{torn:?}");
+        assert_eq!(identity(&redis, home).await.unwrap(), before, "nothing had to be mended");
     }
 }
 
@@ -272,6 +310,28 @@ async fn a_lost_counter_of_changes_is_one_gap() {
         let shown = look(Some(newest)).await.changed.expect("no gap");
         assert_eq!(shown.into_iter().map(|hint| hint.topic).collect::<Vec<_>>(), [last]);
     }
+}
+
+/// BP-7: the gap of a lost counter is one for whoever looks later as well, also where topics make room meanwhile.
+#[tokio::test]
+async fn the_gap_of_a_lost_counter_stays_while_topics_make_room() {
+    let server = Server::start(&[]);
+    let (redis, alice, _) = two_online(&server).await;
+    let home = HintQueue::partitions(&redis).of(&alice);
+    let topics = (0..).map(|n| TopicId::new(format!("t:{n}")).unwrap());
+    let mut topics = topics.filter(|topic| HintQueue::partitions(&redis).of_topic(topic) == home);
+    for topic in topics.by_ref().take(2 * CHANNEL_TOPICS_MAX.get() as usize) {
+        redis.raise(vec![(topic, Raise::Next)]).await.unwrap();
+    }
+    let look = async |since| redis.look(vec![(home, since)], 100).await.unwrap().pop().unwrap();
+    let seen = look(None).await.counter;
+    let older = Some(ChangeCounter(seen.0 - 1));
+    assert!(look(older).await.changed.is_some());
+
+    put(&redis, &alice, &[b"HDEL", b"meta", b"counter"]).await;
+    redis.raise(vec![(topics.next().unwrap(), Raise::Next)]).await.unwrap();
+
+    assert_eq!(look(older).await.changed, None);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ for at = 2, #ARGV - 2, 3 do
     bury(user, state, 'unreadable claim', now, tonumber(ARGV[1]))
     call('ZREM', leases, user)
     local since = sub(state, 3, 16)
-    if not find(since, '^%d+$') then
+    if not is_time(since) then
       since = digits(now)
       waiting(since, 1)
     end

@@ -12,6 +12,11 @@ if standing[1] + standing[2] + standing[3] == 0 then
   call('DEL', ages, counts)
 else
   local since = call('ZRANGE', ages, 0, 0)[1]
+  while since and not is_time(since) do
+    call('ZREM', ages, since)
+    call('HDEL', counts, since)
+    since = call('ZRANGE', ages, 0, 0)[1]
+  end
   oldest = since and math.max(0, now - tonumber(since)) or 0
 end
 local counted = call('HMGET', meta, 'expiries', 'dead')

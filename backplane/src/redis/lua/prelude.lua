@@ -98,14 +98,18 @@ local function whole(aside, fresh)
   return sub(aside, 1, 14) .. merge(sub(aside, 15), sub(fresh, 15))
 end
 
+-- Whether it is a time as `digits` writes it. What something else wrote in its place would be the oldest of all, for ever.
+local function is_time(since) return #since == 14 and not find(since, '%D') end
+
 -- How many users wait since when, for the age of the oldest news.
 local function waiting(since, by)
+  if not is_time(since) then return end
   local left = call('HINCRBY', counts, since, by)
   if left <= 0 then
     call('HDEL', counts, since)
     call('ZREM', ages, since)
   elseif left == by then
-    call('ZADD', ages, tonumber(since) or 0, since)
+    call('ZADD', ages, tonumber(since), since)
   end
 end
 

@@ -24,7 +24,8 @@ for at = 2, #ARGV - 1, 2 do
     while size > kept and left > 0 do
       local oldest = call('ZPOPMIN', changes)
       call('HDEL', versions, oldest[1])
-      forgotten, size, left = tonumber(oldest[2]), size - 1, left - 1
+      -- Never back: what was called a gap may have been more than what is left here shows.
+      forgotten, size, left = math.max(forgotten, tonumber(oldest[2])), size - 1, left - 1
     end
   end
 end
