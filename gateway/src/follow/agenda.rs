@@ -97,8 +97,9 @@ impl<W: Clone> Agenda<W> {
 }
 
 impl<W: Work> Agenda<W> {
-    /// Wants an ask for a user by then, and says what for. While one is under way, this is for the next.
-    pub(super) fn want(&self, user: &UserId, by: Instant, what_for: impl FnOnce(&mut W)) {
+    /// Wants an ask for a user by then, and says what for; answers what that does. While one is under way, this is for the
+    /// next.
+    pub(super) fn want<T>(&self, user: &UserId, by: Instant, what_for: impl FnOnce(&mut W) -> T) -> T {
         let mut state = self.state.lock();
         let slot = state.users.entry(user.clone()).or_insert_with(|| Slot {
             wanted: None,
@@ -106,10 +107,11 @@ impl<W: Work> Agenda<W> {
             under_way: false,
             failures: 0,
         });
-        what_for(slot.wanted.get_or_insert_default());
+        let answer = what_for(slot.wanted.get_or_insert_default());
         state.place(user, by);
         drop(state);
         self.bell.notify_one();
+        answer
     }
 
     /// Waits for an ask that is due, and takes it.
@@ -170,12 +172,17 @@ impl<W: Work> Agenda<W> {
 }
 
 impl<W: Work> State<W> {
-    /// Gives a user's next ask its time, unless it has an earlier one, and its line by all that it is for. Under way, it
+    /// Gives a user's next ask its time, unless it has an earlier one or pauses, and its line by all that it is for. Under way, it
     /// is only noted.
     fn place(&mut self, user: &UserId, by: Instant) {
         let Some(slot) = self.users.get_mut(user) else { return };
         let rank = slot.wanted.as_ref().map_or(Rank::Ordinary, Work::rank);
-        let by = slot.place.map_or(by, |(_, (earlier, _))| earlier.min(by));
+        let by = match slot.place {
+            // The pause of an ask that failed is not passed by, however often more is wanted.
+            Some((_, (pause, _))) if slot.failures > 0 && !slot.under_way => pause,
+            Some((_, (earlier, _))) => earlier.min(by),
+            None => by,
+        };
         if slot.place.is_some_and(|(before, (earlier, _))| (before, earlier) == (rank, by)) {
             return;
         }
@@ -281,6 +288,25 @@ mod tests {
         assert_eq!(next(&agenda), Some(("ada".into(), vec![2, 1], 1)));
         agenda.done(&user("ada"));
         assert_eq!(agenda.len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_wanted_in_the_pause_of_a_failed_ask_does_not_end_it() {
+        let agenda: Agenda<Vec<u32>> = Agenda::default();
+        let pause = Duration::from_secs(1);
+        agenda.want(&user("ada"), Instant::now(), |work| work.push(1));
+        next(&agenda).unwrap();
+        agenda.failed(&user("ada"), Instant::now() + pause, |_| {});
+        agenda.want(&user("ada"), Instant::now(), |work| work.push(100));
+        assert_eq!(next(&agenda), None);
+        agenda.want(&user("ada"), Instant::now() + 9 * pause, |work| work.push(2));
+        tokio::time::advance(pause).await;
+        assert_eq!(next(&agenda), Some(("ada".into(), vec![100, 2], 1)), "nor does it last longer");
+
+        agenda.want(&user("ada"), Instant::now() + 9 * pause, |work| work.push(3));
+        agenda.want(&user("ada"), Instant::now(), |work| work.push(4));
+        agenda.done(&user("ada"));
+        assert_eq!(next(&agenda), Some(("ada".into(), vec![3, 4], 0)), "after an answer there is no pause");
     }
 
     #[tokio::test(start_paused = true)]

@@ -63,9 +63,20 @@ impl Work for Round {
 impl Round {
     fn merge(&mut self, other: Self) {
         self.starters.extend(other.starters);
+        self.starters.retain(|starter| starter.strong_count() > 0);
         self.refollow |= other.refollow;
         self.reentered |= other.reentered;
         self.waiters.extend(other.waiters);
+        self.waiters.retain(|waiter| !waiter.is_closed());
+    }
+
+    /// A mark came. Whoever gave up waiting for one before takes no room: a mark is offered for as long as nobody answers.
+    fn mark(&mut self) -> oneshot::Receiver<()> {
+        let (done, waits) = oneshot::channel();
+        self.refollow = true;
+        self.waiters.retain(|waiter| !waiter.is_closed());
+        self.waiters.push(done);
+        waits
     }
 
     fn is_starter(&self, session: &Arc<Session>) -> bool {
@@ -95,12 +106,7 @@ impl Gateway {
 
     /// A refollow mark came for a user who has sessions here: answers when that is done.
     pub(crate) fn refollow(&self, user: &UserId) -> oneshot::Receiver<()> {
-        let (done, waits) = oneshot::channel();
-        self.following().rounds.want(user, Instant::now(), |round| {
-            round.refollow = true;
-            round.waiters.push(done);
-        });
-        waits
+        self.following().rounds.want(user, Instant::now(), Round::mark)
     }
 
     fn want(&self, session: &Session, what_for: impl FnOnce(&mut Round)) {
@@ -215,5 +221,41 @@ impl Gateway {
             let offered = session.offer(&mut notice, Source::Followed, self.setting());
             self.setting().metrics.hint_offered(offered);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::follow::agenda::Agenda;
+
+    /// Ten seconds of marks that are offered 200 times a second, each by somebody who has given up before the next.
+    #[tokio::test(start_paused = true)]
+    async fn marks_that_nobody_answers_take_no_room_and_no_more_asks_than_failures_have() {
+        let (rounds, user) = (Agenda::<Round>::default(), UserId::new("ada").unwrap());
+        let (mut asks, mut waiting) = (0, 0);
+        for _ in 0..1_000 {
+            drop(rounds.want(&user, Instant::now(), Round::mark));
+            if let Some(due) = rounds.next().now_or_never() {
+                asks += 1;
+                drop(rounds.want(&user, Instant::now(), Round::mark));
+                let by = Instant::now() + backoff(due.failures);
+                rounds.failed(&user, by, |wanted| {
+                    wanted.merge(due.work);
+                    waiting = waiting.max(wanted.waiters.len());
+                });
+            }
+            let offered = rounds.want(&user, Instant::now(), Round::mark);
+            rounds.want(&user, Instant::now(), |round| waiting = waiting.max(round.waiters.len()));
+            drop(offered);
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        assert_eq!(waiting, 1);
+        // 50 ms, 100 ms, ... and then 1 s at least.
+        assert!((6..=16).contains(&asks), "{asks}");
     }
 }
