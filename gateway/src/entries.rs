@@ -118,11 +118,12 @@ impl Entries {
             };
             join_all(self.lanes.iter().map(leave)).await;
             gateway.tell_last_moves().await;
-            self.leave_canaries(gateway).await;
             let lanes = self.partitions.all().zip(&self.lanes);
             let leases =
                 lanes.filter_map(|(partition, lane)| Some((partition, lane.drop_lease()?))).collect();
-            self.registry.end_leases(&self.gateway, leases).await
+            // Those who call this gateway wait for the end of the leases, and nobody for canaries.
+            let ending = self.registry.end_leases(&self.gateway, leases);
+            tokio::join!(self.leave_canaries(gateway), ending).1
         };
         match tokio::time::timeout(budget, leaving).await {
             Ok(Ok(())) => tracing::info!("left the registry"),

@@ -8,6 +8,7 @@ use doorbell_gateway::Config;
 use doorbell_protocol::{DirtyMap, UserId};
 use doorbell_rpc::{DeliverRequest, Delivered, GatewayApi};
 
+use crate::doubles::Foul;
 use crate::rig::Rig;
 
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -163,6 +164,26 @@ async fn the_drain_takes_them_out_of_the_registry_and_none_comes_back() {
     assert!(entered(&rig).await.is_empty());
     assert_eq!(rig.metric("doorbell_gateway_canary_rings_total"), rings);
     rig.stop().await;
+}
+
+/// A registry without room takes leaves, which make some.
+#[tokio::test]
+async fn one_that_cannot_be_entered_keeps_nobody_from_leaving_and_costs_nobody_their_entry() {
+    for foul in [Foul::Refused, Foul::Empty] {
+        let config = Config { presence_grace: Duration::from_millis(20), ..Config::default() };
+        let rig = Rig::with_canaries(config);
+        *rig.registry.canaries.lock() = Some(foul);
+        let mut ada = rig.session("ada").await;
+
+        ada.close().await;
+
+        rig.until("she has left", || !rig.registry.left.lock().is_empty()).await;
+        assert_eq!(rig.metric("doorbell_gateway_lease_lapses_total"), 0.0, "{foul:?}");
+        *rig.registry.canaries.lock() = None;
+        let canaries = || rig.registry.enters.load(Ordering::SeqCst) > PARTITIONS;
+        rig.until("where it is taken, it is entered", canaries).await;
+        rig.stop().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,10 +42,21 @@ impl Authenticator for Names {
     }
 }
 
+/// What comes of a canary's enter.
+#[derive(Clone, Copy, Debug)]
+pub enum Foul {
+    Refused,
+    /// An answer that says nothing.
+    Empty,
+}
+
 /// The memory registry behind a gate: enters and leaves can be made to wait, calls to fail.
 pub struct Gated {
     memory: Arc<Memory>,
-    open: watch::Sender<bool>,
+    /// So many enters may pass.
+    open: watch::Sender<usize>,
+    /// No canary is entered.
+    pub canaries: Mutex<Option<Foul>>,
     open_to_leave: watch::Sender<bool>,
     failing: AtomicBool,
     /// Leaves alone fail.
@@ -65,7 +76,8 @@ impl Gated {
     pub fn new(memory: Arc<Memory>) -> Self {
         Self {
             memory,
-            open: watch::Sender::new(true),
+            open: watch::Sender::new(usize::MAX),
+            canaries: Mutex::default(),
             open_to_leave: watch::Sender::new(true),
             failing: AtomicBool::new(false),
             keeping: AtomicBool::new(false),
@@ -79,11 +91,16 @@ impl Gated {
     }
 
     pub fn hold_enters(&self) {
-        self.open.send_replace(false);
+        self.open.send_replace(self.enters.load(Ordering::SeqCst));
+    }
+
+    /// One of those that are held.
+    pub fn let_one_enter_go(&self) {
+        self.open.send_modify(|open| *open += 1);
     }
 
     pub fn let_enters_go(&self) {
-        self.open.send_replace(true);
+        self.open.send_replace(usize::MAX);
     }
 
     pub fn hold_leaves(&self) {
@@ -174,8 +191,15 @@ impl Registry for Gated {
 
     async fn enter(&self, enters: Vec<Enter>) -> Result<Vec<Entered>, Error> {
         self.check()?;
-        self.enters.fetch_add(1, Ordering::SeqCst);
-        self.open.subscribe().wait_for(|open| *open).await.expect("the sender lives in self");
+        if enters.iter().any(|enter| enter.user.is_canary()) {
+            match *self.canaries.lock() {
+                Some(Foul::Refused) => return Err(Error::Unavailable { reason: "no room for it".into() }),
+                Some(Foul::Empty) => return Ok(Vec::new()),
+                None => {}
+            }
+        }
+        let nth = self.enters.fetch_add(1, Ordering::SeqCst);
+        self.open.subscribe().wait_for(|open| nth < *open).await.expect("the sender lives in self");
         self.memory.enter(enters).await
     }
 

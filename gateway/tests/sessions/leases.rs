@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use doorbell_backplane::HintQueue as _;
 use doorbell_gateway::Config;
-use doorbell_protocol::ServerFrame;
+use doorbell_protocol::{ServerFrame, UserId};
 use doorbell_rpc::Delivered;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -107,6 +108,43 @@ async fn sessions_that_come_and_go_at_once_end_with_the_right_entry() {
         second.close().await;
     }
     rig.until("all left", || rig.gateway.sockets() == 0).await;
+    rig.stop().await;
+}
+
+/// In a storm of connects there is always one more who waits.
+#[tokio::test]
+async fn who_leaves_does_not_wait_for_those_who_come_meanwhile() {
+    let rig = Rig::new();
+    let home = |name: &String| rig.memory.partitions().of(&UserId::new(name.as_str()).unwrap());
+    let names = (0..).map(|number| format!("user-{number}"));
+    let one_home: Vec<_> = names.filter(|name| home(name).index() == 3).take(4).collect();
+    let mut goes = rig.session(&one_home[0]).await;
+    let entered = rig.registry.enters.load(Ordering::SeqCst);
+    let waiting = || rig.metric("doorbell_gateway_enters_waiting");
+    let mut comes = Vec::new();
+    for name in &one_home[1..] {
+        comes.push((rig.connect().await, name));
+    }
+
+    rig.registry.hold_enters();
+    let (client, name) = &mut comes[0];
+    client.hello(name).await;
+    rig.until("one is on its way", || rig.registry.enters.load(Ordering::SeqCst) == entered + 1).await;
+    goes.close().await;
+    rig.until("one is gone", || rig.gateway.sockets() == comes.len()).await;
+    for (round, (client, name)) in comes.iter_mut().enumerate().skip(1) {
+        client.hello(name).await;
+        rig.until("another one waits", || waiting() == 1.0).await;
+        rig.registry.let_one_enter_go();
+        let begun = entered + round + 1;
+        rig.until("it is on its way", || rig.registry.enters.load(Ordering::SeqCst) == begun).await;
+    }
+
+    assert_eq!(rig.registry.leaves.load(Ordering::SeqCst), 1);
+    rig.registry.let_enters_go();
+    for (client, _) in &mut comes {
+        client.welcome().await;
+    }
     rig.stop().await;
 }
 

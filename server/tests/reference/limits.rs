@@ -58,7 +58,7 @@ const INNER: &[&str] = &[
     "backplane/src/redis/link.rs:CLUSTER_FAILURES_MAX",
     "backplane/src/redis/registry.rs:LAPSED_MAX",
     "gateway/src/entries/lane.rs:LEAVES_MAX",
-    "gateway/src/entries/lane.rs:BACKOFF_MAX",
+    "gateway/src/entries/lane/task.rs:BACKOFF_MAX",
     "gateway/src/entries/lingering.rs:LINGERING_MAX",
     "gateway/src/fanout/pacing.rs:CLASSES_MAX",
     "gateway/src/follow.rs:BACKOFF_MAX",
