@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use doorbell_backplane::{Instance, Role, Versions};
@@ -68,11 +69,6 @@ impl OwnedChannels {
         Ok(self.links.to(service))
     }
 
-    /// A call to one owner, within its time.
-    async fn within<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        timeout(self.config.owner_timeout, call).await.unwrap_or_else(|_| Err(unavailable("it is late")))
-    }
-
     /// Publishes what one service owns; where it does not take it, the store does (CL-3).
     async fn publish_at(
         &self,
@@ -80,7 +76,9 @@ impl OwnedChannels {
         raises: Vec<(TopicId, Raise)>,
     ) -> Result<Vec<Version>, Error> {
         let again = raises.clone();
-        if let Ok(stored) = self.within(async { self.at(service)?.publish(raises).await }).await {
+        if let Ok(stored) =
+            within(self.config.owner_timeout, async { self.at(service)?.publish(raises).await }).await
+        {
             return Ok(stored);
         }
         self.metrics.unowned(again.len());
@@ -131,7 +129,8 @@ impl Channels for OwnedChannels {
         let calls = services.iter().enumerate().map(|(at, service)| {
             let share = shares.remove(&at).unwrap_or_default();
             let words = share.into_iter().map(|(_, word)| word).chain(ends.iter().cloned()).collect();
-            async move { self.within(async { self.at(service)?.subscribe(gateway, words).await }).await }
+            let limit = self.config.subscribe_timeout;
+            async move { within(limit, async { self.at(service)?.subscribe(gateway, words).await }).await }
         });
         let mut lives = Vec::with_capacity(services.len());
         let mut failed = None;
@@ -152,8 +151,8 @@ impl Channels for OwnedChannels {
         let mut followers = vec![0; topics.len()];
         let calls = shares(topics, &services, |topic| topic).into_iter().map(|(at, share)| {
             let (places, topics): (Vec<_>, Vec<_>) = share.into_iter().unzip();
-            let service = &services[at];
-            async move { (places, self.within(async { self.at(service)?.followers(topics).await }).await) }
+            let (service, limit) = (&services[at], self.config.owner_timeout);
+            async move { (places, within(limit, async { self.at(service)?.followers(topics).await }).await) }
         });
         for (places, answer) in join_all(calls).await {
             // Of a service that is away nobody knows: too few for a while, as after its start.
@@ -186,6 +185,11 @@ fn life_of(lives: &[(&InstanceId, Option<ChannelLife>)]) -> ChannelLife {
         text.extend_from_slice(&life.map_or(0, |ChannelLife(life)| life).to_be_bytes());
     }
     ChannelLife(xxh3_128(&text))
+}
+
+/// A call to one service, within its time.
+async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout(limit, call).await.unwrap_or_else(|_| Err(unavailable("it is late")))
 }
 
 fn unavailable(reason: &str) -> Error {

@@ -41,6 +41,10 @@ pub struct Config {
     /// it by their look, within 2 s.
     #[serde(with = "humantime_serde")]
     pub owner_timeout: Duration,
+    /// How long one channel service may take for what a gateway says of topics, while the others are told as well; whoever
+    /// is later counts as one that forgot, and is told everything once more.
+    #[serde(with = "humantime_serde")]
+    pub subscribe_timeout: Duration,
 }
 
 impl Default for Config {
@@ -60,6 +64,8 @@ impl Default for Config {
             announce_interval: Duration::from_secs(1),
             // The store's answer comes after it, and whoever tells of somebody's coming and going waits for 500 ms.
             owner_timeout: Duration::from_millis(300),
+            // Longer than a store that is slow for a moment; gateways say something every 2 s.
+            subscribe_timeout: Duration::from_millis(1_500),
         }
     }
 }
@@ -70,9 +76,11 @@ impl Config {
     /// # Errors
     /// The keys and the rule.
     pub fn validate(&self) -> Result<(), String> {
-        for (key, value) in
-            [("announce_interval", self.announce_interval), ("owner_timeout", self.owner_timeout)]
-        {
+        for (key, value) in [
+            ("announce_interval", self.announce_interval),
+            ("owner_timeout", self.owner_timeout),
+            ("subscribe_timeout", self.subscribe_timeout),
+        ] {
             if value.is_zero() {
                 return Err(format!("`{key}` must be longer than zero"));
             }
@@ -122,6 +130,7 @@ mod tests {
         for (text, key) in [
             ("lease_ttl = \"2s\"", "lease_ttl"),
             ("announce_interval = \"0s\"", "announce_interval"),
+            ("subscribe_timeout = \"0s\"", "subscribe_timeout"),
             ("tls_ca_file = \"/a\"", "tls_cert_file"),
             ("peer_key = \"k\"\npeer_key_file = \"/k\"", "peer_key_file"),
             ("public_url = \"https://gw\"", "public_url"),

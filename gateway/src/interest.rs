@@ -4,6 +4,8 @@
 //! It says what is true when it is said, not what was true when it was noted: a topic is noted once, however often it
 //! changes.
 
+mod repeat;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::gateway::Gateway;
 use crate::metrics::Answer;
 use crate::topics::SHARDS_PER_PARTITION;
+use repeat::Repeat;
 
 /// How long first and last followers gather into one call.
 const GATHER: Duration = Duration::from_millis(5);
@@ -90,11 +93,13 @@ pub(crate) struct InterestTask {
     backoff: Backoff,
     /// Nothing is said before it.
     spared_until: Option<Instant>,
+    repeat: Repeat,
 }
 
 impl InterestTask {
     pub(crate) const fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway, life: None, backoff: Backoff::new(BACKOFF_FIRST, BACKOFF_MAX), spared_until: None }
+        let backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MAX);
+        Self { gateway, life: None, backoff, spared_until: None, repeat: Repeat::new() }
     }
 
     /// Says what is to be said, as long as it is polled.
@@ -114,8 +119,22 @@ impl InterestTask {
                     self.spared_until = None;
                     self.say_turns().await;
                 }
+                () = until(self.repeat.due().max(self.spared_until)), if self.repeat.due().is_some() => {
+                    self.say_again().await;
+                }
             }
         }
+    }
+
+    /// Everything, to a service that has forgotten it.
+    async fn say_again(&mut self) {
+        tracing::info!("the channel service began anew: it is told everything again");
+        self.repeat.begin();
+        let all = self.all_followed();
+        // Not bounded: it is what is followed.
+        self.interest().noted.lock().turned.extend(all);
+        self.say_turns().await;
+        self.repeat.ended(Instant::now());
     }
 
     async fn say_turns(&mut self) {
@@ -142,7 +161,7 @@ impl InterestTask {
         }
     }
 
-    /// Says these, and everything where the answer shows another memory; what fails is noted again.
+    /// Says these; what fails is noted again.
     async fn say(&mut self, noted: HashSet<TopicId>) {
         let topics: Vec<_> = noted.into_iter().collect();
         let mut said = 0;
@@ -158,7 +177,7 @@ impl InterestTask {
         }
     }
 
-    /// One call, and, if it shows that the service has forgotten what it heard, the notes of all that is followed.
+    /// One call; if it shows that the service has forgotten what it heard, everything is to be said again.
     async fn call(&mut self, topics: &[TopicId]) -> bool {
         if self.spared_until.is_some_and(|until| Instant::now() < until) {
             return false;
@@ -188,13 +207,7 @@ impl InterestTask {
     fn meet(&mut self, life: ChannelLife) {
         let before = self.life.replace(life);
         if before.is_some_and(|before| before != life) {
-            tracing::info!("the channel service began anew: it is told everything again");
-            let all = self.all_followed();
-            let mut noted = self.interest().noted.lock();
-            // Not bounded: it is what is followed.
-            noted.turned.extend(all);
-            drop(noted);
-            self.interest().bell.notify_one();
+            self.repeat.want(Instant::now());
         }
     }
 

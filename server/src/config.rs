@@ -270,8 +270,8 @@ impl Config {
     }
 
     fn times_of_other_processes(&self) -> Result<(), String> {
-        if self.cluster.owner_timeout >= self.gateway.channel_timeout {
-            return Err("`cluster.owner_timeout` must be less than `gateway.channel_timeout`, or one channel service that \
+        if self.cluster.subscribe_timeout >= self.gateway.channel_timeout {
+            return Err("`cluster.subscribe_timeout` must be less than `gateway.channel_timeout`, or one channel service that \
                         is silent makes a gateway's words to all of them late"
                 .to_owned());
         }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use doorbell_backplane::{Role, Versions};
 use doorbell_cluster::OwnedChannels;
 use doorbell_protocol::{GatewayId, Generation, Raise, TopicId, Version};
 use doorbell_rpc::{ChannelLife, Channels, Subscription};
+use tokio::time::Instant;
 
 use crate::rig::{Process, Rig, instance, topic};
 
@@ -132,6 +134,27 @@ async fn another_life_silence_and_a_newcomer_have_everything_said_again() {
     different.sort_unstable();
     different.dedup();
     assert_eq!(different.len(), lives.len(), "{lives:?}");
+}
+
+/// Its store is slow for a while: words of first followers wait for it, others do not.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_answers_every_second_word_late_has_nothing_said_again() {
+    let rig = Rig::new(&[Role::Gateway]).await;
+    let (one, _) = two_services(&rig).await;
+    let channels = rig.channels();
+    let life = say(&channels).await;
+
+    *one.lag.lock() = Duration::from_millis(400);
+    for _ in 0..20 {
+        assert_eq!(say(&channels).await, life);
+    }
+    *one.lag.lock() = Duration::from_secs(60);
+    let (began, first) = (Instant::now(), say(&channels).await);
+    assert!(
+        (first == life) != (say(&channels).await == life),
+        "who says nothing for long may have forgotten"
+    );
+    assert!(began.elapsed() < Duration::from_secs(2), "the gateway's own time for all of them");
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Process {
     pub is_away: AtomicBool,
     pub life: AtomicU64,
+    /// How long every second word takes.
+    pub lag: Mutex<Duration>,
     pub published: Mutex<Vec<TopicId>>,
     pub words: Mutex<Vec<Vec<TopicId>>>,
     pub calls: AtomicU64,
@@ -59,6 +61,11 @@ impl Channels for Process {
 
     async fn subscribe(&self, _: &GatewayId, words: Vec<Subscription>) -> Result<ChannelLife, Error> {
         self.up()?;
+        if self.calls().is_multiple_of(2) {
+            let lag = *self.lag.lock();
+            // The clock is paused: time passes while nobody answers.
+            let _ = tokio::time::timeout(lag, std::future::pending::<()>()).await;
+        }
         self.words.lock().push(words.into_iter().map(|word| word.topic).collect());
         Ok(ChannelLife(self.life.load(Ordering::SeqCst).into()))
     }

@@ -234,6 +234,33 @@ async fn channel_svc_hears_the_number_of_users_and_everything_again_when_it_forg
     rig.stop().await;
 }
 
+#[tokio::test]
+async fn a_channel_svc_that_seems_to_forget_with_each_call_is_not_told_everything_all_the_time() {
+    let rig = Rig::with(blind());
+    let mut clients = Vec::new();
+    for topic in [LARGE, "conversation:other", "conversation:third"] {
+        rig.members.join("ada", topic, 1);
+    }
+    clients.push(rig.session("ada").await);
+    rig.until("it is told", || rig.ears.followers("conversation:third") == Some(1)).await;
+    rig.until("and all else", || rig.ears.followers(LARGE) == Some(1)).await;
+    let words = || rig.metric("doorbell_gateway_interest_words_total");
+    let before = words();
+
+    tokio::time::pause();
+    rig.ears.fickle.store(true, std::sync::atomic::Ordering::SeqCst);
+    let _ = tokio::time::timeout(Duration::from_secs(10), std::future::pending::<()>()).await;
+    // At once, then after 1 s, 2 s and 4 s at least.
+    let said = words() - before;
+    assert!((6.0..=12.0).contains(&said), "all three at a time: {said}");
+
+    rig.ears.fickle.store(false, std::sync::atomic::Ordering::SeqCst);
+    rig.ears.forget();
+    let _ = tokio::time::timeout(Duration::from_secs(10), std::future::pending::<()>()).await;
+    assert_eq!(rig.ears.followers(LARGE), Some(1), "told once more");
+    rig.stop().await;
+}
+
 /// N6.
 #[tokio::test]
 async fn sessions_that_start_at_once_are_no_storm_at_message_svc() {

@@ -66,6 +66,7 @@ const INNER: &[&str] = &[
     "gateway/src/interest.rs:WORDS_MAX",
     "gateway/src/interest.rs:NOTED_MAX",
     "gateway/src/interest.rs:BACKOFF_MAX",
+    "gateway/src/interest/repeat.rs:PAUSE_MAX",
     "gateway/src/look.rs:READ_MAX",
     "gateway/src/look.rs:CHANGES_MAX",
     "gateway/src/look.rs:BACKOFF_MAX",
