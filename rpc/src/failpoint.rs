@@ -54,10 +54,14 @@ mod points {
         }
     }
 
-    /// Comes back when the process goes on.
+    /// Comes back when the process goes on, and not before it was stopped: a signal to a process stops one thread after
+    /// the other, and this one would get on meanwhile. So the helper stays until the process stands, and this thread waits
+    /// for the helper.
     fn stop() {
+        const STOP_AND_SEE: &str =
+            r#"kill -STOP "$1" && while ! grep -q '^[0-9]* (.*) T' "/proc/$1/stat"; do :; done"#;
         let own = std::process::id().to_string();
-        let sent = std::process::Command::new("kill").args(["-STOP", &own]).status();
+        let sent = std::process::Command::new("sh").args(["-c", STOP_AND_SEE, "sh", &own]).status();
         assert!(sent.is_ok_and(|status| status.success()), "kill -STOP {own}");
     }
 }

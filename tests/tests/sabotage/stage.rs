@@ -51,12 +51,16 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Nothing is on its way any more that could pass a point: all is told, and all that was told is settled.
+    /// Nothing is on its way any more that could pass a point: all is told, and all that was told is settled. And notifiers
+    /// know whom to call: one that has to look first has its answer from that one before all others.
     async fn is_quiet(&mut self, shape: Shape) -> anyhow::Result<()> {
         self.knows(1).await?;
         self.bob.knows("inbox:bob", 1, AFTER_DEATH).await?;
+        let gateways = f64::from(shape.gateways);
         for number in 1..=shape.notifiers {
             let name = format!("notifier-{number}");
+            let known = "doorbell_cluster_instances{role=\"gateway\"}";
+            self.shows(&name, known, |value| value >= gateways).await?;
             self.shows(&name, "doorbell_notifier_in_hand_users", |value| value == 0.0).await?;
         }
         Ok(())
