@@ -11,6 +11,8 @@
 //!   that it owns from then on. Two views are harmless: see `docs/adr/0005-soft-state-channels-with-a-look.md`.
 //! - **CL-3** A publish that its owner does not take is stored all the same, or answered with an error.
 //! - **CL-4** Who calls this process itself does not leave it.
+//! - **CL-5** Who has the store open is called as long as it serves and nobody else says so, though its word lapsed: it may be
+//!   cut off from the registry alone.
 //!
 //! Map: [`membership`] the task; [`view`] who is believed to be there; [`owner`] who owns a topic; [`links`] the way to
 //! each process; [`gateways`], [`channels`], [`messages`] the calls; [`config`], [`metrics`].

@@ -68,8 +68,10 @@ impl Links {
         link
     }
 
-    /// Drops the links to those who are gone.
+    /// Drops the links to those who are gone; who had the store last may still be asked.
     pub fn keep(&self, view: &View) {
-        self.made.lock().retain(|id, _| view.all().binary_search_by(|instance| instance.id.cmp(id)).is_ok());
+        let is_there = |id: &InstanceId| view.all().binary_search_by(|instance| instance.id.cmp(id)).is_ok();
+        let last_owner = view.last_store_owner().map(|owner| &owner.id);
+        self.made.lock().retain(|id, _| is_there(id) || last_owner == Some(id));
     }
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use doorbell_protocol::{ErrorBody, ErrorCode, Hint, Payload, TopicId, UserId};
+use doorbell_backplane::Instance;
+use doorbell_protocol::{ErrorBody, ErrorCode, Hint, InstanceId, Payload, TopicId, UserId};
 use doorbell_rpc::{
     Audiences, CallRequest, Error, Messages, Missed, Move, Mutes, Presence, Signal, SignalReply, Signals,
 };
 
-use crate::{Links, Others, Remote};
+use crate::{Links, Others, Remote, View};
 use doorbell_rpc::remote::MessageDoor;
+use parking_lot::Mutex;
 
 /// When a client should try again that found nobody: the owner of the store is being started, or its lease ends.
 const RETRY_AFTER_MS: u64 = 1_000;
@@ -21,36 +23,55 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct StoreOwner {
     links: Arc<Links>,
     others: Others,
+    /// Who was called last and did not serve: without a word of its own it is not called again.
+    silent: Mutex<Option<InstanceId>>,
 }
 
 /// The way to it.
 enum Way<'a> {
     Here(&'a MessageDoor),
-    There(Arc<dyn Remote>),
+    There(There),
+}
+
+struct There {
+    id: InstanceId,
+    link: Arc<dyn Remote>,
 }
 
 impl StoreOwner {
     /// Finds it among the others.
     #[must_use]
     pub const fn new(links: Arc<Links>, others: Others) -> Self {
-        Self { links, others }
+        Self { links, others, silent: Mutex::new(None) }
     }
 
     /// Who does not answer may have ended: the next call should know its successor.
-    fn heard<T, E>(&self, answer: Result<T, E>) -> Result<T, E> {
+    fn heard<T, E>(&self, from: &There, answer: Result<T, E>) -> Result<T, E> {
+        let mut silent = self.silent.lock();
         if answer.is_err() {
+            *silent = Some(from.id.clone());
             self.others.changed();
+        } else if silent.as_ref() == Some(&from.id) {
+            *silent = None;
         }
         answer
+    }
+
+    /// Whoever says that the store is open there; or, where nobody does, who said so last, as long as it serves.
+    fn owner(&self, view: &View) -> Option<Arc<Instance>> {
+        let serves = |last: &&Arc<Instance>| self.silent.lock().as_ref() != Some(&last.id);
+        view.store_owner().or_else(|| view.last_store_owner().filter(serves)).cloned()
     }
 
     async fn way(&self) -> Result<Way<'_>, Error> {
         if let Some(store) = self.links.local().store.get() {
             return Ok(Way::Here(store));
         }
-        let owner = self.others.await_one(PATIENCE, |view| view.store_owner().cloned()).await;
+        let owner = self.others.await_one(PATIENCE, |view| self.owner(view)).await;
         match owner {
-            Some(owner) if !self.links.is_own(&owner) => Ok(Way::There(self.links.to(&owner))),
+            Some(owner) if !self.links.is_own(&owner) => {
+                Ok(Way::There(There { id: owner.id.clone(), link: self.links.to(&owner) }))
+            }
             _ => Err(Error::Unavailable {
                 service: "message-svc",
                 reason: "no process has the message store open".to_owned(),
@@ -64,9 +85,9 @@ impl Messages for StoreOwner {
     async fn call(&self, request: CallRequest) -> Result<Payload, ErrorBody> {
         match self.way().await {
             Ok(Way::Here(store)) => store.messages.call(request).await,
-            Ok(Way::There(link)) => match link.call(request).await {
-                Err(refused) if refused.code == ErrorCode::Unavailable => self.heard(Err(refused)),
-                answer => answer,
+            Ok(Way::There(there)) => match there.link.call(request).await {
+                Err(refused) if refused.code != ErrorCode::Unavailable => Err(refused),
+                answer => self.heard(&there, answer),
             },
             Err(_) => Err(ErrorBody::retry_after(
                 ErrorCode::Unavailable,
@@ -82,14 +103,14 @@ impl Audiences for StoreOwner {
     async fn large_topics(&self, user: &UserId) -> Result<Vec<Hint>, Error> {
         match self.way().await? {
             Way::Here(store) => store.audiences.large_topics(user).await,
-            Way::There(link) => self.heard(link.large_topics(user).await),
+            Way::There(there) => self.heard(&there, there.link.large_topics(user).await),
         }
     }
 
     async fn authorize(&self, user: &UserId, topics: Vec<TopicId>) -> Result<Vec<Hint>, Error> {
         match self.way().await? {
             Way::Here(store) => store.audiences.authorize(user, topics).await,
-            Way::There(link) => self.heard(link.authorize(user, topics).await),
+            Way::There(there) => self.heard(&there, there.link.authorize(user, topics).await),
         }
     }
 }
@@ -99,7 +120,7 @@ impl Signals for StoreOwner {
     async fn signal(&self, signal: Signal) -> Result<SignalReply, Error> {
         match self.way().await? {
             Way::Here(store) => store.signals.signal(signal).await,
-            Way::There(link) => self.heard(Signals::signal(&*link, signal).await),
+            Way::There(there) => self.heard(&there, Signals::signal(&*there.link, signal).await),
         }
     }
 }
@@ -109,7 +130,7 @@ impl Presence for StoreOwner {
     async fn moved(&self, moves: Vec<Move>) -> Result<(), Error> {
         match self.way().await? {
             Way::Here(store) => store.presence.moved(moves).await,
-            Way::There(link) => self.heard(link.moved(moves).await),
+            Way::There(there) => self.heard(&there, there.link.moved(moves).await),
         }
     }
 }
@@ -119,7 +140,7 @@ impl Mutes for StoreOwner {
     async fn unmuted(&self, missed: Vec<Missed>) -> Result<Vec<Missed>, Error> {
         match self.way().await? {
             Way::Here(store) => store.mutes.unmuted(missed).await,
-            Way::There(link) => self.heard(link.unmuted(missed).await),
+            Way::There(there) => self.heard(&there, there.link.unmuted(missed).await),
         }
     }
 }

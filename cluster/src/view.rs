@@ -12,13 +12,14 @@ use tokio::time::Instant;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
     instances: Vec<Arc<Instance>>,
+    last_owner: Option<Arc<Instance>>,
 }
 
 impl View {
     /// One alone.
     #[must_use]
     pub fn of(instance: Instance) -> Self {
-        Self { instances: vec![Arc::new(instance)] }
+        Self { instances: vec![Arc::new(instance)], last_owner: None }
     }
 
     /// Those with a role.
@@ -42,6 +43,13 @@ impl View {
         open.max_by_key(|instance| (opened(instance), instance.id.clone()))
     }
 
+    /// Who had the store open when somebody last said so. Where nobody says so now, its word may have lapsed because it alone
+    /// does not reach the registry: it is worth a call, for nobody takes the store from a process that lives (CL-5).
+    #[must_use]
+    pub const fn last_store_owner(&self) -> Option<&Arc<Instance>> {
+        self.last_owner.as_ref()
+    }
+
     /// Everybody.
     #[must_use]
     pub fn all(&self) -> &[Arc<Instance>] {
@@ -58,13 +66,14 @@ pub struct Belief {
     /// Nobody is gone before then: the store was away or is another one, and its list may not be full again.
     lenient_until: Option<Instant>,
     away: bool,
+    last_owner: Option<Arc<Instance>>,
 }
 
 impl Belief {
     /// Nobody is known. A word holds for `ttl`.
     #[must_use]
     pub const fn new(ttl: Duration) -> Self {
-        Self { ttl, store: None, heard: BTreeMap::new(), lenient_until: None, away: false }
+        Self { ttl, store: None, heard: BTreeMap::new(), lenient_until: None, away: false, last_owner: None }
     }
 
     /// The registry did not answer: everybody stays (CL-1).
@@ -89,12 +98,15 @@ impl Belief {
                 _ => drop(self.heard.insert(instance.id.clone(), Arc::new(instance))),
             }
         }
+        if let Some(owner) = self.view().store_owner() {
+            self.last_owner = Some(Arc::clone(owner));
+        }
     }
 
     /// Who is believed to be there now.
     #[must_use]
     pub fn view(&self) -> View {
-        View { instances: self.heard.values().cloned().collect() }
+        View { instances: self.heard.values().cloned().collect(), last_owner: self.last_owner.clone() }
     }
 }
 
@@ -176,6 +188,26 @@ pub(crate) mod tests {
         let live = vec![of("a", Some(9)), of("b", Some(5)), of("c", None)];
         belief.heard(Instances { identity: PartitionIdentity("x".to_owned()), live }, Instant::now());
         assert_eq!(belief.view().store_owner().unwrap().id.as_str(), "a");
+    }
+
+    #[test]
+    fn who_had_the_store_last_is_remembered_until_somebody_else_has_it() {
+        let mut belief = Belief::new(TTL);
+        let of = |id: &str, opened_ms: u64| Instance {
+            store: Some(StoreFacts { id: "s".to_owned(), opened_ms }),
+            ..instance(id)
+        };
+        let mut hear = |live: Vec<Instance>| {
+            belief.heard(Instances { identity: PartitionIdentity("x".to_owned()), live }, Instant::now());
+            let view = belief.view();
+            let name = |owner: Option<&Arc<Instance>>| owner.map(|owner| owner.id.to_string());
+            (name(view.store_owner()), name(view.last_store_owner()))
+        };
+        let some = |name: &str| Some(name.to_owned());
+        assert_eq!(hear(vec![instance("b")]), (None, None));
+        assert_eq!(hear(vec![of("a", 1)]), (some("a"), some("a")));
+        assert_eq!(hear(vec![instance("b")]), (None, some("a")));
+        assert_eq!(hear(vec![of("b", 2)]), (some("b"), some("b")));
     }
 
     #[test]

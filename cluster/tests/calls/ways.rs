@@ -107,3 +107,32 @@ async fn who_answered_in_vain_is_looked_for_anew_at_once() {
     assert_eq!(successor.calls(), 1);
     assert!(began.elapsed() < Duration::from_millis(300), "{:?}", began.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn whose_word_has_lapsed_is_called_as_long_as_it_serves_and_nobody_else_has_the_store() {
+    let rig = Rig::new(&[Role::Gateway]).await;
+    let owner = StoreOwner::new(Arc::clone(&rig.links), rig.others.clone());
+    let cut = rig.add(instance("m1", &[Role::Message], Some("s")));
+    rig.settled().await;
+    owner.moved(Vec::new()).await.unwrap();
+    rig.remove("m1");
+    rig.settled().await;
+    let began = Instant::now();
+
+    owner.moved(Vec::new()).await.unwrap();
+    assert!(
+        began.elapsed() < Duration::from_millis(10),
+        "nobody waits for another one: {:?}",
+        began.elapsed()
+    );
+    cut.is_away.store(true, Ordering::SeqCst);
+    assert!(owner.moved(Vec::new()).await.is_err());
+    let asked = cut.calls();
+    assert!(owner.moved(Vec::new()).await.is_err());
+    assert_eq!(cut.calls(), asked, "who does not serve is not asked without a word of its own");
+
+    let store = Some(StoreFacts { id: "s".to_owned(), opened_ms: 2 });
+    let successor = rig.add(Instance { store, ..instance("m2", &[Role::Message], None) });
+    owner.moved(Vec::new()).await.unwrap();
+    assert_eq!(successor.calls(), 1);
+}
