@@ -1,9 +1,10 @@
 //! Who is calling: bearer tokens, checked before any state is made.
 //!
 //! Map: [`keys`] the installation's secrets, and tokens made with them; [`public`] keys of who else signs; [`trusted`]
-//! all that verify; [`signed`] the check; [`flaw`] what it finds, counted in [`metrics`]; [`claims`] what a token grants; [`bearer`] where a request carries its token;
+//! all that verify; [`signed`] the check; [`flaw`] what it finds, counted in [`metrics`]; [`claims`] what a token grants, `alike` those of many kept once; [`bearer`] where a request carries its token;
 //! [`api_keys`] what other back ends come with; [`config`].
 
+mod alike;
 pub mod api_keys;
 pub mod bearer;
 pub mod claims;

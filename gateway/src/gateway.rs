@@ -150,17 +150,20 @@ impl Gateway {
     }
 
     /// Takes over an upgraded socket and serves it to its end. Returns at once.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the drain waits for the place that the session holds; the tracker's own future would be larger by a pointer"
+    )]
     pub fn start(self: &Arc<Self>, upgraded: Upgraded) {
         let Upgraded { socket, leftover, encoding, verified, peer } = upgraded;
         // Hints are small and must not wait for an acknowledgement of the last one. It fails on a dead socket only.
         let _ = socket.set_nodelay();
-        let (reader, writer) = socket.split();
-        let session = Arc::new(Session::new(writer, encoding, verified, self.setting.uptime.now()));
+        let session = Arc::new(Session::new(socket.hold(), encoding, verified, self.setting.uptime.now()));
         tracing::debug!(session = %session.id(), %peer, "socket opened");
         self.setting.metrics.socket_opened();
         self.reschedule(&session);
-        let task = SessionTask::new(Arc::clone(self), Arc::clone(&session), reader, &leftover);
-        self.tasks.spawn(task);
+        let task = SessionTask::new(Arc::clone(self), Arc::clone(&session), &leftover);
+        tokio::spawn(task);
         if self.is_draining() {
             self.tell(&session, Event::Drained);
         }

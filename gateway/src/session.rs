@@ -30,6 +30,7 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::auth::{Authenticator, Verified};
 use crate::fanout::Notice;
@@ -40,7 +41,7 @@ use crate::session::outbox::{Flushed, Hints, Outbox, Source};
 use crate::session::phase::{HintGate, ReadGate};
 use crate::session::state::{At, Rules, State};
 use crate::signals::Passing;
-use crate::socket::{Transport, Writer};
+use crate::socket::{HeldSocket, Transport};
 use crate::sweep::AHEAD_SECONDS_MAX;
 use crate::uptime::{Moment, Uptime};
 use crate::ws;
@@ -120,14 +121,18 @@ pub(crate) struct Session {
 
 struct Core {
     state: State,
-    /// `None` once our side of TCP has ended.
-    writer: Option<Writer>,
+    /// `None` once the connection is closed.
+    socket: Option<HeldSocket>,
+    /// The session's place among those whom a drain waits for: until its task ends.
+    place: Option<TaskTrackerToken>,
     outbox: Option<Box<Outbox>>,
     /// `None` while it follows nothing.
     follows: Option<Box<Follows>>,
     hint_window_ms: u16,
     /// End our side of TCP when the outbox is empty.
     ends_writes: bool,
+    /// Our side of TCP has ended.
+    writes_ended: bool,
     welcomed: bool,
     /// Counted as a slow socket.
     slow: bool,
@@ -136,8 +141,13 @@ struct Core {
 }
 
 impl Session {
-    pub(crate) fn new(writer: Writer, encoding: Encoding, verified: Option<Verified>, now: Moment) -> Self {
-        Self::with(Some(writer), encoding, State::new(verified, now), now)
+    pub(crate) fn new(
+        socket: HeldSocket,
+        encoding: Encoding,
+        verified: Option<Verified>,
+        now: Moment,
+    ) -> Self {
+        Self::with(Some(socket), encoding, State::new(verified, now), now)
     }
 
     /// A session of a user that has no socket: for tests of what never writes.
@@ -149,11 +159,8 @@ impl Session {
         Arc::new(session)
     }
 
-    fn with(writer: Option<Writer>, encoding: Encoding, state: State, now: Moment) -> Self {
-        let transport = match writer {
-            Some(Writer::Tls(_)) => Transport::Tls,
-            Some(Writer::Plain(_)) | None => Transport::Plain,
-        };
+    fn with(socket: Option<HeldSocket>, encoding: Encoding, state: State, now: Moment) -> Self {
+        let transport = socket.as_ref().map_or(Transport::Plain, HeldSocket::transport);
         Self {
             id: SessionId::from_bits(rand::random()),
             encoding,
@@ -165,11 +172,13 @@ impl Session {
             waker: AtomicWaker::new(),
             core: Mutex::new(Core {
                 state,
-                writer,
+                socket,
+                place: None,
                 outbox: None,
                 follows: None,
                 hint_window_ms: 0,
                 ends_writes: false,
+                writes_ended: false,
                 welcomed: false,
                 slow: false,
                 left: false,
@@ -207,6 +216,21 @@ impl Session {
 
     pub(crate) fn was_told_goaway(&self) -> bool {
         self.told_goaway.load(Ordering::Relaxed)
+    }
+
+    /// Holds the session's place among those whom a drain waits for, until [`Session::release`].
+    pub(crate) fn hold(&self, place: TaskTrackerToken) {
+        self.core.lock().place = Some(place);
+    }
+
+    /// Closes the socket and gives the place back, whoever still knows the session: its task has ended.
+    pub(crate) fn release(&self) {
+        let (socket, place) = {
+            let mut core = self.core.lock();
+            (core.socket.take(), core.place.take())
+        };
+        drop(socket);
+        drop(place);
     }
 
     /// Whom [`Session::wake`] wakes: the session's task.
@@ -357,7 +381,7 @@ impl Session {
     /// Whether the socket broke.
     fn flush(&self, core: &mut Core, setting: &Setting) -> bool {
         if let Some(outbox) = &mut core.outbox {
-            let Some(writer) = &mut core.writer else {
+            let Some(socket) = core.socket.as_mut().filter(|_| !core.writes_ended) else {
                 core.outbox = None;
                 return false;
             };
@@ -371,7 +395,7 @@ impl Session {
                 _ => Hints::Hold,
             };
             let (was_blocked, before) = (outbox.is_blocked(), outbox.unsent_bytes());
-            let flushed = outbox.flush(self.encoding, hints, |bytes| writer.try_write(bytes));
+            let flushed = outbox.flush(self.encoding, hints, |bytes| socket.try_write(bytes));
             if was_blocked && outbox.unsent_bytes() < before {
                 // The client's side acknowledged bytes: that is a sign of life.
                 self.hear(setting.uptime.now());
@@ -387,7 +411,7 @@ impl Session {
             }
         }
         if core.ends_writes && core.unsent_bytes() == 0 {
-            core.writer = None;
+            core.end_writes();
             core.state.on_writes_ended();
         }
         false
@@ -418,6 +442,18 @@ impl Session {
 }
 
 impl Core {
+    /// The socket, as long as our side of it is open.
+    fn writer(&mut self) -> Option<&mut HeldSocket> {
+        self.socket.as_mut().filter(|_| !self.writes_ended)
+    }
+
+    fn end_writes(&mut self) {
+        if let Some(socket) = self.writer() {
+            socket.end_writes();
+        }
+        self.writes_ended = true;
+    }
+
     fn outbox(&mut self) -> &mut Outbox {
         self.outbox.get_or_insert_default()
     }
@@ -435,10 +471,10 @@ impl Core {
     fn write_at_once(&mut self, frame: &[u8]) -> bool {
         if failpoint::is_ordered(HALF_WRITTEN) {
             let half = &frame[..frame.len() / 2];
-            let _ = self.writer.as_mut().map(|writer| writer.try_write(half));
+            let _ = self.writer().map(|socket| socket.try_write(half));
             failpoint::pass(HALF_WRITTEN);
         }
-        let written = self.writer.as_mut().and_then(|writer| writer.try_write(frame).ok()).unwrap_or(0);
+        let written = self.writer().and_then(|socket| socket.try_write(frame).ok()).unwrap_or(0);
         if written == 0 {
             return false;
         }

@@ -1,20 +1,17 @@
-//! A client's socket, plain or TLS: first the stream that HTTP is spoken on, then what a session reads and writes.
+//! A client's socket, plain or TLS: first the stream that HTTP is spoken on, then what a session holds.
 //!
-//! A session's two halves are tokio's own in both cases. What TLS adds to them lies behind the session's lock, beside the
-//! half that writes: a plain session is not larger for it, and its reads and writes pass one branch.
-//!
-//! Map: `stream` the socket as hyper sees it; `tls` what TLS adds to a session.
+//! Map: `stream` the socket as hyper sees it; `held` what a session reads and writes; `tls` what TLS adds to it.
 
+mod held;
 mod stream;
 mod tls;
 
 use std::io;
 
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_rustls::server::TlsStream;
 
-pub(crate) use tls::TlsSocket;
+pub(crate) use held::HeldSocket;
 
 /// How bytes travel between a client and this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,35 +76,14 @@ impl Socket {
         }
     }
 
-    /// What the session's task waits for, and what lies behind the session's lock.
-    pub(crate) fn split(self) -> (OwnedReadHalf, Writer) {
+    /// What a session holds from here on.
+    pub(crate) fn hold(self) -> HeldSocket {
         match self {
-            Self::Plain(socket) => {
-                let (reader, writer) = socket.into_split();
-                (reader, Writer::Plain(writer))
-            }
+            Self::Plain(stream) => HeldSocket::plain(stream),
             Self::Tls(stream) => {
-                let (socket, connection) = stream.into_inner();
-                let (reader, writer) = socket.into_split();
-                (reader, Writer::Tls(Box::new(TlsSocket::new(writer, connection))))
+                let (stream, connection) = stream.into_inner();
+                HeldSocket::tls(stream, connection)
             }
-        }
-    }
-}
-
-/// The half behind the session's lock. Dropped, it ends our side of the connection.
-#[derive(Debug)]
-pub(crate) enum Writer {
-    Plain(OwnedWriteHalf),
-    Tls(Box<TlsSocket>),
-}
-
-impl Writer {
-    /// Takes what fits now. After an error or a part that was taken, the next call must go on where this one ended.
-    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(writer) => writer.try_write(bytes),
-            Self::Tls(socket) => socket.try_write(bytes),
         }
     }
 }
@@ -115,11 +91,6 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_plain_writer_is_not_larger_for_tls() {
-        assert_eq!(size_of::<Option<Writer>>(), size_of::<Option<OwnedWriteHalf>>());
-    }
 
     #[test]
     fn a_page_in_plain_is_not_of_a_listener_with_tls() {

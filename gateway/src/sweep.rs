@@ -116,8 +116,8 @@ mod tests {
         let mut sessions = Vec::new();
         for _ in 0..count {
             let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let (_, writer) = Socket::from(socket).split();
-            sessions.push(Arc::new(Session::new(writer, Encoding::Json, None, Moment::default())));
+            let socket = Socket::from(socket).hold();
+            sessions.push(Arc::new(Session::new(socket, Encoding::Json, None, Moment::default())));
         }
         sessions
     }

@@ -15,7 +15,7 @@ const RESERVED: [&str; 2] = ["conversation:", "inbox:"];
 const WILDCARD: char = '*';
 
 /// What a token grants. Most grant nothing, and their sessions keep nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 pub struct Claims {
     /// Topics that the user may subscribe to beside their own.
     #[serde(default)]
@@ -35,10 +35,10 @@ impl Claims {
 }
 
 /// Topics that a token grants: exact ones, and all that begin with a prefix.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TopicGrants(Box<[Grant]>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Grant {
     Exact(TopicId),
     /// With its kind and the colon: a prefix never reaches into another kind.

@@ -8,6 +8,7 @@ use doorbell_protocol::{Timestamp, UserId};
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::Deserialize;
 
+use super::alike::Alike;
 use super::keys::KeySet;
 use super::trusted::TrustedKeys;
 use super::{AuthError, Authenticator, Claims, Config, Flaw, TokenMetrics, Verified};
@@ -30,6 +31,7 @@ pub struct SignedTokens {
     /// One for each of [`ALGORITHMS`], in their order: each takes its own algorithm only.
     validations: [Validation; ALGORITHMS.len()],
     metrics: Option<TokenMetrics>,
+    alike: Alike,
 }
 
 #[derive(Deserialize)]
@@ -52,7 +54,7 @@ impl SignedTokens {
     #[must_use]
     pub fn trusting(keys: Arc<TrustedKeys>, config: &Config) -> Self {
         let validations = ALGORITHMS.map(|algorithm| validation(algorithm, config));
-        Self { keys, leeway: config.token_leeway, validations, metrics: None }
+        Self { keys, leeway: config.token_leeway, validations, metrics: None, alike: Alike::default() }
     }
 
     /// Counts the tokens that do not hold.
@@ -94,8 +96,7 @@ impl SignedTokens {
         if now >= expires {
             return Err(Flaw::Expired);
         }
-        let claims = (!payload.claims.is_empty()).then(|| Arc::new(payload.claims));
-        Ok(Verified { user: payload.sub, expires, claims })
+        Ok(Verified { user: payload.sub, expires, claims: self.alike.kept(payload.claims) })
     }
 
     fn says_expired(&self, token: &str, now: Timestamp) -> bool {

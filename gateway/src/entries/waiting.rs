@@ -59,7 +59,7 @@ mod tests {
     async fn session() -> Arc<Session> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        Arc::new(Session::new(Socket::from(socket).split().1, Encoding::Json, None, Moment::default()))
+        Arc::new(Session::new(Socket::from(socket).hold(), Encoding::Json, None, Moment::default()))
     }
 
     #[tokio::test]

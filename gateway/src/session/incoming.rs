@@ -1,69 +1,51 @@
-//! What the client wrote, read from its task's half of the socket.
+//! What the client wrote, read from behind the session's lock.
 
 use std::io;
-use std::pin::Pin;
+use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::ReadBuf;
 
 use super::Session;
-use crate::socket::{Transport, Writer};
+use crate::socket::Transport;
 
 /// What was read from the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Incoming {
     /// The client's frames.
     Frames,
-    /// What nobody can read any more, as our side has ended.
+    /// What nobody can read any more, as our side has ended: it is only counted.
     Sealed,
 }
 
 impl Session {
-    /// Reads what the client wrote, from its task's half of the socket; nothing read is the client's end.
+    /// Reads what the client wrote; nothing read is the client's end.
     ///
     /// *Cancel safety*: nothing that was read is lost.
     pub(crate) fn poll_read(
         &self,
-        socket: &mut OwnedReadHalf,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<Incoming>> {
-        if self.transport == Transport::Tls {
-            return self.poll_read_tls(socket, cx, buffer);
-        }
-        ready!(Pin::new(socket).poll_read(cx, buffer))?;
-        Poll::Ready(Ok(Incoming::Frames))
+        let mut core = self.core.lock();
+        let incoming = match self.transport {
+            Transport::Tls if core.writes_ended => Incoming::Sealed,
+            Transport::Tls | Transport::Plain => Incoming::Frames,
+        };
+        let Some(socket) = &mut core.socket else { return Poll::Ready(Ok(incoming)) };
+        ready!(socket.poll_read(cx, buffer)).inspect_err(|error| {
+            tracing::debug!(session = %self.id, %error, "the socket broke");
+        })?;
+        Poll::Ready(Ok(incoming))
     }
 
-    fn poll_read_tls(
-        &self,
-        socket: &mut OwnedReadHalf,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<Incoming>> {
-        loop {
-            let read = match &mut self.core.lock().writer {
-                Some(Writer::Tls(tls)) => tls.try_read(socket, buffer),
-                // Our side has ended, and what decrypts with it: what still comes is only counted.
-                Some(Writer::Plain(_)) | None => {
-                    ready!(Pin::new(&mut *socket).poll_read(cx, buffer))?;
-                    return Poll::Ready(Ok(Incoming::Sealed));
-                }
-            };
-            match read {
-                Ok(()) => return Poll::Ready(Ok(Incoming::Frames)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Err(error) => {
-                    tracing::debug!(session = %self.id, %error, "TLS ended");
-                    return Poll::Ready(Err(error));
-                }
-            }
-            ready!(socket.as_ref().poll_read_ready(cx))?;
-        }
+    /// Whether the socket takes more; if not, the task is woken once it does.
+    pub(crate) fn takes_more(&self, cx: &mut Context<'_>) -> bool {
+        self.core.lock().socket.as_ref().is_some_and(|socket| socket.poll_write_ready(cx).is_ready())
+    }
+
+    /// The client's address; `None` once the socket has none.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.core.lock().socket.as_ref()?.peer()
     }
 }

@@ -80,7 +80,7 @@ impl Session {
                 Action::EndWrites => core.ends_writes = true,
                 Action::Cut => {
                     core.outbox = None;
-                    core.writer = None;
+                    core.socket = None;
                     core.note_slow(&setting.metrics);
                 }
             }

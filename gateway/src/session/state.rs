@@ -334,9 +334,12 @@ impl State {
         let waited = self.lasted(now);
         self.enter_phase(Phase::Open, now);
         out.push(Action::Welcome { waited });
-        if let Some(goaway) = self.parked.as_mut().and_then(|parked| parked.goaway.take()) {
+        let Some(mut parked) = self.parked.take() else { return };
+        if let Some(goaway) = parked.goaway.take() {
             out.push(Action::Send(ServerFrame::Goaway(goaway)));
         }
+        // Only a frame is still waited for: an idle session keeps no room for what may have been.
+        self.parked = parked.frame.is_some().then_some(parked);
     }
 
     fn on_draining(&mut self, goaway: Goaway, out: &mut Actions) {

@@ -1,4 +1,4 @@
-//! What TLS adds to a session: a rustls connection that is driven over the session's non-blocking halves, without a task,
+//! What TLS adds to a session: a rustls connection that is driven over the session's non-blocking stream, without a task,
 //! a waker or a lock of its own.
 
 use std::io::{self, Read, Write};
@@ -6,7 +6,6 @@ use std::io::{self, Read, Write};
 use rustls::ServerConnection;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// What may lie encrypted for a socket that takes nothing, in bytes, but for some 30 bytes a record: the largest record.
 const HELD_BYTES_MAX: usize = 16 * 1024;
@@ -20,9 +19,8 @@ const READS_MAX: usize = 16;
 /// what lies encrypted is not said to be taken before all of it is written: whoever writes keeps that byte, hence knows
 /// that the socket is blocked, and comes back with it.
 #[derive(Debug)]
-pub(crate) struct TlsSocket {
+pub(super) struct Tls {
     connection: ServerConnection,
-    socket: OwnedWriteHalf,
     /// The first byte of what is written next is encrypted already.
     owes_byte: bool,
 }
@@ -34,15 +32,15 @@ enum Pushed {
     Part,
 }
 
-impl TlsSocket {
-    pub(super) fn new(socket: OwnedWriteHalf, mut connection: ServerConnection) -> Self {
+impl Tls {
+    pub(super) fn new(mut connection: ServerConnection) -> Self {
         connection.set_buffer_limit(Some(HELD_BYTES_MAX));
-        Self { connection, socket, owes_byte: false }
+        Self { connection, owes_byte: false }
     }
 
-    /// As [`super::Writer::try_write`].
-    pub(super) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.push()? == Pushed::Part {
+    /// As [`super::HeldSocket::try_write`].
+    pub(super) fn try_write(&mut self, stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        if self.push(stream)? == Pushed::Part {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut taken = usize::from(std::mem::take(&mut self.owes_byte));
@@ -50,7 +48,7 @@ impl TlsSocket {
         // More is encrypted only when all before it is written: what is held is bounded, whoever writes (GW-4).
         while taken < bytes.len() {
             taken += self.connection.writer().write(&bytes[taken..])?;
-            if self.push()? == Pushed::Part {
+            if self.push(stream)? == Pushed::Part {
                 self.owes_byte = true;
                 taken -= 1;
                 break;
@@ -61,7 +59,7 @@ impl TlsSocket {
 
     /// Reads what the client wrote; nothing and `Ok` is its end, and an error where that comes without `close_notify`.
     /// `WouldBlock`: all that the socket had is read. `Interrupted`: there was nothing to give in much that was read.
-    pub(crate) fn try_read(&mut self, socket: &OwnedReadHalf, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
+    pub(super) fn try_read(&mut self, stream: &TcpStream, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
         for _ in 0..READS_MAX {
             // First what is decrypted already: the socket would not wake us for that.
             match self.connection.reader().read(buffer.initialize_unfilled()) {
@@ -72,20 +70,20 @@ impl TlsSocket {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
-            self.connection.read_tls(&mut Incoming(socket))?;
+            self.connection.read_tls(&mut Incoming(stream))?;
             let processed = self.connection.process_new_packets();
             // What rustls itself has to say: an alert, or a key update's answer. Where the socket does not take it, it
             // goes out with the next write.
-            let pushed = self.push();
+            let pushed = self.push(stream);
             processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             pushed?;
         }
         Err(io::ErrorKind::Interrupted.into())
     }
 
-    fn push(&mut self) -> io::Result<Pushed> {
+    fn push(&mut self, stream: &TcpStream) -> io::Result<Pushed> {
         while self.connection.wants_write() {
-            match self.connection.write_tls(&mut Outgoing(self.socket.as_ref())) {
+            match self.connection.write_tls(&mut Outgoing(stream)) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Pushed::Part),
@@ -94,19 +92,17 @@ impl TlsSocket {
         }
         Ok(Pushed::All)
     }
-}
 
-impl Drop for TlsSocket {
     /// Tells the client that nothing was cut off. A socket that does not even take that is not waited for: a session that
     /// ends in order has said so in its own close frame.
-    fn drop(&mut self) {
+    pub(super) fn tell_end(&mut self, stream: &TcpStream) {
         self.connection.send_close_notify();
-        let _ = self.push();
+        let _ = self.push(stream);
     }
 }
 
 /// The socket as rustls reads it.
-struct Incoming<'s>(&'s OwnedReadHalf);
+struct Incoming<'s>(&'s TcpStream);
 
 impl Read for Incoming<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

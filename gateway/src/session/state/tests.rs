@@ -166,6 +166,16 @@ fn a_frame_that_comes_before_welcome_waits_for_it_and_holds_reading() {
 }
 
 #[test]
+fn after_its_welcome_a_session_keeps_no_room_for_what_waited() {
+    let mut case = Case::new(None);
+    case.see(Event::Frame(hello(Some("a token"))));
+    assert!(case.state.parked.is_some(), "the hello waits for its token's check");
+    case.see(Event::Verified(Ok(verified("ada", 86_400_000))));
+    case.see(Event::Entered);
+    assert!(case.state.parked.is_none());
+}
+
+#[test]
 fn a_second_hello_and_a_refused_signal_are_answered_and_the_socket_stays() {
     let mut case = Case::open();
     let id = || CallId::Number(1);
