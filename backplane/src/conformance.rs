@@ -4,6 +4,7 @@
 //! makes one test a case; where a back-end is dear to start, one test runs all [`CASES`]. The model-based test runs over
 //! the same harness.
 
+mod buckets;
 mod discovery;
 mod driver;
 mod lifecycle;
@@ -19,18 +20,22 @@ use async_trait::async_trait;
 use doorbell_protocol::{DirtyMap, Timestamp, UserId};
 
 use crate::queue::entry::UserState;
-use crate::{Discovery, HintQueue, Registry, Versions};
+use crate::{Buckets, Discovery, HintQueue, Registry, Versions};
 
 /// How many channels a partition of the back-end under test keeps: few, so that some are forgotten.
 pub const CHANNEL_TOPICS_MAX: NonZeroU32 = NonZeroU32::new(4).expect("4 is not zero");
+
+/// How many buckets a partition of the back-end under test keeps.
+pub const THROTTLE_BUCKETS_MAX: NonZeroU32 = NonZeroU32::new(4).expect("4 is not zero");
 
 /// What a back-end's test lends to the suite.
 #[async_trait]
 pub trait Harness: Send + Sync + Sized {
     /// What is tested.
-    type Backend: HintQueue + Registry + Versions + Discovery;
+    type Backend: HintQueue + Registry + Versions + Discovery + Buckets;
 
-    /// An empty back-end that shares nothing with any other, of [`CHANNEL_TOPICS_MAX`] channels a partition.
+    /// An empty back-end that shares nothing with any other, of [`CHANNEL_TOPICS_MAX`] channels and
+    /// [`THROTTLE_BUCKETS_MAX`] buckets a partition.
     async fn fresh() -> Self;
 
     /// The back-end.
@@ -205,5 +210,14 @@ cases! { $
         a_word_taken_back_is_gone_at_once,
         the_list_has_the_identity_of_the_first_partition,
         the_first_store_is_that_of_the_installation,
+    ;
+    buckets:
+        a_bucket_is_recalled_with_the_time_that_is_left,
+        the_last_level_of_a_bucket_holds,
+        a_full_bucket_is_not_recalled,
+        buckets_are_recalled_in_steps_those_first_that_take_longest,
+        beyond_the_most_those_that_are_full_soonest_are_forgotten,
+        full_buckets_make_room_first,
+        a_bucket_takes_up_to_a_millisecond_longer_and_never_less,
     ;
 }

@@ -1,8 +1,9 @@
 //! What stateless servers share: who has news, and where each user's sockets are.
 //!
-//! This crate owns the hint queue ([`queue::HintQueue`]), the session registry ([`registry::Registry`]) and the stored
-//! versions of channels ([`versions::Versions`]): traits, back-ends, and one conformance suite that every back-end
-//! passes. It never knows a socket, a message or who is in an audience.
+//! This crate owns the hint queue ([`queue::HintQueue`]), the session registry ([`registry::Registry`]), the stored
+//! versions of channels ([`versions::Versions`]) and the kept buckets of throttles ([`buckets::Buckets`]): traits,
+//! back-ends, and one conformance suite that every back-end passes. It never knows a socket, a message or who is in an
+//! audience.
 //!
 //! Life of a hint: `hint` merges it into the user's dirty map and queues the user; a worker `claim`s the user, and the
 //! map is set aside under a token; what comes meanwhile goes to a fresh map; `settle` drops what was set aside and
@@ -25,11 +26,12 @@
 //!   the last of them, or answer a gap.
 //!
 //! Map: [`partition`] user to partition; [`queue`] the queue's contract and its rules for one user; [`registry`] the
-//! registry's contract and its rules; [`versions`] what is stored of channels; [`discovery`] which processes are there; [`memory`] the back-end in this
-//! process; [`redis`] the one for many processes; [`metered`] counts around any back-end; [`conformance`] what every back-end must show (feature
+//! registry's contract and its rules; [`versions`] what is stored of channels; [`discovery`] which processes are there; [`buckets`] how full throttles'
+//! buckets are; [`memory`] the back-end in this process; [`redis`] the one for many processes; [`metered`] counts around any back-end; [`conformance`] what every back-end must show (feature
 //! `testing`); [`config`], [`error`], [`metrics`].
 
 mod bell;
+pub mod buckets;
 pub mod config;
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -44,6 +46,7 @@ pub mod redis;
 pub mod registry;
 pub mod versions;
 
+pub use buckets::{BucketId, BucketLevel, Buckets};
 pub use config::Config;
 pub use discovery::{Discovery, Instance, Instances, Role};
 pub use error::Error;

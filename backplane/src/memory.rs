@@ -1,11 +1,12 @@
 //! The memory back-end: for one process, for development and for tests.
 //!
 //! The rules live in pure code ([`crate::queue::entry`], [`crate::registry::lease`], [`crate::registry::entries`],
-//! [`crate::versions::raised`]); here they get storage, a clock and a bell, one lock a partition for its users and one
-//! for its channels. A lock is held for the users of one call, never across an await. What is kept ends with the
+//! [`crate::versions::raised`]); here they get storage, a clock and a bell, one lock a partition for its users, one
+//! for its channels and one for its buckets. A lock is held for the users of one call, never across an await. What is kept ends with the
 //! process: clients catch up by their cursors.
 
 mod backlog;
+mod buckets;
 mod changes;
 mod directory;
 mod discovery;
@@ -21,6 +22,7 @@ use doorbell_protocol::{Clock, Timestamp, UserId};
 use parking_lot::{Mutex, MutexGuard};
 
 pub use backlog::DeadLetter;
+use buckets::Kept;
 use changes::Changes;
 use discovery::Said;
 pub use partition_state::PartitionState;
@@ -32,12 +34,15 @@ use crate::{ClaimToken, Config, Partition, PartitionIdentity, Partitions};
 /// Where 128 random bits come from. Tests pass a counter.
 pub type RandomBits = Arc<dyn Fn() -> u128 + Send + Sync>;
 
-/// A hint queue, a session registry, the versions of channels and the list of processes, in this process.
+/// A hint queue, a session registry, the versions of channels, the list of processes and the buckets of throttles, in this
+/// process.
 pub struct Memory {
     partitions: Partitions,
     states: Box<[Mutex<PartitionState>]>,
     /// Apart from the users: a look at many changes keeps no claim waiting.
     channels: Box<[Mutex<Changes>]>,
+    buckets: Box<[Mutex<Kept>]>,
+    throttle_buckets_max: usize,
     /// Who is there.
     said: Mutex<Said>,
     bell: Bell,
@@ -63,6 +68,8 @@ impl Memory {
             partitions,
             states: partitions.all().map(state).collect(),
             channels: partitions.all().map(|_| Mutex::new(Changes::new(config.channel_topics_max))).collect(),
+            buckets: partitions.all().map(|_| Mutex::default()).collect(),
+            throttle_buckets_max: config.throttle_buckets_max.get() as usize,
             said: Mutex::new(Said::default()),
             bell: Bell::new(partitions.count()),
             clock,

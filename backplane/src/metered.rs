@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use crate::metrics::Operation;
 use crate::queue::QueueDepth;
 use crate::{
-    ChangeCounter, Claim, ClaimToken, Discovery, Enter, Entered, Entry, Error, HintQueue, HintReport,
-    Instance, Instances, Lease, LeaseRenewal, Look, Metrics, Partition, Partitions, Registry, Settled,
-    Settlement, UserHint, Versions,
+    BucketLevel, Buckets, ChangeCounter, Claim, ClaimToken, Discovery, Enter, Entered, Entry, Error,
+    HintQueue, HintReport, Instance, Instances, Lease, LeaseRenewal, Look, Metrics, Partition, Partitions,
+    Registry, Settled, Settlement, UserHint, Versions,
 };
 
 /// A back-end with metrics around it.
@@ -197,5 +197,25 @@ impl<B: Discovery> Discovery for Metered<B> {
 
     async fn settle_store(&self, store: &str) -> Result<String, Error> {
         self.timed(Operation::SettleStore, self.inner.settle_store(store)).await
+    }
+}
+
+#[async_trait]
+impl<B: Buckets> Buckets for Metered<B> {
+    fn partitions(&self) -> Partitions {
+        self.inner.partitions()
+    }
+
+    async fn keep(&self, levels: Vec<BucketLevel>) -> Result<(), Error> {
+        self.timed(Operation::Keep, self.inner.keep(levels)).await
+    }
+
+    async fn recall(
+        &self,
+        partition: Partition,
+        passed_over: usize,
+        buckets_max: usize,
+    ) -> Result<Vec<BucketLevel>, Error> {
+        self.timed(Operation::Recall, self.inner.recall(partition, passed_over, buckets_max)).await
     }
 }

@@ -56,11 +56,13 @@ pub(crate) enum Operation {
     Announce,
     Withdraw,
     SettleStore,
+    Keep,
+    Recall,
 }
 
 impl Operation {
     /// Their names, in the order of the variants.
-    const ALL: [&'static str; 19] = [
+    const ALL: [&'static str; 21] = [
         "hint",
         "claim",
         "settle",
@@ -80,6 +82,8 @@ impl Operation {
         "announce",
         "withdraw",
         "settle_store",
+        "keep",
+        "recall",
     ];
 }
 

@@ -6,6 +6,8 @@ use std::num::NonZeroU16;
 use doorbell_protocol::{TopicId, UserId};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::BucketId;
+
 /// One part of the users: their queue, their entries and the gateways' leases for them live together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition(u16);
@@ -63,17 +65,23 @@ impl Partitions {
     /// Where a user belongs: XXH3-64 of the id, stable across builds and machines.
     #[must_use]
     pub fn of(self, user: &UserId) -> Partition {
-        self.slot(user.as_str())
+        self.slot(user.as_str().as_bytes())
     }
 
     /// Where a topic's stored version belongs: XXH3-64 of the topic, as for users.
     #[must_use]
     pub fn of_topic(self, topic: &TopicId) -> Partition {
-        self.slot(topic.as_str())
+        self.slot(topic.as_str().as_bytes())
     }
 
-    fn slot(self, key: &str) -> Partition {
-        let slot = xxh3_64(key.as_bytes()) % u64::from(self.0.get());
+    /// Where a bucket belongs: XXH3-64 of its number's bytes, the greatest first.
+    #[must_use]
+    pub fn of_bucket(self, bucket: BucketId) -> Partition {
+        self.slot(&bucket.0.to_be_bytes())
+    }
+
+    fn slot(self, key: &[u8]) -> Partition {
+        let slot = xxh3_64(key) % u64::from(self.0.get());
         Partition(u16::try_from(slot).expect("a remainder is smaller than its divisor"))
     }
 }

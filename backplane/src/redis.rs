@@ -10,6 +10,7 @@
 //! repetition included, and what it did not hear of is [`Error::Unavailable`].
 
 mod address;
+mod buckets;
 mod calls;
 mod config;
 mod dial;
@@ -43,7 +44,8 @@ use script::Scripts;
 
 use crate::{Error, Partitions};
 
-/// The hint queue, the session registry, the versions of channels and the list of processes, in Redis.
+/// The hint queue, the session registry, the versions of channels, the list of processes and the buckets of throttles, in
+/// Redis.
 pub struct Redis {
     partitions: Partitions,
     keys: Keys,
@@ -52,6 +54,7 @@ pub struct Redis {
     listener: Listener,
     dead_letters_max: usize,
     channel_topics_max: u32,
+    throttle_buckets_max: u32,
     #[cfg(feature = "testing")]
     clock: Option<doorbell_protocol::Clock>,
 }
@@ -108,6 +111,7 @@ impl Redis {
             scripts: script::scripts(),
             dead_letters_max: backplane.dead_letters_max,
             channel_topics_max: backplane.channel_topics_max.get(),
+            throttle_buckets_max: backplane.throttle_buckets_max.get(),
             #[cfg(feature = "testing")]
             clock: None,
         })

@@ -2,6 +2,8 @@
 
 #[path = "redis/bell.rs"]
 mod bell;
+#[path = "redis/buckets.rs"]
+mod buckets;
 #[path = "redis/caller.rs"]
 mod caller;
 #[path = "redis/connecting.rs"]

@@ -41,6 +41,7 @@ impl Bench {
             channels: Arc::new(NoChannels),
             registry: Arc::clone(&queue) as _,
             versions: queue,
+            buckets: None,
             gateways: Arc::<LocalGateways>::default(),
             offline: None,
         };

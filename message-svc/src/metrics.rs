@@ -4,6 +4,7 @@ mod again;
 mod presence;
 mod reads;
 mod signals;
+mod throttles;
 
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub use self::reads::{Cached, Pulled, ReadFor, Reads};
 pub(crate) use presence::{MoveOutcome, PresenceMetrics};
 use signals::SignalMetrics;
 pub use signals::{SignalCall, SignalOutcome};
+pub use throttles::Round;
+use throttles::ThrottleMetrics;
 
 /// Seconds: from a commit on a fast disk to beyond a client's patience.
 const SECONDS: &[f64] =
@@ -83,7 +86,7 @@ pub struct Metrics {
     /// What reads count.
     pub(crate) reads: Reads,
     signals: SignalMetrics,
-    throttle_users: IntGauge,
+    pub(crate) throttles: ThrottleMetrics,
     pub(crate) presence: PresenceMetrics,
     commits: IntCounterVec,
     commit_writes: Histogram,
@@ -131,7 +134,7 @@ impl Metrics {
             )?,
             reads: Reads::register(registry)?,
             signals: SignalMetrics::register(registry)?,
-            throttle_users: gauge("doorbell_message_throttle_users", "Users whom the throttle knows")?,
+            throttles: ThrottleMetrics::register(registry)?,
             presence: PresenceMetrics::register(registry)?,
             commits: counters("doorbell_message_commits_total", "Commits, by outcome", &["outcome"])?,
             commit_writes: histogram("doorbell_message_commit_writes", "Writes in one commit", WRITES)?,
@@ -208,11 +211,6 @@ impl Metrics {
     /// A write was answered from its key.
     pub fn repeated(&self) {
         self.repeats.inc();
-    }
-
-    /// The throttle knows so many users.
-    pub fn throttle_users(&self, users: usize) {
-        self.throttle_users.set(signed(users));
     }
 
     /// A commit of so many writes ended.

@@ -12,12 +12,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use doorbell_backplane::{HintQueue, Registry, Versions};
+use doorbell_backplane::{Buckets, HintQueue, Registry, Versions};
 use doorbell_protocol::{Clock, ErrorBody, Payload};
 use doorbell_rpc::{CallRequest, Channels, Gateways, Messages, OfflineHook};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -33,7 +33,7 @@ use crate::service::signals::SignalLane;
 use crate::store::counted::Counted;
 use crate::store::disk::DiskStore;
 use crate::store::{Store, StoreId};
-use crate::throttle::Throttles;
+use crate::throttle::{Keeper, Throttles};
 use crate::turns::{Turns, WIDE_READS_MAX};
 use crate::writer::request::Request;
 use crate::writer::{Tools, WriterHandle};
@@ -65,6 +65,8 @@ pub struct Neighbours {
     pub registry: Arc<dyn Registry>,
     /// Says which stores all of these are.
     pub versions: Arc<dyn Versions>,
+    /// Keep how throttles stand for whoever takes the store over; `None` where nobody else can.
+    pub buckets: Option<Arc<dyn Buckets>>,
     /// Take signals to them.
     pub gateways: Arc<dyn Gateways>,
     /// Hears of members of small ones who have no session; `None` where nobody does.
@@ -116,7 +118,10 @@ impl MessageService {
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, Error> {
         let store: Arc<dyn Store> = Arc::new(DiskStore::open(data_dir, config.clone())?);
-        let throttles = Arc::new(Throttles::new(&config));
+        let mut throttles = Throttles::new(&config);
+        if neighbours.buckets.is_some() {
+            throttles = throttles.noting();
+        }
         metrics.sound(true);
         let reader = Reader::new(Arc::clone(&store), &config, Arc::clone(&metrics));
         let heads: Arc<[Heads]> = store.shards().all().map(|_| Heads::default()).collect();
@@ -126,6 +131,7 @@ impl MessageService {
         let aside = || reader.beside_calls(ReadFor::Announce, ASIDE_READS_MAX, ASIDE_WAITING_MAX);
         let (mutes, moves) = (aside(), aside());
         let audiences = reader.beside_calls(ReadFor::Audience, AUDIENCE_READS_MAX, AUDIENCE_WAITING_MAX);
+        let throttles = Arc::new(throttles);
         let tools = Tools { store, clock, throttles, heads, metrics, config: Arc::new(config) };
         let writer_ended = CancellationToken::new();
         let mut service = Self {
@@ -171,6 +177,10 @@ impl MessageService {
         // Until the very end: at the first start ever, announcements wait for its first look.
         let mut watch = JoinSet::new();
         watch.spawn(self.identity_watch().run(abort.clone()));
+        let mut keepers = JoinSet::new();
+        if let Some(keeper) = self.keeper() {
+            keepers.spawn(keeper.run(drained.clone()));
+        }
         let mut tidy = interval(TIDY_INTERVAL);
         tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let outcome = loop {
@@ -180,8 +190,9 @@ impl MessageService {
                 () = self.writer_ended.cancelled() => break Err(Error::Panicked { part: "a writer" }),
                 Some(_) = announcers.join_next() => break Err(Error::Panicked { part: "an announcer" }),
                 Some(_) = watch.join_next() => break Err(Error::Panicked { part: "the watch of the backplane" }),
+                Some(_) = keepers.join_next() => break Err(Error::Panicked { part: "the keeper of throttles" }),
                 _ = tidy.tick() => {
-                    self.tools.metrics.throttle_users(self.tools.throttles.tidy());
+                    self.tools.metrics.throttles.users(self.tools.throttles.tidy());
                     self.tools.metrics.presence.seen_users(self.seen.users());
                 }
             }
@@ -193,17 +204,43 @@ impl MessageService {
         }
         drained.cancel();
         let all = async { while announcers.join_next().await.is_some() {} };
-        match timeout(self.tools.config.drain_timeout, all).await {
+        let deadline = Instant::now() + self.tools.config.drain_timeout;
+        match timeout_at(deadline, all).await {
             Ok(()) => info!("everything that was committed is announced"),
             Err(_) => warn!("not everything is announced yet: the rest follows after the next start"),
         }
+        if timeout_at(deadline, keepers.join_next()).await.is_err() {
+            warn!(
+                "how throttles stand is not kept: whoever takes the store over does not know of the last sends"
+            );
+        }
         abort.cancel();
         announcers.shutdown().await;
+        keepers.shutdown().await;
         watch.shutdown().await;
         let service = Arc::clone(&self);
         let closed = tokio::task::spawn_blocking(move || service.close()).await;
         self.tools.metrics.sound(false);
         outcome.and(closed.unwrap_or(Err(Error::Panicked { part: "the shutdown" })))
+    }
+
+    /// Takes over how throttles stood when the store was last served; to be awaited before the first call. It takes 2 s at most,
+    /// after which buckets begin full.
+    ///
+    /// *Cancel safety*: what was not read yet begins full.
+    pub async fn recall_throttles(&self) {
+        if let Some(keeper) = self.keeper() {
+            keeper.recall().await;
+        }
+    }
+
+    fn keeper(&self) -> Option<Keeper> {
+        let keeper = |buckets| Keeper {
+            throttles: Arc::clone(&self.tools.throttles),
+            buckets: Arc::clone(buckets),
+            metrics: Arc::clone(&self.tools.metrics),
+        };
+        self.neighbours.buckets.as_ref().map(keeper)
     }
 
     fn announcers(&self) -> Vec<Announcer> {

@@ -1,27 +1,31 @@
 //! How much a user may do: a token bucket each, one kind for messages and one for conversations, as large as the
 //! configuration or, for messages, the user's token says.
+//!
+//! Whoever has the store open decides, in memory and at once. Where others stand by to take the store, how buckets stand is
+//! kept for them ([`keeper`]).
 
-use std::collections::HashMap;
+mod keeper;
+mod size;
+
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorbell_backplane::{BucketId, BucketLevel};
 use doorbell_rpc::Caller;
+use governor::Quota;
 use governor::clock::{Clock, DefaultClock};
-use governor::middleware::NoOpMiddleware;
-use governor::state::keyed::DashMapStateStore;
-use governor::{Quota, RateLimiter};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Config;
+pub use keeper::Keeper;
+use size::Size;
 
 /// Sizes of buckets at once. An issuer of tokens has a few kinds of users; who comes with one size more has the
 /// configured one until a size is free.
 const SIZES_MAX: usize = 16;
-
-/// Buckets by a hash of the user: 36 bytes each. Two users who share a hash share a bucket, which happens to nobody.
-type Buckets<C> = RateLimiter<u64, DashMapStateStore<u64>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
 /// What all users may do, each.
 pub struct Throttles {
@@ -43,9 +47,82 @@ impl Throttles {
         }
     }
 
+    /// Has them note from which buckets was taken, for [`Throttles::taken`], which is then asked for again and again.
+    #[must_use]
+    pub fn noting(self) -> Self {
+        Self { messages: self.messages.noting(), conversations: self.conversations.noting() }
+    }
+
     /// Forgets full buckets; answers how many are left.
     pub fn tidy(&self) -> usize {
         self.messages.tidy() + self.conversations.tidy()
+    }
+
+    /// How the buckets stand from which was taken since the last question, but for those that are full again within so little
+    /// time that nobody needs to know.
+    pub fn taken(&self, little: Duration) -> Vec<BucketLevel> {
+        let of = |kind: Kind| {
+            let taken = self.of(kind).taken().into_iter();
+            let level =
+                move |(place, full_in)| BucketLevel { bucket: Place::written_as(kind, place), full_in };
+            taken.map(level).filter(|level| level.full_in > little)
+        };
+        of(Kind::Messages).chain(of(Kind::Conversations)).collect()
+    }
+
+    /// Notes a bucket of [`Throttles::taken`] as if something more had been taken from it.
+    pub fn note(&self, bucket: BucketId) {
+        if let Some((kind, place)) = Place::read(bucket) {
+            self.of(kind).note(place);
+        }
+    }
+
+    /// Brings a bucket to where it stood when somebody else noted it. What this version knows no bucket for changes nothing.
+    pub fn restore(&self, level: BucketLevel) {
+        if let Some((kind, place)) = Place::read(level.bucket) {
+            self.of(kind).restore(place, level.full_in);
+        }
+    }
+
+    const fn of(&self, kind: Kind) -> &Throttle {
+        match kind {
+            Kind::Messages => &self.messages,
+            Kind::Conversations => &self.conversations,
+        }
+    }
+}
+
+/// Which throttle. The numbers stand in what is kept: they never change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Messages = 1,
+    Conversations = 2,
+}
+
+/// Where a throttle has a bucket: its size, and whose it is, as a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Place {
+    size: NonZeroU32,
+    user: u64,
+}
+
+impl Place {
+    /// From the greatest bit: the kind in 32 bits, the size in 32, the user in 64.
+    fn written_as(kind: Kind, place: Self) -> BucketId {
+        BucketId(((kind as u128) << 96) | (u128::from(place.size.get()) << 64) | u128::from(place.user))
+    }
+
+    /// Nothing where a later release wrote it.
+    fn read(bucket: BucketId) -> Option<(Kind, Self)> {
+        let kind = match bucket.0 >> 96 {
+            1 => Kind::Messages,
+            2 => Kind::Conversations,
+            _ => return None,
+        };
+        let bytes = bucket.0.to_be_bytes();
+        let (size, user) = (bytes[4..8].try_into().ok()?, bytes[8..].try_into().ok()?);
+        let size = NonZeroU32::new(u32::from_be_bytes(size))?;
+        Some((kind, Self { size, user: u64::from_be_bytes(user) }))
     }
 }
 
@@ -66,7 +143,10 @@ pub struct Throttle<C: Clock = DefaultClock> {
     burst: Option<NonZeroU32>,
     /// The buckets by their size. A user with tokens of two sizes has two buckets: what one token grants is no reason
     /// to refill the other's.
-    sizes: RwLock<HashMap<NonZeroU32, Arc<Buckets<C>>>>,
+    sizes: RwLock<HashMap<NonZeroU32, Arc<Size<C>>>>,
+    /// From which buckets was taken since that was last asked for, at most `users_max`: one more is not noted, and stands
+    /// as it was noted before. `None` where nobody asks.
+    taken: Option<Mutex<HashSet<Place>>>,
     clock: C,
     users_max: usize,
     period: Duration,
@@ -83,7 +163,12 @@ impl Throttle {
 impl<C: Clock + Clone> Throttle<C> {
     fn with_clock(allowance: Allowance, clock: C) -> Self {
         let Allowance { burst, period, users_max } = allowance;
-        Self { burst: NonZeroU32::new(burst), sizes: RwLock::default(), clock, users_max, period }
+        let burst = NonZeroU32::new(burst);
+        Self { burst, sizes: RwLock::default(), taken: None, clock, users_max, period }
+    }
+
+    fn noting(self) -> Self {
+        Self { taken: Some(Mutex::default()), ..self }
     }
 
     /// Takes one of what the caller may do, or says when the next one is let through.
@@ -92,38 +177,77 @@ impl<C: Clock + Clone> Throttle<C> {
     /// The time to wait. A user who is not known yet also waits while there is no room for another bucket.
     pub fn admit(&self, caller: &Caller) -> Result<(), Duration> {
         let Some(burst) = self.burst else { return Ok(()) };
-        if self.users() >= self.users_max && self.tidy() >= self.users_max {
+        if !self.has_room() {
             return Err(self.period);
         }
-        let buckets = self.buckets(caller.throttle.unwrap_or(burst), burst);
-        let wait = |until: governor::NotUntil<C::Instant>| until.wait_time_from(self.clock.now());
-        buckets.check_key(&xxh3_64(caller.user.as_str().as_bytes())).map_err(wait)
+        let (size, buckets) = self.buckets(caller.throttle.unwrap_or(burst), burst);
+        let user = xxh3_64(caller.user.as_str().as_bytes());
+        buckets.take(user)?;
+        // After it: who asks between the two hears of it the next time.
+        self.note(Place { size, user });
+        Ok(())
     }
 
     /// Forgets full buckets, and sizes that nobody uses; answers how many buckets are left.
     pub fn tidy(&self) -> usize {
         self.sizes.write().retain(|_, buckets| {
-            buckets.retain_recent();
-            buckets.shrink_to_fit();
+            buckets.tidy();
             // Who holds a size is about to take from it: forgotten, it would not be counted.
-            !buckets.is_empty() || Arc::strong_count(buckets) > 1
+            buckets.users() > 0 || Arc::strong_count(buckets) > 1
         });
         self.users()
     }
 
-    fn users(&self) -> usize {
-        self.sizes.read().values().map(|buckets| buckets.len()).sum()
+    /// The buckets from which was taken since the last question, and how long each takes until it is full.
+    fn taken(&self) -> Vec<(Place, Duration)> {
+        let taken = self.taken.as_ref().map(|taken| std::mem::take(&mut *taken.lock())).unwrap_or_default();
+        let sizes = self.sizes.read();
+        let full_in = |place: Place| {
+            let full_in = sizes.get(&place.size).map(|buckets| buckets.full_in(place.user));
+            (place, full_in.unwrap_or_default())
+        };
+        taken.into_iter().map(full_in).collect()
     }
 
-    fn buckets(&self, asked: NonZeroU32, configured: NonZeroU32) -> Arc<Buckets<C>> {
+    fn note(&self, place: Place) {
+        if let Some(taken) = &self.taken {
+            let mut taken = taken.lock();
+            if taken.len() < self.users_max {
+                taken.insert(place);
+            }
+        }
+    }
+
+    /// Brings a bucket to where it stood elsewhere, as far as there is room for it. A bucket of a longer period than is
+    /// configured now is as good as empty.
+    fn restore(&self, place: Place, full_in: Duration) {
+        let Some(burst) = self.burst else { return };
+        if !self.has_room() {
+            return;
+        }
+        let (size, buckets) = self.buckets(place.size, burst);
+        if size == place.size {
+            buckets.restore(place.user, full_in.min(self.period));
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.users() < self.users_max || self.tidy() < self.users_max
+    }
+
+    fn users(&self) -> usize {
+        self.sizes.read().values().map(|buckets| buckets.users()).sum()
+    }
+
+    /// The buckets of that size, or of the configured one where there are too many sizes; and which size it is.
+    fn buckets(&self, asked: NonZeroU32, configured: NonZeroU32) -> (NonZeroU32, Arc<Size<C>>) {
         if let Some(buckets) = self.sizes.read().get(&asked) {
-            return Arc::clone(buckets);
+            return (asked, Arc::clone(buckets));
         }
         let mut sizes = self.sizes.write();
         let size = if sizes.len() < SIZES_MAX { asked } else { configured };
-        let made =
-            || Arc::new(RateLimiter::new(self.quota(size), DashMapStateStore::default(), self.clock.clone()));
-        Arc::clone(sizes.entry(size).or_insert_with(made))
+        let made = || Arc::new(Size::new(self.quota(size), self.clock.clone()));
+        (size, Arc::clone(sizes.entry(size).or_insert_with(made)))
     }
 
     fn quota(&self, messages: NonZeroU32) -> Quota {
@@ -133,90 +257,4 @@ impl<C: Clock + Clone> Throttle<C> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use doorbell_protocol::UserId;
-    use governor::clock::FakeRelativeClock;
-
-    const TEN: Allowance = Allowance { burst: 10, period: Duration::from_secs(10), users_max: 1_000_000 };
-
-    fn user(name: &str) -> Caller {
-        UserId::new(name).unwrap().into()
-    }
-
-    fn granted(name: &str, messages: u32) -> Caller {
-        Caller { throttle: NonZeroU32::new(messages), ..user(name) }
-    }
-
-    #[test]
-    fn ten_go_through_at_once_and_then_one_a_second() {
-        let clock = FakeRelativeClock::default();
-        let throttle = Throttle::with_clock(TEN, clock.clone());
-        let ada = user("ada");
-
-        assert_eq!((0..15).filter(|_| throttle.admit(&ada).is_ok()).count(), 10);
-        assert_eq!(throttle.admit(&ada), Err(Duration::from_secs(1)));
-        assert!(throttle.admit(&user("bob")).is_ok(), "each user has a bucket of their own");
-
-        clock.advance(Duration::from_secs(2));
-        assert_eq!((0..5).filter(|_| throttle.admit(&ada).is_ok()).count(), 2);
-    }
-
-    #[test]
-    fn zero_messages_turn_it_off() {
-        let throttle = Throttle::new(Allowance { burst: 0, ..TEN });
-        assert!((0..1_000).all(|_| throttle.admit(&user("ada")).is_ok()));
-    }
-
-    #[test]
-    fn buckets_are_bounded_and_room_comes_back() {
-        let clock = FakeRelativeClock::default();
-        let throttle = Throttle::with_clock(Allowance { users_max: 3, ..TEN }, clock.clone());
-        let admitted = |name: &str| throttle.admit(&user(name)).is_ok();
-
-        assert_eq!(["a", "b", "c", "d"].map(admitted), [true, true, true, false]);
-
-        clock.advance(Duration::from_secs(10));
-        assert!(admitted("d"));
-        assert_eq!(throttle.tidy(), 1);
-    }
-
-    #[test]
-    fn a_token_may_name_more_or_fewer() {
-        let clock = FakeRelativeClock::default();
-        let throttle = Throttle::with_clock(TEN, clock.clone());
-        let sent = |caller: &Caller| (0..200).filter(|_| throttle.admit(caller).is_ok()).count();
-
-        assert_eq!(sent(&granted("bot", 100)), 100);
-        assert_eq!(sent(&granted("guest", 2)), 2);
-        assert_eq!(sent(&granted("ada", 10)), 10, "as many as the configured number");
-        assert_eq!(sent(&user("ada")), 0, "which is the same bucket");
-
-        clock.advance(Duration::from_secs(1));
-        assert_eq!(sent(&granted("bot", 100)), 10);
-        clock.advance(Duration::from_secs(3_600));
-        assert_eq!(throttle.tidy(), 0);
-        assert_eq!(throttle.sizes.read().len(), 0);
-    }
-
-    #[test]
-    fn sizes_are_bounded_and_what_is_beyond_gets_the_configured_one() {
-        let throttle = Throttle::with_clock(TEN, FakeRelativeClock::default());
-        assert!(throttle.admit(&user("first")).is_ok());
-        for messages in 1_000..1_100 {
-            assert!(throttle.admit(&granted("bot", messages)).is_ok(), "{messages}");
-            if throttle.sizes.read().len() == SIZES_MAX {
-                break;
-            }
-        }
-        let sent = (0..200).filter(|_| throttle.admit(&granted("late", 150)).is_ok()).count();
-        assert_eq!(sent, 10);
-        assert_eq!(throttle.sizes.read().len(), SIZES_MAX);
-    }
-
-    #[test]
-    fn the_largest_number_is_no_fault() {
-        let throttle = Throttle::with_clock(TEN, FakeRelativeClock::default());
-        assert!((0..1_000).all(|_| throttle.admit(&granted("bot", u32::MAX)).is_ok()));
-    }
-}
+mod tests;

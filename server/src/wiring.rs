@@ -134,6 +134,7 @@ impl Around {
             channels: Arc::clone(&self.channels),
             registry: Arc::clone(&self.backplane.registry),
             versions: Arc::clone(&self.backplane.versions),
+            buckets: self.backplane.buckets.clone(),
             gateways: Arc::clone(&self.gateways),
             offline: self.offline.clone(),
         }

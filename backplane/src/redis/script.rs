@@ -90,6 +90,7 @@ scripts! {
     take_lease renew_leases end_leases enter leave look_up online lapsed
     raise read look
     announce withdraw settle_store
+    keep recall
 }
 
 /// The scripts that go by the server's time.

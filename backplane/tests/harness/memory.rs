@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use doorbell_backplane::conformance::{CHANNEL_TOPICS_MAX, Harness, UserView};
+use doorbell_backplane::conformance::{CHANNEL_TOPICS_MAX, Harness, THROTTLE_BUCKETS_MAX, UserView};
 use doorbell_backplane::{Config, Memory, Metered, Metrics};
 use doorbell_protocol::{Timestamp, UserId};
 
@@ -28,7 +28,11 @@ impl Harness for MemoryHarness {
         let life = u128::from(LIVES.fetch_add(1, Ordering::Relaxed)) << 64;
         let count = AtomicU64::new(0);
         let memory = Memory::with_random(
-            &Config { channel_topics_max: CHANNEL_TOPICS_MAX, ..Config::default() },
+            &Config {
+                channel_topics_max: CHANNEL_TOPICS_MAX,
+                throttle_buckets_max: THROTTLE_BUCKETS_MAX,
+                ..Config::default()
+            },
             Arc::new(move || Timestamp::from_millis(clock.load(Ordering::Relaxed))),
             Arc::new(move || life + u128::from(count.fetch_add(1, Ordering::Relaxed))),
         );

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use doorbell_backplane::conformance::{CHANNEL_TOPICS_MAX, Harness, UserView};
+use doorbell_backplane::conformance::{CHANNEL_TOPICS_MAX, Harness, THROTTLE_BUCKETS_MAX, UserView};
 use doorbell_backplane::redis::{Address, Config};
 use doorbell_backplane::{Metered, Metrics, Redis};
 use doorbell_protocol::{Timestamp, UserId};
@@ -39,6 +39,7 @@ pub fn backplane() -> doorbell_backplane::Config {
     doorbell_backplane::Config {
         partitions: PARTITIONS,
         channel_topics_max: CHANNEL_TOPICS_MAX,
+        throttle_buckets_max: THROTTLE_BUCKETS_MAX,
         ..doorbell_backplane::Config::default()
     }
 }

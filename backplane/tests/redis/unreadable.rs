@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use doorbell_backplane::conformance::CHANNEL_TOPICS_MAX;
 use doorbell_backplane::versions::ChangeCounter;
-use doorbell_backplane::{HintQueue, Redis, Registry as _, Settled, Versions};
+use doorbell_backplane::{Buckets as _, HintQueue, Redis, Registry as _, Settled, Versions};
 use doorbell_protocol::{Raise, TopicId, UserId};
 use redis::Value;
 
@@ -172,7 +172,7 @@ async fn a_key_of_a_wrong_type_makes_the_partition_a_new_one() {
     let server = Server::start(&[]);
     let names = [
         "meta", "entries", "users", "ready", "leases", "delays", "ages", "counts", "gateways", "index",
-        "versions", "changes", "dead",
+        "versions", "changes", "buckets", "dead",
     ];
     for name in names {
         let (redis, alice, _) = two_online(&server).await;
@@ -191,6 +191,7 @@ async fn a_key_of_a_wrong_type_makes_the_partition_a_new_one() {
         redis.raise(vec![(topic, Raise::Next)]).await.unwrap();
         redis.depth().await.unwrap();
         redis.lapsed(home, 10).await.unwrap();
+        redis.recall(home, 0, 10).await.unwrap();
         for one in claim(&redis, &alice).await.unwrap() {
             ack(&redis, &one).await.unwrap();
         }

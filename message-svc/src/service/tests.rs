@@ -10,6 +10,7 @@ use doorbell_rpc::{
 };
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use super::*;
 use crate::reader::tests::hold;
@@ -37,6 +38,7 @@ impl House {
             channels: Arc::new(NoChannels),
             registry: Arc::clone(&memory) as _,
             versions: memory,
+            buckets: None,
             gateways: Arc::new(LocalGateways::default()),
             offline: None,
         };

@@ -55,6 +55,7 @@ fn open(dir: &Path) -> Arc<MessageService> {
         channels: Arc::new(NoChannels),
         registry: Arc::clone(&queue) as _,
         versions: queue,
+        buckets: None,
         gateways: Arc::<LocalGateways>::default(),
         offline: None,
     };

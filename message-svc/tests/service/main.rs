@@ -20,4 +20,5 @@ mod signals;
 mod since;
 mod status;
 mod support;
+mod throttle;
 mod update;

@@ -254,6 +254,7 @@ pub fn neighbours(bells: &Arc<Bells>, published: &Arc<Published>) -> Neighbours 
         channels: published.clone(),
         registry: bells.directory.clone(),
         versions: bells.stores.clone(),
+        buckets: Some(bells.registry()),
         gateways: bells.doors.clone(),
         offline: Some(bells.clone()),
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use doorbell_backplane::{Discovery, HintQueue, Memory, Metered, Metrics, Redis, Registry, Versions};
+use doorbell_backplane::{
+    Buckets, Discovery, HintQueue, Memory, Metered, Metrics, Redis, Registry, Versions,
+};
 
 use doorbell_protocol::Clock;
 
@@ -22,6 +24,8 @@ pub struct Backplane {
     pub clock: Clock,
     /// Which processes are there; none where this is the only one.
     pub discovery: Option<Arc<dyn Discovery>>,
+    /// How throttles stand, for a process that takes the message store over; none where this is the only one.
+    pub buckets: Option<Arc<dyn Buckets>>,
 }
 
 impl Backplane {
@@ -35,26 +39,23 @@ impl Backplane {
         if !config.is_cluster() {
             let steady = clock::steady();
             let memory = Metered::new(Memory::new(&config.backplane, Arc::clone(&steady)), metrics);
-            return Ok(Self::sharing(&Arc::new(memory), steady, None));
+            return Ok(Self::sharing(&Arc::new(memory), steady));
         }
         let redis = Redis::connect(&config.backplane, &config.redis).await.context("`redis`")?;
         let redis = Arc::new(Metered::new(redis, metrics));
-        let discovery = Arc::clone(&redis) as Arc<dyn Discovery>;
         // Its time is Redis's own, which is a wall's.
-        Ok(Self::sharing(&redis, clock::wall(), Some(discovery)))
+        let all = Self::sharing(&redis, clock::wall());
+        Ok(Self { discovery: Some(Arc::clone(&redis) as _), buckets: Some(redis), ..all })
     }
 
-    fn sharing<B: HintQueue + Registry + Versions + 'static>(
-        backend: &Arc<B>,
-        clock: Clock,
-        discovery: Option<Arc<dyn Discovery>>,
-    ) -> Self {
+    fn sharing<B: HintQueue + Registry + Versions + 'static>(backend: &Arc<B>, clock: Clock) -> Self {
         Self {
             queue: Arc::clone(backend) as _,
             registry: Arc::clone(backend) as _,
             versions: Arc::clone(backend) as _,
             clock,
-            discovery,
+            discovery: None,
+            buckets: None,
         }
     }
 }

@@ -60,6 +60,10 @@ impl StoreTask {
         let id = service.store_id().to_string();
         let Some(settled) = stop.run_until_cancelled(self.settle(&id)).await else { return Ok(()) };
         settled?;
+        // Before anybody can send: whoever had the store before may have let through all that a user may do.
+        if stop.run_until_cancelled(service.recall_throttles()).await.is_none() {
+            return Ok(());
+        }
         assert!(self.opened.set(Arc::clone(&service)).is_ok(), "a store is opened once");
         assert!(self.local.store.set(MessageDoor::of(&service)).is_ok(), "a store is served once");
         let facts = StoreFacts { id: id.clone(), opened_ms: (self.wall)().as_millis() };

@@ -42,7 +42,10 @@ const PARTS: &[(&str, &[&str])] = &[
 
 /// Limits that nobody outside meets: sizes of batches, of what is remembered, of a step. By file and name.
 const INNER: &[&str] = &[
+    "backplane/src/buckets.rs:FULL_IN_MS_MAX",
     "backplane/src/conformance.rs:CHANNEL_TOPICS_MAX",
+    "backplane/src/conformance.rs:THROTTLE_BUCKETS_MAX",
+    "backplane/src/redis/buckets.rs:RECALLED_MAX",
     "backplane/src/discovery.rs:INSTANCES_MAX",
     "cluster/src/membership.rs:WITHDRAW_TIMEOUT",
     "rpc/src/remote/convert/message.rs:METHOD_BYTES_MAX",
@@ -98,6 +101,11 @@ const INNER: &[&str] = &[
     "message-svc/src/service.rs:AUDIENCE_WAITING_MAX",
     "message-svc/src/service.rs:TIDY_INTERVAL",
     "message-svc/src/throttle.rs:SIZES_MAX",
+    "message-svc/src/throttle/keeper.rs:KEEP_INTERVAL",
+    "message-svc/src/throttle/keeper.rs:KEEP_TIMEOUT",
+    "message-svc/src/throttle/keeper.rs:KEPT_MAX",
+    "message-svc/src/throttle/keeper.rs:RECALLED_MAX",
+    "message-svc/src/throttle/keeper.rs:RECALL_TIMEOUT",
     "message-svc/src/writer/cursor.rs:MOMENTS_MAX",
     "message-svc/src/writer/cursor.rs:FORGOTTEN_MAX",
     "message-svc/src/writer/draft.rs:COUNTED_MAX",

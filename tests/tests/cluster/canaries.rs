@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use doorbell_tests::talk::AFTER_DEATH;
 use doorbell_tests::{Cluster, Shape};
 use tokio::time::{Instant, interval};
+
+use crate::value;
 
 const GATEWAYS: [&str; 2] = ["gateway-1", "gateway-2"];
 const AGE: &str = "doorbell_gateway_canary_age_seconds";
@@ -61,9 +63,4 @@ async fn until(
         }
     }
     Ok(())
-}
-
-fn value(metrics: &str, name: &str) -> anyhow::Result<f64> {
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    Ok(line.with_context(|| format!("no metric {name}"))?.parse()?)
 }

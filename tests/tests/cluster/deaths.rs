@@ -92,7 +92,7 @@ async fn who_stands_by_takes_the_store_of_an_owner_that_ends_in_order() -> anyho
 }
 
 /// The one of two message services that has the store open.
-fn store_owner(cluster: &Cluster) -> anyhow::Result<&'static str> {
+pub fn store_owner(cluster: &Cluster) -> anyhow::Result<&'static str> {
     let log = std::fs::read_to_string(cluster.dir().join("logs/message-1.log"))?;
     Ok(if log.contains("stands by") { "message-2" } else { "message-1" })
 }

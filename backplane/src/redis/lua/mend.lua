@@ -2,7 +2,7 @@
 -- be read. The partition's identity changes with it, so that gateways enter all their sessions again and hint them
 -- resync, and what was announced lately is announced again: nothing is lost.
 --
--- KEYS meta entries users ready leases delays ages counts gateways index versions changes instances dead
+-- KEYS meta entries users ready leases delays ages counts gateways index versions changes instances buckets dead
 -- FLAGS allow-oom
 -- ARGV a new marker, dead letters kept; users whose entries cannot be read
 -- REPLY how many keys and entries were taken out
@@ -10,7 +10,7 @@
 local queue = { [users] = 'hash', [ready] = 'list', [leases] = 'zset', [delays] = 'zset', [ages] = 'zset', [counts] = 'hash' }
 local registry = { [entries] = 'hash', [gateways] = 'hash', [index] = 'zset' }
 local groups = { queue, registry, { [versions] = 'hash', [changes] = 'zset' },
-  { [meta] = 'hash' }, { [instances] = 'hash' }, { [dead] = 'list' } }
+  { [meta] = 'hash' }, { [instances] = 'hash' }, { [buckets] = 'zset' }, { [dead] = 'list' } }
 local wrong = {}
 
 local function drop(group)
