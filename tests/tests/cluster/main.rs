@@ -3,6 +3,7 @@
 mod canaries;
 mod cut;
 mod deaths;
+mod large;
 mod redis_away;
 mod throttle;
 mod together;
