@@ -99,7 +99,7 @@ struct Times {
     /// How long the load lasts
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
     duration: Duration,
-    /// T: when everything must be well after the last fault [default: 15s, and 20s where Redis may be harmed]
+    /// T: when everything must be well after a fault [default: 15s, and 20s after a fault of Redis or of a way to it]
     #[arg(long, value_name = "TIME", value_parser = time)]
     settle: Option<Duration>,
     /// How late a hint may come after its user was removed
@@ -141,13 +141,14 @@ impl ProveArgs {
     /// The bounds of the rules.
     pub(super) fn bounds(&self) -> Bounds {
         Bounds {
-            settle: micros(self.settle()),
+            settle: micros(self.times.settle.unwrap_or(SETTLE)),
+            settle_redis: self.cluster.map(|_| micros(self.settle())),
             revoke: micros(self.times.revoke),
             acked_min: self.size.acked_min,
         }
     }
 
-    /// T.
+    /// The longest T there may be.
     pub(super) fn settle(&self) -> Duration {
         self.times.settle.unwrap_or(if self.cluster.is_some() { SETTLE_WITH_REDIS } else { SETTLE })
     }

@@ -29,13 +29,27 @@ pub struct Client {
     pub rng: StdRng,
     backoff: Backoff,
     entered: Option<Instant>,
+    /// The place of the address that it is at.
+    at: usize,
+    /// The one that failed last, or asked it to move: the next try goes elsewhere, where there is another.
+    shunned: Option<usize>,
 }
 
 impl Client {
     /// One that has not connected yet.
     pub fn new(shared: &Arc<Stage>, number: u32, user: u32, role: Role, rng: StdRng) -> Self {
         let shared = Arc::clone(shared);
-        Self { number, user, role, shared, rng, backoff: Backoff::default(), entered: None }
+        Self {
+            number,
+            user,
+            role,
+            shared,
+            rng,
+            backoff: Backoff::default(),
+            entered: None,
+            at: 0,
+            shunned: None,
+        }
     }
 
     /// Connects, again and again where it must, until there is a session; `None` where the run is over.
@@ -79,13 +93,29 @@ impl Client {
         }
     }
 
-    /// One try, at any of the addresses.
+    /// It is to move from where it is.
+    pub const fn shun(&mut self) {
+        self.shunned = Some(self.at);
+    }
+
+    fn address(&mut self) -> usize {
+        let count = self.shared.targets.len();
+        let Some(shunned) = self.shunned.filter(|_| count > 1) else {
+            return self.rng.random_range(0..count);
+        };
+        let index = self.rng.random_range(0..count - 1);
+        index + usize::from(index >= shunned)
+    }
+
+    /// One try, at any of the addresses but the one that failed last.
     pub async fn try_enter(&mut self) -> Result<Link, NoEntry> {
-        let index = self.rng.random_range(0..self.shared.targets.len());
+        let index = self.address();
+        self.shunned = Some(index);
         let user = self.shared.names.user(self.user).as_str();
         let token =
             self.shared.tokens.of(user).await.map_err(|error| NoEntry::Refused(format!("{error:#}")))?;
         let mut link = Link::enter(&self.shared, &self.shared.targets[index], self.user, token).await?;
+        (self.at, self.shunned) = (index, None);
         let session = self.shared.next_session();
         link.number(session);
         let opened = What::Open { session, client: self.number, user: self.user, role: self.role };

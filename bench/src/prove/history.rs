@@ -4,11 +4,13 @@
 //! needs nothing else to be judged, so that a rule of the judge can be mended without another run.
 
 mod file;
+mod harmed;
 mod recorder;
 
 use serde::{Deserialize, Serialize};
 
 pub use file::read;
+pub use harmed::{Deed, Harmed, Part};
 pub use recorder::{Recorder, recorder};
 
 /// Microseconds since the run began.
@@ -58,6 +60,9 @@ pub struct Conversation {
 pub struct Bounds {
     /// T: how long after the last fault everything must be well.
     pub settle: Micros,
+    /// The same after a fault of Redis, or of a way to it. Histories of before do not have it: T is the same for all faults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle_redis: Option<Micros>,
     /// How late a hint may come after its user was removed.
     pub revoke: Micros,
     /// Fewer acknowledged sends prove nothing.
@@ -66,7 +71,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { settle: 15_000_000, revoke: 5_000_000, acked_min: 1_000 }
+        Self { settle: 15_000_000, settle_redis: None, revoke: 5_000_000, acked_min: 1_000 }
     }
 }
 
@@ -218,8 +223,15 @@ pub enum What {
     Knows { client: u32, user: u32, conversation: u32, version: u64 },
     /// The read mark and the count that the server tells a user at the end.
     Unread { user: u32, conversation: u32, read: u64, unread: i64 },
-    /// A fault begins. `spares_sends`: whoever answers sends is not touched.
-    FaultBegin { fault: u32, what: String, spares_sends: bool },
+    /// A fault begins. `spares_sends`: whoever answers sends is not touched. Histories of before do not say what is `harmed`: T
+    /// counts from the fault's end.
+    FaultBegin {
+        fault: u32,
+        what: String,
+        spares_sends: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        harmed: Option<Harmed>,
+    },
     /// It is over. `effective`: it was seen to have happened.
     FaultEnd { fault: u32, effective: bool },
     /// Something that must work again at the end.

@@ -1,11 +1,12 @@
 //! Judges a history: pure, offline, one pass over the events and then hash maps and binary searches.
 //!
 //! Map: [`verdict`] what is answered; [`evidence`] the events in the order in which rules ask for them; one file or function
-//! a rule: [`log`] L1, L2, L3; [`order`] L4; [`clock`] L5, L6; [`hints`] H1, H2; [`audience`] H3; [`repeats`] H4;
+//! a rule: [`log`] L1, L2, L3; [`order`] L4; [`clock`] L5, L6; [`hints`] H1; [`end_state`] H2; [`audience`] H3; [`repeats`] H4;
 //! [`unread`] U1; [`service`] V1, V3; [`figures`] V1q, V2; [`validity`] whether the run can show anything; [`latency`] how long hints took.
 
 mod audience;
 mod clock;
+mod end_state;
 pub mod evidence;
 mod figures;
 mod hints;
@@ -47,7 +48,7 @@ fn apply(rule: Rule, evidence: &Evidence) -> Outcome {
         Rule::L5 => clock::real_time(evidence),
         Rule::L6 => clock::fresh(evidence),
         Rule::H1 => hints::hinted(evidence),
-        Rule::H2 => hints::end_state(evidence),
+        Rule::H2 => end_state::hinted_enough(evidence),
         Rule::H3 => audience::authorised(evidence),
         Rule::H4 => repeats::bounded(evidence),
         Rule::U1 => unread::counted(evidence),

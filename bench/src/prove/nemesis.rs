@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::history::What;
+use super::history::{Harmed, What};
 use super::stage::Stage;
 pub use given::Given;
 pub use schedule::{Fault, Harm, Pace, Schedule};
@@ -62,13 +62,8 @@ pub trait Cluster: Send + Sync {
     /// with another status than success.
     async fn end(&self) -> Vec<Fallen>;
 
-    /// Whether that process answers sends.
-    fn answers_sends(&self, process: Process) -> bool;
-
-    /// Whether sends pass that connection.
-    fn carries_sends(&self, _link: Cut) -> bool {
-        true
-    }
+    /// What a harm is done to.
+    fn harmed(&self, harm: Harm) -> Harmed;
 
     /// Ends a process as a crash would (SIGKILL) and waits until it is gone.
     async fn kill(&self, process: Process) -> anyhow::Result<()>;
@@ -130,12 +125,10 @@ async fn carry_out(
     stop: &CancellationToken,
 ) {
     let what = drawn.harm.described(cluster);
-    let spares_sends = match drawn.harm {
-        Harm::Kill(process) | Harm::Stop(process) => !cluster.answers_sends(process),
-        Harm::Cut(link) => !cluster.carries_sends(link),
-    };
+    let harmed = cluster.harmed(drawn.harm);
     shared.progress.fault_begins(fault, what.clone());
-    shared.recorder.record(What::FaultBegin { fault, what, spares_sends }).await;
+    let spares_sends = harmed.spares_sends();
+    shared.recorder.record(What::FaultBegin { fault, what, spares_sends, harmed: Some(harmed) }).await;
     let begun = match drawn.harm {
         Harm::Kill(process) => cluster.kill(process).await,
         Harm::Stop(process) => cluster.stop(process).await,

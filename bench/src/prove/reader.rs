@@ -74,6 +74,7 @@ impl Reader {
             self.state.begin(Instant::now());
             match self.serve(&mut open).await {
                 Ok(Step::Move) => {
+                    self.client.shun();
                     // What comes meanwhile on the old one, the new one asks for with its cursor.
                     match self.client.try_enter().await {
                         Ok(new) => link = Some(new),

@@ -63,6 +63,20 @@ mod tests {
         assert_eq!(read, [events[0].clone(), events[2].clone(), events[1].clone()]);
     }
 
+    /// Fields that came later may be absent.
+    #[test]
+    fn a_history_of_before_is_read() {
+        let run = r#"[0,{"run":{"seed":1,"build":"b","command":"c","started_ms":1,"targets":["t"],"users":[],"conversations":[],"bounds":{"settle":20000000,"revoke":5000000,"acked_min":1000},"nemesis":true}}]"#;
+        let fault = r#"[5,{"fault_begin":{"fault":1,"what":"kill redis","spares_sends":true}}]"#;
+
+        let read = written(&[run.to_owned(), fault.to_owned()]).unwrap();
+
+        let What::Run(run) = &read[0].1 else { panic!("{read:?}") };
+        assert_eq!((run.bounds.settle, run.bounds.settle_redis), (20_000_000, None));
+        let what = "kill redis".to_owned();
+        assert_eq!(read[1].1, What::FaultBegin { fault: 1, what, spares_sends: true, harmed: None });
+    }
+
     #[test]
     fn what_is_no_history_is_refused_with_its_place() {
         let run = serde_json::to_string(&Event(0, What::Run(Box::default()))).unwrap();

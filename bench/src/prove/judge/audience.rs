@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::evidence::{Evidence, Session, Window};
 use super::verdict::{Outcome, Violation};
-use crate::prove::history::{Bounds, Micros};
+use crate::prove::history::Micros;
 
 /// H3: each hint and each page went to somebody who was a member, or had been moments before; nothing of a message
 /// went with a hint.
@@ -88,10 +88,9 @@ fn removals(evidence: &Evidence) -> usize {
 /// Until when a hint may come after a removal: the stated bound, and not a moment more where no fault was near. What a fault
 /// falls into, or comes within T of one, has until T after that fault. Faults that come later excuse nothing.
 fn due(evidence: &Evidence, removed: Micros) -> Micros {
-    let Bounds { settle, revoke, .. } = evidence.run.bounds;
-    let due = removed.saturating_add(revoke);
-    let on = |fault: &&Window| fault.begin <= due && fault.end.saturating_add(settle) >= removed;
-    let excused = evidence.faults.iter().filter(on).map(|fault| fault.end.saturating_add(settle)).max();
+    let due = removed.saturating_add(evidence.run.bounds.revoke);
+    let on = |fault: &&Window| fault.begin <= due && fault.calm >= removed;
+    let excused = evidence.faults.iter().filter(on).map(|fault| fault.calm).max();
     due.max(excused.unwrap_or(0))
 }
 

@@ -4,7 +4,7 @@ mod gather;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::prove::history::{Entry, Kind, Micros, Moment, Phase, Role, Run};
+use crate::prove::history::{Entry, Harmed, Kind, Micros, Moment, Phase, Role, Run};
 
 /// All that is known of one key.
 #[derive(Debug)]
@@ -88,6 +88,13 @@ pub struct Window {
     pub what: String,
     pub spares_sends: bool,
     pub effective: bool,
+    /// What was harmed; histories of before do not say.
+    pub harmed: Option<Harmed>,
+    /// By when every hint of before has come: T after its end; after the kill of a gateway, where clients had another one all the
+    /// time, T after its beginning.
+    pub well: Micros,
+    /// From when on nothing is like in a fault any more: T after its end.
+    pub calm: Micros,
 }
 
 /// Figures of a server at a moment: its address, and values by name.
@@ -136,15 +143,14 @@ impl Evidence<'_> {
         self.phases.get(&phase).copied().unwrap_or(self.end)
     }
 
-    /// Until when a thing that began at `from` may take: T from then, or from the end of the last fault that lies in
-    /// between.
+    /// Until when a thing that began at `from` may take: T from then, or until all is well after each fault that began before it
+    /// was over.
     pub fn due(&self, from: Micros) -> Micros {
-        let settle = self.run.bounds.settle;
-        let mut due = from.saturating_add(settle);
+        let mut due = from.saturating_add(self.run.bounds.settle);
         // By their beginnings: one that begins later cannot bring an earlier one back in.
-        for fault in self.faults.iter().filter(|fault| fault.end >= from) {
+        for fault in &self.faults {
             if fault.begin <= due {
-                due = due.max(fault.end.saturating_add(settle));
+                due = due.max(fault.well);
             }
         }
         due
@@ -152,8 +158,7 @@ impl Evidence<'_> {
 
     /// Whether a fault was on at that moment, or had ended less than T before.
     pub fn troubled(&self, at: Micros) -> bool {
-        let settle = self.run.bounds.settle;
-        self.faults.iter().any(|fault| fault.begin <= at && at <= fault.end.saturating_add(settle))
+        self.faults.iter().any(|fault| fault.begin <= at && at <= fault.calm)
     }
 
     /// Whether a user certainly was a member from one moment to another.

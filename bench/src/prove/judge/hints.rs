@@ -1,9 +1,9 @@
-//! H1, H2: whether hints came, and whether they were enough.
+//! H1: whether hints came.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
-use super::evidence::{Evidence, Session};
-use super::log::{UNFINISHED, sent};
+use super::evidence::{Evidence, Sending, Session};
+use super::log::sent;
 use super::verdict::{Outcome, Violation};
 use crate::prove::history::{Micros, Phase, Role};
 
@@ -11,50 +11,29 @@ use crate::prove::history::{Micros, Phase, Role};
 /// time would leave none.
 const ACKED_EACH_JUDGED: u64 = 10;
 
-/// H1: each change is hinted to each session that is there for it, or known by a pull, within T.
+/// H1: each change is hinted to each session that is there for it, or known by a pull, within T. Who came back meanwhile knows it
+/// by then as well: from its questions.
 pub fn hinted(evidence: &Evidence) -> Outcome {
     let mut outcome = Outcome::default();
     let heard = Heard::of(evidence);
-    let present = present(evidence);
+    let readers = readers(evidence);
     let (mut sends, mut in_load) = (0, 0);
     for (key, sending) in &evidence.sends {
         let Some((acked, version, _)) = sending.acked.first() else { continue };
-        let due = evidence.due(*acked);
+        let change =
+            Change { key: *key, sending, acked: *acked, version: *version, due: evidence.due(*acked) };
+        if change.due > evidence.end {
+            continue;
+        }
         let before = outcome.checked;
-        for (number, session) in present.get(&sending.conversation).map_or(&[][..], Vec::as_slice) {
-            let there = session.opened <= sending.invoked && session.closed.is_none_or(|closed| closed > due);
-            let until = due.min(evidence.end);
-            if !there
-                || due > evidence.end
-                || !evidence.stayed(session.user, sending.conversation, sending.invoked, until)
-            {
-                continue;
-            }
-            outcome.look();
-            let times = (sending.invoked, due);
-            if !heard.knows((*number, session), sending.conversation, *version, times) {
-                outcome.broken(|| Violation {
-                    found: format!(
-                        "session {number} ({}) was not hinted of version {version} of {}",
-                        evidence.user(session.user),
-                        evidence.conversation(sending.conversation)
-                    ),
-                    expected: format!(
-                        "a hint of that version or a later one, or an answer that shows it, within {:.1} s",
-                        seconds(due - acked)
-                    ),
-                    events: vec![
-                        (session.opened, format!("session {number} has its welcome")),
-                        (sending.invoked, sent(evidence, *key, sending)),
-                        (*acked, format!("acknowledged as version {version}")),
-                        (due, "the time is over".to_owned()),
-                    ],
-                });
+        for reader in readers.get(&sending.conversation).map_or(&[][..], Vec::as_slice) {
+            if evidence.stayed(reader.user, sending.conversation, sending.invoked, change.due) {
+                told(evidence, &mut outcome, &heard, (&change, reader));
             }
         }
         if outcome.checked > before {
             sends += 1;
-            in_load += u64::from(due < evidence.at(Phase::Heal));
+            in_load += u64::from(change.due < evidence.at(Phase::Heal));
         }
     }
     let least = (evidence.run.bounds.acked_min / ACKED_EACH_JUDGED).max(1);
@@ -68,92 +47,109 @@ pub fn hinted(evidence: &Evidence) -> Outcome {
     outcome
 }
 
-/// H2: at the end each hint-driven reader knows the head of each of its logs.
-pub fn end_state(evidence: &Evidence) -> Outcome {
-    let Some(at) = evidence.phases.get(&Phase::Final).copied() else {
-        return Outcome::unknown(UNFINISHED);
+/// A change, and until when readers may not know of it.
+struct Change<'a> {
+    key: u64,
+    sending: &'a Sending,
+    acked: Micros,
+    version: u64,
+    due: Micros,
+}
+
+/// A hint-driven client, with its sessions in their order.
+#[derive(Clone)]
+struct Reader<'a> {
+    user: u32,
+    sessions: Vec<(u32, &'a Session)>,
+}
+
+/// Looks whether each session that was there all the time was told of a change, or whether the client knows it by another one.
+fn told(evidence: &Evidence, outcome: &mut Outcome, heard: &Heard, (change, reader): (&Change, &Reader)) {
+    let Change { sending, version, due, .. } = *change;
+    let knows = |(number, session): &(u32, &Session)| {
+        heard.knows((*number, session), sending.conversation, version, (sending.invoked, due))
     };
-    let mut outcome = Outcome::default();
-    let known: HashMap<(u32, u32), (Micros, u64)> = evidence
-        .known
-        .iter()
-        .map(|(at, client, _, conversation, version)| ((*client, *conversation), (*at, *version)))
-        .collect();
-    let open = evidence.sessions.iter().filter(|(_, session)| {
-        session.role == Role::Hinted
-            && session.opened <= at
-            && session.closed.is_none_or(|closed| closed > at)
-    });
-    let members = evidence.members_at(at);
-    let mut seen = BTreeSet::new();
-    for (number, session) in open {
-        for conversation in members.get(&session.user).map_or(&[][..], Vec::as_slice) {
-            let Some(head) = evidence.head(*conversation) else { continue };
-            // Two sessions of one client, while it moves from one gateway to another, know the same.
-            if !seen.insert((session.client, *conversation)) {
-                continue;
-            }
-            outcome.look();
-            let knows = known.get(&(session.client, *conversation)).map_or((at, 0), |known| *known);
-            if knows.1 != head {
-                outcome.broken(|| Violation {
-                    found: format!(
-                        "{} (session {number}) knows version {} of {}",
-                        evidence.user(session.user),
-                        knows.1,
-                        evidence.conversation(*conversation)
-                    ),
-                    expected: format!("version {head}, the head of the final log, by hints alone"),
-                    events: trail(evidence, session, *conversation, head, knows),
-                });
-            }
+    let before = |session: &Session| session.opened <= sending.invoked;
+    let all_the_time =
+        |session: &Session| before(session) && session.closed.is_none_or(|closed| closed > due);
+    let mut is_there = false;
+    for (number, session) in reader.sessions.iter().filter(|(_, session)| all_the_time(session)) {
+        is_there = true;
+        outcome.look();
+        if !knows(&(*number, session)) {
+            let opened = (session.opened, format!("session {number} has its welcome"));
+            outcome.broken(|| {
+                untold(evidence, change, format!("session {number}"), (reader.user, vec![opened]))
+            });
         }
     }
-    outcome.or_unknown(
-        "no hint-driven reader of a conversation whose final log is there was connected at the end",
-    )
+    // Who had a session before and comes back asks what it missed. At the very end all leave.
+    if is_there
+        || due > evidence.at(Phase::Final)
+        || !reader.sessions.first().is_some_and(|(_, first)| before(first))
+    {
+        return;
+    }
+    outcome.look();
+    if !reader.sessions.iter().any(knows) {
+        let moves = reader.sessions.iter().filter(|(_, session)| session.opened <= due).rev().take(2);
+        let moves = moves.flat_map(|(number, session)| {
+            let closed = session.closed.map(|at| (at, format!("session {number} ends")));
+            [Some((session.opened, format!("session {number} has its welcome"))), closed]
+                .into_iter()
+                .flatten()
+        });
+        let client = reader.sessions.first().map_or(0, |(_, session)| session.client);
+        outcome
+            .broken(|| untold(evidence, change, format!("client {client}"), (reader.user, moves.collect())));
+    }
 }
 
-/// What led to a reader that is behind: the first change that it does not know, and the last hint that it had.
-fn trail(
+fn untold(
     evidence: &Evidence,
-    session: &Session,
-    conversation: u32,
-    head: u64,
-    knows: (Micros, u64),
-) -> Vec<(Micros, String)> {
-    let mut events = vec![(session.opened, "its session has its welcome".to_owned())];
-    if let Some((at, version)) = session.hints.get(&conversation).and_then(|hints| hints.last()) {
-        events.push((*at, format!("its last hint of it, version {version}")));
-    }
-    let missed = evidence.sends.iter().filter(|(_, sending)| sending.conversation == conversation);
-    let missed = missed.filter_map(|(key, sending)| Some((key, sending.acked.first()?)));
-    let first =
-        missed.filter(|(_, acked)| acked.1 > knows.1 && acked.1 <= head).min_by_key(|(_, acked)| acked.1);
-    if let Some((key, (at, version, _))) = first {
-        events.push((
-            *at,
-            format!("key {key} acknowledged as version {version}: the first that it does not know"),
-        ));
-    }
-    events.push((knows.0, format!("it knows version {}", knows.1)));
+    change: &Change,
+    who: String,
+    (user, mut events): (u32, Vec<(Micros, String)>),
+) -> Violation {
+    let Change { key, sending, acked, version, due } = *change;
+    events.extend([
+        (sending.invoked, sent(evidence, key, sending)),
+        (acked, format!("acknowledged as version {version}")),
+        (due, "the time is over".to_owned()),
+    ]);
     events.sort();
-    events
+    Violation {
+        found: format!(
+            "{who} ({}) was not told of version {version} of {}",
+            evidence.user(user),
+            evidence.conversation(sending.conversation)
+        ),
+        expected: format!(
+            "a hint of that version or a later one, or an answer that shows it, within {:.1} s",
+            seconds(due - acked)
+        ),
+        events,
+    }
 }
 
-/// The hint-driven sessions of each conversation's members.
-fn present<'a>(evidence: &'a Evidence) -> HashMap<u32, Vec<(u32, &'a Session)>> {
+/// The hint-driven readers of each conversation's members.
+fn readers<'a>(evidence: &'a Evidence) -> HashMap<u32, Vec<Reader<'a>>> {
+    let mut clients: BTreeMap<u32, Reader> = BTreeMap::new();
+    for (number, session) in evidence.sessions.iter().filter(|(_, session)| session.role == Role::Hinted) {
+        let new = || Reader { user: session.user, sessions: Vec::new() };
+        clients.entry(session.client).or_insert_with(new).sessions.push((*number, session));
+    }
     let mut conversations: HashMap<u32, Vec<u32>> = HashMap::new();
     for (user, conversation) in evidence.stays.keys() {
         conversations.entry(*user).or_default().push(*conversation);
     }
-    let mut present: HashMap<u32, Vec<(u32, &Session)>> = HashMap::new();
-    for (number, session) in evidence.sessions.iter().filter(|(_, session)| session.role == Role::Hinted) {
-        for conversation in conversations.get(&session.user).map_or(&[][..], Vec::as_slice) {
-            present.entry(*conversation).or_default().push((*number, session));
+    let mut readers: HashMap<u32, Vec<Reader>> = HashMap::new();
+    for reader in clients.into_values() {
+        for conversation in conversations.get(&reader.user).map_or(&[][..], Vec::as_slice) {
+            readers.entry(*conversation).or_default().push(reader.clone());
         }
     }
-    present
+    readers
 }
 
 /// The greatest version known so far, at each hint and each answer of a session about a conversation.

@@ -75,8 +75,7 @@ pub fn bounded(evidence: &Evidence) -> Outcome {
 
 fn faults_of(evidence: &Evidence, session: &Session) -> u64 {
     let until = session.closed.unwrap_or(evidence.end);
-    let settle = evidence.run.bounds.settle;
-    let on = |fault: &&super::evidence::Window| fault.begin <= until && fault.end + settle >= session.opened;
+    let on = |fault: &&super::evidence::Window| fault.begin <= until && fault.calm >= session.opened;
     evidence.faults.iter().filter(on).count() as u64
 }
 

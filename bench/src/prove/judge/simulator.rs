@@ -6,7 +6,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::prove::history::{
-    Bounds, Conversation, Entry, Event, Kind, Micros, Moment, Phase, Role, Run, What, fingerprint,
+    Bounds, Conversation, Deed, Entry, Event, Harmed, Kind, Micros, Moment, Part, Phase, Role, Run, What,
+    fingerprint,
 };
 use crate::prove::metrics::{BEGUN, DEAD_LETTERS, FILES, HELD, OLDEST, QUEUE, RESIDENT};
 
@@ -43,6 +44,8 @@ pub struct Simulator {
     marks: BTreeMap<(u32, u32), u64>,
     /// Whether a process is killed now and then.
     faults: bool,
+    /// When all that was killed runs again.
+    healed: Micros,
 }
 
 /// A history of a run without a fault of the server's.
@@ -58,6 +61,7 @@ pub fn history(seed: u64, steps: u32, faults: bool) -> Vec<Event> {
         next_key: 1,
         marks: BTreeMap::new(),
         faults,
+        healed: 0,
     };
     all.begin();
     for step in 0..steps {
@@ -83,9 +87,10 @@ impl Simulator {
             self.members.extend(members.iter().map(|user| (*user, conversation)));
             conversations.push(Conversation { id: format!("c{conversation}"), members });
         }
-        let bounds = Bounds { settle: SETTLE, revoke: 300_000, acked_min: 1 };
+        let bounds = Bounds { settle: SETTLE, settle_redis: None, revoke: 300_000, acked_min: 1 };
+        let targets = vec!["a".to_owned(), "b".to_owned()];
         let users = (0..USERS).map(|user| format!("u{user}")).collect();
-        let run = Run { users, conversations, bounds, nemesis: self.faults, ..Run::default() };
+        let run = Run { users, conversations, bounds, nemesis: self.faults, targets, ..Run::default() };
         self.events.push(Event(0, What::Run(Box::new(run))));
         self.gauges(Moment::Before);
         self.say(What::Phase(Phase::WarmUp));
@@ -120,6 +125,7 @@ impl Simulator {
             13 => self.leave_and_join(),
             14 => self.mark(),
             15 if self.faults && step.is_multiple_of(3) => self.fault(),
+            16 if self.faults && step.is_multiple_of(3) => self.gateway_dies(),
             _ => {}
         }
         self.hint(false);
@@ -288,14 +294,36 @@ impl Simulator {
 
     /// Everything is killed and comes back.
     fn fault(&mut self) {
-        let fault = self.next_session;
-        self.say(What::FaultBegin { fault, what: "kill".to_owned(), spares_sends: false });
+        let fault = u32::try_from(self.events.len()).unwrap();
+        let what = "kill".to_owned();
+        self.say(What::FaultBegin { fault, what, spares_sends: false, harmed: None });
         let closed: Vec<Session> = self.sessions.drain(..).collect();
         for session in &closed {
             self.say(What::Close { session: session.number, code: None });
         }
         self.now += self.rng.random_range(1_000..300_000);
         self.say(What::FaultEnd { fault, effective: true });
+        for Session { client, user, role, known, .. } in closed {
+            self.open(client, user, role, known);
+        }
+    }
+
+    /// One of two gateways is killed and stays away for long: its clients come back at once, to the other one.
+    fn gateway_dies(&mut self) {
+        let fault = u32::try_from(self.events.len()).unwrap();
+        let (what, dead) = ("kill gateway".to_owned(), self.rng.random_range(0..2));
+        let harmed = Harmed { deed: Deed::Kill, parts: vec![Part::Gateway], targets: vec![dead] };
+        self.say(What::FaultBegin { fault, what, spares_sends: false, harmed: Some(harmed) });
+        let ends = self.now + self.rng.random_range(0..3 * SETTLE);
+        self.healed = self.healed.max(ends);
+        self.events.push(Event(ends, What::FaultEnd { fault, effective: true }));
+        let all = std::mem::take(&mut self.sessions).into_iter();
+        let (closed, kept): (Vec<Session>, _) = all.partition(|session| session.client % 2 == dead);
+        self.sessions = kept;
+        for session in &closed {
+            self.say(What::Close { session: session.number, code: None });
+        }
+        self.now += self.rng.random_range(1_000..300_000);
         for Session { client, user, role, known, .. } in closed {
             self.open(client, user, role, known);
         }
@@ -311,6 +339,7 @@ impl Simulator {
     fn end(&mut self) {
         self.hint(true);
         self.poll();
+        self.now = self.now.max(self.healed);
         self.say(What::Phase(Phase::Heal));
         self.say(What::Phase(Phase::Settle));
         self.now += SETTLE + 10_000;

@@ -6,9 +6,10 @@ use super::evidence::Evidence;
 use super::simulator;
 use super::verdict::{Overall, Rule, Verdict};
 use super::{Judgement, judge};
-use crate::prove::history::{Bounds, Conversation, Event, Kind, Phase, Role, Run, What};
+use crate::prove::history::{Bounds, Conversation, Event, Harmed, Kind, Phase, Role, Run, What};
 use crate::prove::metrics::HELD;
 
+mod bounds;
 mod corrupt;
 
 use corrupt::Corruption;
@@ -82,10 +83,15 @@ fn without_metrics_their_rules_are_not_judged() {
 
 /// A history with nothing but what the test adds.
 fn bare(more: Vec<Event>) -> Vec<Event> {
-    let bounds = Bounds { settle: 1_000, revoke: 100, acked_min: 0 };
+    let bounds = Bounds { settle: 1_000, settle_redis: None, revoke: 100, acked_min: 0 };
     let conversations = vec![Conversation { id: "c".to_owned(), members: vec![0] }];
     let run = Run { users: vec!["u".to_owned()], conversations, bounds, ..Run::default() };
     [vec![Event(0, What::Run(Box::new(run)))], more].concat()
+}
+
+/// A fault begins, the first one.
+fn begins(what: &str, harmed: Option<Harmed>) -> What {
+    What::FaultBegin { fault: 1, what: what.to_owned(), spares_sends: false, harmed }
 }
 
 #[test]
@@ -107,7 +113,7 @@ fn a_hint_after_a_removal_is_excused_by_a_fault_that_fell_into_it_and_by_no_late
             Event(1, What::Open { session: 1, client: 1, user, role: Role::Hinted }),
             Event(5_000, What::Removing { user, conversation }),
             Event(5_001, What::Removed { user, conversation }),
-            Event(fault.0, What::FaultBegin { fault: 1, what: "stop".to_owned(), spares_sends: false }),
+            Event(fault.0, begins("stop", None)),
             Event(fault.1, What::FaultEnd { fault: 1, effective: true }),
             Event(hint, What::Hint { session: 1, topics: vec![(0, 1)], wide: false }),
             Event(9_999, What::Phase(Phase::Left)),

@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use super::way::Way;
-use super::{Cluster, Cut, Fallen, Process};
+use super::{Cluster, Cut, Fallen, Harm, Process};
 use crate::process::{Kind, Launch, Member};
+use crate::prove::history::{Deed, Harmed, Part};
 
 /// How many processes of each role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,12 @@ pub struct Shape {
 }
 
 /// In the order of [`Shape`].
-const ROLES: [&str; 4] = ["gateway", "notifier", "channel", "message"];
+const ROLES: [(&str, Part); 4] = [
+    ("gateway", Part::Gateway),
+    ("notifier", Part::Notifier),
+    ("channel", Part::Channel),
+    ("message", Part::Message),
+];
 
 impl FromStr for Shape {
     type Err = String;
@@ -46,10 +52,19 @@ pub struct Local {
     folder: PathBuf,
     key_file: PathBuf,
     members: Vec<Member>,
-    /// What each of them is: a role, `all`, or `redis`.
-    roles: Vec<&'static str>,
+    /// What each of them is.
+    parts: Vec<Part>,
     /// The connections that can be cut: of each process to Redis, and of all others to it.
-    ways: Vec<Way>,
+    ways: Vec<Cuttable>,
+}
+
+/// A connection that can be cut.
+struct Cuttable {
+    way: Way,
+    /// Its ends.
+    parts: Vec<Part>,
+    /// Whose it is.
+    process: Process,
 }
 
 /// What all processes of an installation have in common.
@@ -82,7 +97,7 @@ impl Local {
             folder: folder.to_owned(),
             key_file: data.join("key"),
             members,
-            roles: vec!["all"],
+            parts: vec![Part::All],
             ways: Vec::new(),
         })
     }
@@ -103,24 +118,27 @@ impl Local {
         // Redis goes to its folder before it reads other paths.
         let folder = folder.canonicalize()?;
         let key_file = folder.join("key");
-        let mut own = Self { key_file, folder, members: Vec::new(), roles: Vec::new(), ways: Vec::new() };
-        own.add(own.redis(port), "redis").await.context("an installation needs redis-server: install it")?;
+        let mut own = Self { key_file, folder, members: Vec::new(), parts: Vec::new(), ways: Vec::new() };
+        own.add(own.redis(port), Part::Redis)
+            .await
+            .context("an installation needs redis-server: install it")?;
         let common = Common { binary, redis: port, env, is_cut };
-        for (role, count) in ROLES.into_iter().zip(shape.counts).rev() {
-            let launches: Vec<Launch> =
-                (1..=count).map(|number| own.member(&common, role, number)).collect::<anyhow::Result<_>>()?;
+        for ((role, part), count) in ROLES.into_iter().zip(shape.counts).rev() {
+            let launches: Vec<Launch> = (1..=count)
+                .map(|number| own.member(&common, (role, part), number))
+                .collect::<anyhow::Result<_>>()?;
             let started = join_all(launches.into_iter().map(Member::start)).await;
             for member in started {
                 own.members.push(member?);
-                own.roles.push(role);
+                own.parts.push(part);
             }
         }
         Ok(own)
     }
 
-    async fn add(&mut self, launch: Launch, role: &'static str) -> anyhow::Result<()> {
+    async fn add(&mut self, launch: Launch, part: Part) -> anyhow::Result<()> {
         self.members.push(Member::start(launch).await?);
-        self.roles.push(role);
+        self.parts.push(part);
         Ok(())
     }
 
@@ -139,7 +157,12 @@ impl Local {
         }
     }
 
-    fn member(&mut self, common: &Common<'_>, role: &str, number: u16) -> anyhow::Result<Launch> {
+    fn member(
+        &mut self,
+        common: &Common<'_>,
+        (role, part): (&str, Part),
+        number: u16,
+    ) -> anyhow::Result<Launch> {
         let name = format!("{role}-{number}");
         let mut env = common.env.clone();
         let mut redis = common.redis;
@@ -151,7 +174,10 @@ impl Local {
             env.push(("DOORBELL_CLUSTER__LISTEN".to_owned(), address(listens)));
             env.push(("DOORBELL_CLUSTER__ADVERTISE".to_owned(), address(to_it.port())));
             redis = to_redis.port();
-            self.ways.extend([to_redis, to_it]);
+            // Those of a role are started together, in the order of their numbers.
+            let process = self.members.len() + usize::from(number) - 1;
+            let ends = [(to_redis, vec![part, Part::Redis]), (to_it, vec![part])];
+            self.ways.extend(ends.map(|(way, parts)| Cuttable { way, parts, process }));
         }
         let args = [
             "serve",
@@ -175,8 +201,14 @@ impl Local {
     }
 
     /// Those of which `is` holds, by what they are.
-    fn those<'a>(&'a self, is: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = &'a Member> {
-        self.members.iter().zip(&self.roles).filter(move |(_, role)| is(role)).map(|(member, _)| member)
+    fn those<'a>(&'a self, is: impl Fn(Part) -> bool + 'a) -> impl Iterator<Item = &'a Member> {
+        self.members.iter().zip(&self.parts).filter(move |(_, part)| is(**part)).map(|(member, _)| member)
+    }
+
+    /// The place of a process in [`Cluster::urls`], where clients connect to it.
+    fn target(&self, process: Process) -> Option<u32> {
+        let before = self.parts.iter().take(process).filter(|part| is_door(**part)).count();
+        self.parts.get(process).filter(|part| is_door(**part)).and_then(|_| u32::try_from(before).ok())
     }
 }
 
@@ -187,16 +219,16 @@ impl Cluster for Local {
     }
 
     fn links(&self) -> Vec<String> {
-        self.ways.iter().map(|way| way.name().to_owned()).collect()
+        self.ways.iter().map(|cuttable| cuttable.way.name().to_owned()).collect()
     }
 
     fn urls(&self) -> Vec<String> {
-        let gateways = self.those(|role| matches!(role, "gateway" | "all"));
+        let gateways = self.those(is_door);
         gateways.map(|gateway| format!("ws://{}", gateway.address())).collect()
     }
 
     fn metrics_urls(&self) -> Vec<String> {
-        let own = self.those(|role| role != "redis");
+        let own = self.those(|part| part != Part::Redis);
         own.map(|member| format!("http://{}/metrics", member.address())).collect()
     }
 
@@ -217,21 +249,20 @@ impl Cluster for Local {
 
     /// Redis last: the others tell it that they go.
     async fn end(&self) -> Vec<Fallen> {
-        let mut fallen = join_all(self.those(|role| role != "redis").map(ended)).await;
-        for redis in self.those(|role| role == "redis") {
+        let mut fallen = join_all(self.those(|part| part != Part::Redis).map(ended)).await;
+        for redis in self.those(|part| part == Part::Redis) {
             fallen.push(ended(redis).await);
         }
         fallen.into_iter().flatten().collect()
     }
 
-    /// A gateway that dies takes the calls of its clients along.
-    fn answers_sends(&self, process: Process) -> bool {
-        matches!(self.roles[process], "all" | "gateway" | "message")
-    }
-
-    /// Without Redis a send is acknowledged all the same, and hinted later.
-    fn carries_sends(&self, link: Cut) -> bool {
-        self.ways[link].name().starts_with("all to message")
+    fn harmed(&self, harm: Harm) -> Harmed {
+        let (deed, parts, process) = match harm {
+            Harm::Kill(process) => (Deed::Kill, vec![self.parts[process]], process),
+            Harm::Stop(process) => (Deed::Stop, vec![self.parts[process]], process),
+            Harm::Cut(link) => (Deed::Cut, self.ways[link].parts.clone(), self.ways[link].process),
+        };
+        Harmed { deed, parts, targets: self.target(process).into_iter().collect() }
     }
 
     async fn kill(&self, process: Process) -> anyhow::Result<()> {
@@ -251,14 +282,19 @@ impl Cluster for Local {
     }
 
     async fn cut(&self, link: Cut) -> anyhow::Result<()> {
-        self.ways[link].cut();
+        self.ways[link].way.cut();
         Ok(())
     }
 
     async fn mend(&self, link: Cut) -> anyhow::Result<()> {
-        self.ways[link].mend();
+        self.ways[link].way.mend();
         Ok(())
     }
+}
+
+/// Whether clients connect to it.
+const fn is_door(part: Part) -> bool {
+    matches!(part, Part::All | Part::Gateway)
 }
 
 /// One that nobody has now, for what has to be at the same port after each restart.

@@ -129,6 +129,7 @@ impl Harm {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::prove::history::{Deed, Harmed};
     use crate::prove::nemesis::Fallen;
     use async_trait::async_trait;
     use std::path::PathBuf;
@@ -159,8 +160,8 @@ pub(super) mod tests {
         async fn end(&self) -> Vec<Fallen> {
             Vec::new()
         }
-        fn answers_sends(&self, _: Process) -> bool {
-            true
+        fn harmed(&self, _: Harm) -> Harmed {
+            Harmed { deed: Deed::Kill, parts: Vec::new(), targets: Vec::new() }
         }
         async fn kill(&self, _: Process) -> anyhow::Result<()> {
             Ok(())

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::outcome::{outcome, overall};
 use super::{series, spread, timeline};
+use crate::prove::history::Bounds;
 use crate::prove::judge::evidence::Evidence;
 use crate::prove::judge::verdict::{Judgement, Outcome, Overall, Rule, Spread, Verdict};
 use crate::words::{count, escaped, length, moment};
@@ -222,7 +223,7 @@ fn setup(page: &mut String, evidence: &Evidence) {
             "conversations",
             format!("{}, the largest with {} members", run.conversations.len(), count(large as u64)),
         ),
-        ("T", length(run.bounds.settle)),
+        ("T", settle(run.bounds)),
         ("hints end after a removal within", length(run.bounds.revoke)),
     ] {
         let _ = write!(page, "<dt>{name}</dt><dd>{}</dd>", escaped(&value));
@@ -231,6 +232,12 @@ fn setup(page: &mut String, evidence: &Evidence) {
         "</dl><p>The same seed draws the same users, conversations and faults. The history beside this page can be judged again: \
          <code>doorbell bench prove --judge history.jsonl</code>.</p></section>",
     );
+}
+
+fn settle(bounds: Bounds) -> String {
+    let of_redis = bounds.settle_redis.filter(|time| *time != bounds.settle);
+    let of_redis = of_redis.map(|time| format!("; {} after a fault of Redis", length(time)));
+    length(bounds.settle) + &of_redis.unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Evidence, Marking, Pulling, Sending, Session, Stay, Window};
-use crate::prove::history::{Entry, Event, Micros, Phase, Role, Run, What};
+use crate::prove::history::{Entry, Event, Harmed, Micros, Phase, Role, Run, What};
 
 /// A pull that waits for its page: when it went out, its conversation, after, to.
 type Open = (Micros, u32, u64, Option<u64>);
@@ -28,6 +28,10 @@ impl<'a> Evidence<'a> {
             fault.end = fault.end.min(all.end);
         }
         all.faults.sort_by_key(|fault| fault.begin);
+        let times: Vec<(Micros, Micros)> = all.faults.iter().map(|fault| times(&all, fault)).collect();
+        for (fault, (well, calm)) in all.faults.iter_mut().zip(times) {
+            (fault.well, fault.calm) = (well, calm);
+        }
         (all.logs, all.unread_logs) = final_logs(&all);
         all
     }
@@ -212,15 +216,17 @@ impl<'a> Evidence<'a> {
 
     fn take_fault(&mut self, at: Micros, what: &What, pass: &mut Pass) {
         match what {
-            What::FaultBegin { fault, what, spares_sends } => {
+            What::FaultBegin { fault, what, spares_sends, harmed } => {
                 pass.faults.insert(*fault, self.faults.len());
-                let (what, spares_sends) = (what.clone(), *spares_sends);
                 self.faults.push(Window {
                     begin: at,
                     end: Micros::MAX,
-                    what,
-                    spares_sends,
+                    what: what.clone(),
+                    spares_sends: *spares_sends,
                     effective: false,
+                    harmed: harmed.clone(),
+                    well: Micros::MAX,
+                    calm: Micros::MAX,
                 });
             }
             What::FaultEnd { fault, effective } => {
@@ -248,6 +254,26 @@ impl Session {
             pulled: HashSet::new(),
         }
     }
+}
+
+/// When all is well after a fault, and when nothing is like in a fault any more.
+fn times(evidence: &Evidence, fault: &Window) -> (Micros, Micros) {
+    let bounds = evidence.run.bounds;
+    let is = |of: fn(&Harmed) -> bool| fault.harmed.as_ref().is_some_and(of);
+    let redis = bounds.settle_redis.filter(|_| is(Harmed::is_redis));
+    let settle = redis.unwrap_or(bounds.settle);
+    let away = is(Harmed::sends_clients_away) && another_lives(evidence, fault, settle);
+    let from = if away { fault.begin } else { fault.end };
+    (from.saturating_add(settle), fault.end.saturating_add(settle))
+}
+
+/// Whether clients had an address that nothing was done to, from the beginning of a fault until T after it.
+fn another_lives(evidence: &Evidence, fault: &Window, settle: Micros) -> bool {
+    let until = fault.begin.saturating_add(settle);
+    let on = evidence.faults.iter().filter(|other| other.begin <= until && other.end >= fault.begin);
+    let harmed: HashSet<u32> =
+        on.filter_map(|other| other.harmed.as_ref()).flat_map(|harmed| &harmed.targets).copied().collect();
+    (0..).zip(&evidence.run.targets).any(|(target, _)| !harmed.contains(&target))
 }
 
 /// What logs are made of: of each conversation its entries, and who did not come to its end.

@@ -1,15 +1,16 @@
 //! Named corruptions of a sound history.
 
 mod end;
+mod hints;
 
 use std::collections::HashSet;
 
 use crate::prove::history::{Entry, Event, Kind, Micros, Moment, Phase, Role, What};
 use crate::prove::judge::evidence::Evidence;
-use crate::prove::judge::simulator::{SETTLE, WRITERS};
 use crate::prove::judge::verdict::Rule;
 use crate::prove::metrics::{FILES, HELD, OLDEST, QUEUE};
 use end::{audits, gauge, no_figure, silent};
+use hints::{Questions, behind_dead_gateway, doubled, late_hint, missing_hint};
 
 /// Each breaks one promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,7 @@ pub enum Corruption {
     OrderAgainstTime,
     StalePull,
     MissingHint,
+    MissingHintBehindDeadGateway,
     AskedWithoutAnswer,
     ReaderBehind,
     ForeignHint,
@@ -53,7 +55,7 @@ pub enum Corruption {
 use Corruption as C;
 
 impl Corruption {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         C::LostMessage,
         C::MissingLog,
         C::UnfinishedLog,
@@ -68,6 +70,7 @@ impl Corruption {
         C::OrderAgainstTime,
         C::StalePull,
         C::MissingHint,
+        C::MissingHintBehindDeadGateway,
         C::AskedWithoutAnswer,
         C::ReaderBehind,
         C::ForeignHint,
@@ -99,7 +102,7 @@ impl Corruption {
             C::SwappedEntries | C::Gap | C::ChangedEntry | C::GoneAgain => &[Rule::L4],
             C::OrderAgainstTime => &[Rule::L5],
             C::StalePull => &[Rule::L6],
-            C::MissingHint | C::AskedWithoutAnswer => &[Rule::H1],
+            C::MissingHint | C::MissingHintBehindDeadGateway | C::AskedWithoutAnswer => &[Rule::H1],
             C::ReaderBehind => &[Rule::H2],
             C::ForeignHint | C::ForeignPage | C::ContentInHint | C::LateHintAfterRemoval => &[Rule::H3],
             C::DoubledHints => &[Rule::H4],
@@ -149,6 +152,7 @@ impl Corruption {
             }),
             C::OrderAgainstTime => against_time(events, pick),
             C::StalePull => stale(events, pick),
+            C::MissingHintBehindDeadGateway => behind_dead_gateway(events, pick),
             C::MissingHint => missing_hint(events, pick, Questions::Gone),
             C::AskedWithoutAnswer => missing_hint(events, pick, Questions::Stay),
             C::ReaderBehind => one(events, pick, |what| match what {
@@ -379,51 +383,6 @@ fn stale(events: &mut [Event], pick: u64) -> bool {
     true
 }
 
-/// What becomes of the questions whose answers are taken away.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Questions {
-    Stay,
-    Gone,
-}
-
-/// A session that stays to the end hears nothing more of a conversation from its last change on.
-fn missing_hint(events: &mut Vec<Event>, pick: u64, questions: Questions) -> bool {
-    let evidence = Evidence::gather(events);
-    let end = when(events, Phase::Final);
-    let mut found = Vec::new();
-    for (number, session) in &evidence.sessions {
-        for conversation in session.hints.keys() {
-            let sends = evidence.sends.values().filter(|sending| sending.conversation == *conversation);
-            let last = sends.max_by_key(|sending| sending.acked.first().map(|acked| acked.1));
-            let Some(last) = last.filter(|last| session.opened < last.invoked) else { continue };
-            let there = session.closed.is_none_or(|closed| closed > end)
-                && session.role == Role::Hinted
-                && evidence.due(last.acked[0].0) < end
-                && evidence.stayed(session.user, *conversation, last.invoked, end);
-            if there {
-                found.push((*number, *conversation, last.invoked));
-            }
-        }
-    }
-    let Some((number, conversation, from)) = choose(found, pick) else { return false };
-    let mut pulls = HashSet::new();
-    events.retain(|event| match &event.1 {
-        What::Hint { session, topics, .. } => {
-            event.0 < from || *session != number || topics.iter().all(|(of, _)| *of != conversation)
-        }
-        What::Ask { session } => event.0 < from || *session != number || questions == Questions::Stay,
-        What::Pull { session, pull, conversation: of, .. }
-            if event.0 >= from && *session == number && *of == conversation =>
-        {
-            pulls.insert(*pull);
-            questions == Questions::Stay
-        }
-        What::Pulled { session, pull, .. } => *session != number || !pulls.contains(pull),
-        _ => true,
-    });
-    true
-}
-
 /// A session of the user who is in no conversation.
 fn stranger(events: &[Event]) -> Option<u32> {
     let evidence = Evidence::gather(events);
@@ -434,47 +393,6 @@ fn stranger(events: &[Event]) -> Option<u32> {
         .filter(|(_, session)| session.user == last)
         .map(|(number, _)| *number)
         .next_back()
-}
-
-/// A hint long after its user was removed.
-fn late_hint(events: &mut Vec<Event>, pick: u64) -> bool {
-    let evidence = Evidence::gather(events);
-    let at = when(events, Phase::Settle) + SETTLE / 2;
-    let gone = |(user, _): &(u32, u32), removed: Option<Micros>| {
-        *user >= WRITERS
-            && removed.is_some_and(|removed| {
-                removed + 600_000 < at && !evidence.faults.iter().any(|fault| fault.end + 400_000 > removed)
-            })
-    };
-    let mut found: Vec<(u32, u32)> = evidence
-        .stays
-        .iter()
-        .filter(|(place, stays)| gone(place, stays.last().and_then(|stay| stay.removed)))
-        .filter_map(|((user, conversation), _)| {
-            let of_user = evidence.sessions.iter().filter(|(_, session)| session.user == *user);
-            Some((*of_user.map(|(number, _)| number).next_back()?, *conversation))
-        })
-        .collect();
-    found.sort_unstable();
-    let Some((session, conversation)) = choose(found, pick) else { return false };
-    events.push(Event(at, What::Hint { session, topics: vec![(conversation, 1)], wide: false }));
-    events.sort_by_key(|event| event.0);
-    true
-}
-
-/// Every hint comes four times.
-fn doubled(events: &mut Vec<Event>) -> bool {
-    let evidence = Evidence::gather(events);
-    let calm = events
-        .iter()
-        .filter(|event| matches!(event.1, What::Hint { .. }) && !evidence.troubled(event.0))
-        .count();
-    let all = std::mem::take(events);
-    for event in all {
-        let times = if matches!(event.1, What::Hint { .. }) { 4 } else { 1 };
-        events.extend(std::iter::repeat_n(event, times));
-    }
-    calm > 10
 }
 
 /// A fault that spares who answers sends, and every send in it is unsure at first.
@@ -492,7 +410,8 @@ fn refused_in_fault(events: &mut Vec<Event>) -> bool {
         return false;
     }
     events.extend(unsure);
-    events.push(Event(begin, What::FaultBegin { fault: 7_777, what: "cut".to_owned(), spares_sends: true }));
+    let what = "cut".to_owned();
+    events.push(Event(begin, What::FaultBegin { fault: 7_777, what, spares_sends: true, harmed: None }));
     events.push(Event(end, What::FaultEnd { fault: 7_777, effective: true }));
     events.sort_by_key(|event| event.0);
     true
