@@ -133,6 +133,41 @@ impl Member {
         Ok(())
     }
 
+    /// Ends it in order, to be started again.
+    ///
+    /// # Errors
+    /// It had ended before, does not end within that time and is killed, or ends with another status than success.
+    pub async fn leave(&self, within: Duration) -> anyhow::Result<()> {
+        {
+            let mut state = self.state.lock().await;
+            ensure!(!state.look()?, "it was gone");
+            signal(&state.child, Signal::TERM)?;
+            // That it goes is no news: how it goes is.
+            state.gone = true;
+        }
+        let how = match timeout(within, self.ended()).await {
+            Ok(Ok(status)) if status.success() => return Ok(()),
+            Ok(Ok(status)) => format!("did not end well when it was asked to: {status}"),
+            Ok(Err(error)) => format!("cannot be looked at: {error}"),
+            Err(_) => {
+                self.state.lock().await.child.kill().await?;
+                format!("did not end within {within:?} when it was asked to")
+            }
+        };
+        self.state.lock().await.fallen.push(how.clone());
+        bail!(how)
+    }
+
+    /// Looked for again and again, so that others can look meanwhile.
+    async fn ended(&self) -> std::io::Result<std::process::ExitStatus> {
+        loop {
+            if let Some(status) = self.state.lock().await.child.try_wait()? {
+                return Ok(status);
+            }
+            sleep(LOOK_PAUSE).await;
+        }
+    }
+
     /// Ends it as a crash would.
     pub async fn kill(&self) -> anyhow::Result<()> {
         use std::os::unix::process::ExitStatusExt;
@@ -301,6 +336,27 @@ mod tests {
         let ill = started(&scratch, 1, RUNS).await;
         let error = ill.end().await.unwrap_err().to_string();
         assert_eq!(error, "did not end well when it was asked to: exit status: 1");
+    }
+
+    #[tokio::test]
+    async fn who_leaves_well_may_start_again_and_who_does_not_is_told() {
+        let scratch = tempfile::tempdir().unwrap();
+        let well = started(&scratch, 0, RUNS).await;
+        well.leave(SEEN_DEADLINE).await.unwrap();
+        well.restart().await.unwrap();
+        assert_eq!(well.fallen().await, Vec::<String>::new());
+        well.end().await.unwrap();
+
+        let ill = started(&scratch, 1, RUNS).await;
+        assert!(ill.leave(SEEN_DEADLINE).await.is_err());
+        assert_eq!(ill.fallen().await, ["did not end well when it was asked to: exit status: 1"]);
+
+        // One that stands still does not hear it.
+        let deaf = started(&scratch, 0, RUNS).await;
+        deaf.stop().await.unwrap();
+        assert!(deaf.leave(LOOK_PAUSE).await.is_err());
+        assert_eq!(deaf.fallen().await, ["did not end within 5ms when it was asked to"]);
+        deaf.restart().await.unwrap();
     }
 
     #[tokio::test]

@@ -42,7 +42,7 @@ pub(crate) const ABOUT: &str = "\
 Make a load and faults, write down what clients see, and judge whether anything was lost.
 
 Thousands of clients connect, send, follow hints, ask by the clock, break the protocol and ask for what is not theirs. \
-With --local the tool starts a Doorbell of its own and kills, stops and restarts it meanwhile. Then everything heals for \
+With --local the tool starts a Doorbell of its own and kills, stops, ends and restarts it meanwhile. Then everything heals for \
 T, fresh connections pull every log, and fifteen rules are judged: no acknowledged message lost, none twice, one order \
 for all, nobody left behind, nobody told what is not theirs. docs/prove.md says what each rule means.";
 
@@ -53,7 +53,7 @@ Examples:
       five minutes against a Doorbell of its own, with faults
   doorbell bench prove --local --sessions 200 --large-members 120 \\
       --rate 100 --duration 30s --fault-every 5s
-      a small run, below a minute
+      a small run, about a minute
   doorbell bench prove --url ws://127.0.0.1:8080 \\
       --key-file /var/lib/doorbell/key \\
       --metrics-url http://127.0.0.1:8080/metrics

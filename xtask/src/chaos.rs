@@ -13,7 +13,7 @@ use crate::process::{command, run};
 const RUN: [&str; 11] = [
     "bench",
     "prove",
-    "--cluster=3,2,2,1",
+    "--cluster=3,2,2,2",
     "--sessions=400",
     "--large-members=200",
     "--conversations=20",

@@ -28,10 +28,10 @@ pub struct ProveArgs {
     #[arg(long, conflicts_with_all = ["url", "key_file", "token_command"])]
     pub local: bool,
     /// Start a whole installation of its own instead, Redis (`redis-server`) included, and do harm to all of it: so many
-    /// gateways, notifiers, channel services, and one message service
+    /// gateways, notifiers, channel services, and message services, of which one has the store and the others stand by
     #[arg(
         long,
-        value_name = "G,N,C,1",
+        value_name = "G,N,C,M",
         num_args = 0..=1,
         default_missing_value = "2,2,2,1",
         conflicts_with_all = ["local", "url", "key_file", "token_command"]
@@ -126,7 +126,7 @@ struct Faults {
     #[arg(long, value_name = "TIME", value_parser = time, requires = "fault_burst")]
     fault_quiet: Option<Duration>,
     /// This fault instead of drawn ones; may be repeated. 30s,kill,gateway/10,2s: half a minute after the load began, ten
-    /// gateways drawn from the seed are killed, and started 2 s later. Also stop, and cut
+    /// gateways drawn from the seed are killed, and started 2 s later. Also stop, cut, and end (SIGTERM)
     #[arg(long, value_name = "WHEN,HARM,WHAT,TIME", conflicts_with_all = ["url", "no_faults"])]
     fault: Vec<Given>,
 }

@@ -93,9 +93,17 @@ impl Client {
         }
     }
 
-    /// It is to move from where it is.
-    pub const fn shun(&mut self) {
+    /// Moves from a gateway that asked it to, or is silent: a new session elsewhere first, then the end of the old one. `None` where
+    /// the run is over.
+    pub async fn move_from(&mut self, old: Link) -> Option<Link> {
         self.shunned = Some(self.at);
+        // What comes meanwhile on the old one, the new one asks for with its cursor.
+        let new = match self.try_enter().await {
+            Ok(new) => Some(new),
+            Err(_) => self.enter().await,
+        };
+        old.leave().await;
+        new
     }
 
     fn address(&mut self) -> usize {
@@ -118,7 +126,15 @@ impl Client {
         (self.at, self.shunned) = (index, None);
         let session = self.shared.next_session();
         link.number(session);
-        let opened = What::Open { session, client: self.number, user: self.user, role: self.role };
+        let target = u32::try_from(index).unwrap_or(u32::MAX);
+        link.leads_to(target);
+        let opened = What::Open {
+            session,
+            client: self.number,
+            user: self.user,
+            role: self.role,
+            target: Some(target),
+        };
         self.shared.recorder.record(opened).await;
         self.shared.progress.opened();
         Ok(link)

@@ -181,16 +181,32 @@ pub enum What {
     Run(Box<Run>),
     /// A part of the run begins.
     Phase(Phase),
-    /// A send goes out, for the first time or again.
-    Send { key: u64, user: u32, conversation: u32, text: u64, kind: Kind, of: Option<u64> },
+    /// A send goes out, for the first time or again, to an address: its place in [`Run::targets`]. Histories of before do not say it.
+    Send {
+        key: u64,
+        user: u32,
+        conversation: u32,
+        text: u64,
+        kind: Kind,
+        of: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<u32>,
+    },
     /// It was acknowledged.
     Sent { key: u64, version: u64, id: u64 },
     /// It was refused for good.
     Refused { key: u64, code: String },
     /// Nobody knows: no answer, or one that says so.
     Unsure { key: u64 },
-    /// A session has its `welcome`.
-    Open { session: u32, client: u32, user: u32, role: Role },
+    /// A session has its `welcome`, from an address as [`What::Send`] has it.
+    Open {
+        session: u32,
+        client: u32,
+        user: u32,
+        role: Role,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<u32>,
+    },
     /// A session is over.
     Close { session: u32, code: Option<u16> },
     /// A hint came. `wide`: it says that anything may have changed.

@@ -2,9 +2,10 @@
 //!
 //! Map: [`verdict`] what is answered; [`evidence`] the events in the order in which rules ask for them; one file or function
 //! a rule: [`log`] L1, L2, L3; [`order`] L4; [`clock`] L5, L6; [`hints`] H1; [`end_state`] H2; [`audience`] H3; [`repeats`] H4;
-//! [`unread`] U1; [`service`] V1, V3; [`figures`] V1q, V2; [`validity`] whether the run can show anything; [`latency`] how long hints took.
+//! [`unread`] U1; [`service`] V1; [`available`] V3; [`figures`] V1q, V2; [`validity`] whether the run can show anything; [`latency`] how long hints took.
 
 mod audience;
+mod available;
 mod clock;
 mod end_state;
 pub mod evidence;
@@ -55,6 +56,6 @@ fn apply(rule: Rule, evidence: &Evidence) -> Outcome {
         Rule::V1 => service::alive(evidence),
         Rule::V1Queue => figures::queue_empty(evidence),
         Rule::V2 => figures::nothing_left(evidence),
-        Rule::V3 => service::available(evidence),
+        Rule::V3 => available::available(evidence),
     }
 }

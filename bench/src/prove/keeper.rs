@@ -69,6 +69,10 @@ impl Keeper {
             if *phase.borrow_and_update() != Phase::Load {
                 break;
             }
+            if link.is_to_move() {
+                let Some(new) = self.client.move_from(link).await else { return };
+                link = new;
+            }
             let Some((user, method)) = self.choose() else { continue };
             let Some(after) = self.change(link, user, method).await else { return };
             link = after;

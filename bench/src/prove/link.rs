@@ -69,7 +69,11 @@ pub struct Link {
     /// Its number in the history; `None` where it is not written down.
     session: Option<u32>,
     user: u32,
+    /// The place of its address; `None` where nobody asks.
+    target: Option<u32>,
     next_call: u64,
+    /// When its gateway asked it to move.
+    moves_at: Option<Instant>,
     /// How it ended, once it has.
     ended: Option<Ended>,
 }
@@ -106,12 +110,36 @@ impl Link {
                 Ok(Some(Err(_)) | None) | Err(_) => return Err(NoEntry::Later),
             }
         }
-        Ok(Self { socket, shared: Arc::clone(shared), session: None, user, next_call: 1, ended: None })
+        Ok(Self {
+            socket,
+            shared: Arc::clone(shared),
+            session: None,
+            user,
+            target: None,
+            next_call: 1,
+            moves_at: None,
+            ended: None,
+        })
     }
 
     /// From here on it is written down under that number.
     pub const fn number(&mut self, session: u32) {
         self.session = Some(session);
+    }
+
+    /// Which of the run's addresses it was opened at.
+    pub const fn leads_to(&mut self, target: u32) {
+        self.target = Some(target);
+    }
+
+    /// The place of its address.
+    pub const fn target(&self) -> Option<u32> {
+        self.target
+    }
+
+    /// Whether its gateway asked it to move, and it is time to.
+    pub fn is_to_move(&self) -> bool {
+        self.moves_at.is_some_and(|at| at <= Instant::now())
     }
 
     /// Its number in the history, 0 where it has none.
@@ -212,7 +240,11 @@ impl Link {
                 Came::Hint(hint)
             }
             ServerFrame::Reply { id: CallId::Number(id), outcome } => Came::Reply(id, outcome),
-            ServerFrame::Goaway(goaway) => Came::Goaway(goaway),
+            ServerFrame::Goaway(goaway) => {
+                let delay = Duration::from_millis(goaway.reconnect_after_ms.into());
+                self.moves_at.get_or_insert(Instant::now() + delay);
+                Came::Goaway(goaway)
+            }
             _ => Came::Other,
         })
     }

@@ -68,7 +68,13 @@ pub trait Cluster: Send + Sync {
     /// Ends a process as a crash would (SIGKILL) and waits until it is gone.
     async fn kill(&self, process: Process) -> anyhow::Result<()>;
 
-    /// Starts a killed process again and waits until it is ready.
+    /// Asks a process to end in order (SIGTERM) and waits until it has.
+    ///
+    /// # Errors
+    /// It did not end with success within the budgets that it has for it: [`Cluster::fallen`] tells it as well.
+    async fn leave(&self, process: Process) -> anyhow::Result<()>;
+
+    /// Starts a killed process, or one that has left, again and waits until it is ready.
     async fn restart(&self, process: Process) -> anyhow::Result<()>;
 
     /// Stops a process where it stands (SIGSTOP), and sees it stopped.
@@ -111,6 +117,10 @@ pub async fn run(cluster: Arc<dyn Cluster>, schedule: Schedule, shared: Arc<Stag
             let place = fault.harm.place(cluster.processes().len());
             let Some(turn) = turns.get(place) else { return };
             let _turn = turn.lock().await;
+            // One that had to wait for another one until the load was over does not happen.
+            if stop.is_cancelled() {
+                return;
+            }
             carry_out(&*cluster, number, fault, &shared, &stop).await;
         });
     }
@@ -133,10 +143,11 @@ async fn carry_out(
         Harm::Kill(process) => cluster.kill(process).await,
         Harm::Stop(process) => cluster.stop(process).await,
         Harm::Cut(link) => cluster.cut(link).await,
+        Harm::End(process) => cluster.leave(process).await,
     };
     let _ = stop.run_until_cancelled(sleep(drawn.lasts)).await;
     let ended = match drawn.harm {
-        Harm::Kill(process) => cluster.restart(process).await,
+        Harm::Kill(process) | Harm::End(process) => cluster.restart(process).await,
         Harm::Stop(process) => cluster.cont(process).await,
         Harm::Cut(link) => cluster.mend(link).await,
     };

@@ -73,15 +73,10 @@ impl Reader {
             };
             self.state.begin(Instant::now());
             match self.serve(&mut open).await {
-                Ok(Step::Move) => {
-                    self.client.shun();
-                    // What comes meanwhile on the old one, the new one asks for with its cursor.
-                    match self.client.try_enter().await {
-                        Ok(new) => link = Some(new),
-                        Err(_) => link = self.client.enter().await,
-                    }
-                    open.leave().await;
-                }
+                Ok(Step::Move) => match self.client.move_from(open).await {
+                    Some(new) => link = Some(new),
+                    None => return,
+                },
                 Ok(Step::Over) => return open.leave().await,
                 Err(_) => {}
             }

@@ -86,6 +86,10 @@ impl Writer {
             if *phase.borrow_and_update() != Phase::Load {
                 return link.leave().await;
             }
+            if link.is_to_move() {
+                let Some(new) = self.client.move_from(link).await else { return };
+                link = new;
+            }
             let sending = self.next();
             let Some(after) = self.settle(link, sending).await else { return };
             link = after;
@@ -205,6 +209,7 @@ impl Writer {
             text: fingerprint(text),
             kind: *kind,
             of: *of,
+            target: link.target(),
         };
         shared.recorder.record(what).await;
         let forgets = shared.sabotage == Sabotage::RetryWithoutKey && (tries > 1 || sending.version > 0);

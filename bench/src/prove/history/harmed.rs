@@ -12,6 +12,8 @@ pub enum Deed {
     Stop,
     /// A connection lets nothing pass.
     Cut,
+    /// A process is asked to end in order, and started at the end.
+    End,
 }
 
 /// What a process is.
@@ -44,20 +46,25 @@ impl Harmed {
         self.parts.contains(&Part::Redis)
     }
 
-    /// Whether the clients of what is harmed go elsewhere at once, where there is another address.
-    pub fn sends_clients_away(&self) -> bool {
+    /// Whether a gateway is killed: its clients go elsewhere at once, where there is another address.
+    pub fn is_killed_gateway(&self) -> bool {
         self.deed == Deed::Kill && self.parts == [Part::Gateway]
     }
 
-    /// Whether who answers sends is not touched: a gateway passes them on, and a message service answers them. Without Redis a
-    /// send is acknowledged all the same, and hinted later.
+    /// Whether a gateway is asked to end: its clients have a new session elsewhere before they leave it, where there is another address.
+    pub fn is_drain(&self) -> bool {
+        self.deed == Deed::End && self.parts == [Part::Gateway]
+    }
+
+    /// Whether who answers sends is not touched; whoever passes them on may be. Without Redis a send is acknowledged all the same,
+    /// and hinted later.
     pub fn spares_sends(&self) -> bool {
-        let answers = |part: &Part| match part {
-            Part::All | Part::Message => true,
-            Part::Gateway => self.deed != Deed::Cut,
-            Part::Notifier | Part::Channel | Part::Redis => false,
-        };
         let to_redis = self.deed == Deed::Cut && self.is_redis();
-        to_redis || !self.parts.iter().any(answers)
+        to_redis || !self.parts.iter().any(|part| matches!(part, Part::All | Part::Message))
+    }
+
+    /// Whether sends that go by way of that address may be lost on it: its gateway is dead, or stands still.
+    pub fn harms_sends_by(&self, target: u32) -> bool {
+        matches!(self.deed, Deed::Kill | Deed::Stop) && self.targets.contains(&target)
     }
 }

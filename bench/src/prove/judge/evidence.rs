@@ -22,6 +22,8 @@ pub struct Sending {
     pub refused: Option<(Micros, String)>,
     /// Answers that said nothing.
     pub unsure: u64,
+    /// The place of the address that it first went to, where the history says it.
+    pub target: Option<u32>,
 }
 
 /// One pull that was answered with a page.
@@ -43,6 +45,8 @@ pub struct Session {
     pub client: u32,
     pub user: u32,
     pub role: Role,
+    /// The place of its address, where the history says it.
+    pub target: Option<u32>,
     pub opened: Micros,
     pub closed: Option<Micros>,
     /// Of each conversation: when, and the version.
@@ -90,8 +94,10 @@ pub struct Window {
     pub effective: bool,
     /// What was harmed; histories of before do not say.
     pub harmed: Option<Harmed>,
-    /// By when every hint of before has come: T after its end; after the kill of a gateway, where clients had another one all the
-    /// time, T after its beginning.
+    /// Whether clients had another address all the while, to which nothing was done.
+    pub elsewhere: bool,
+    /// By when every hint of before has come: T after its end. Where a gateway is killed and clients have another one, T after its
+    /// beginning; where it is asked to end, a fault gives no more time at all.
     pub well: Micros,
     /// From when on nothing is like in a fault any more: T after its end.
     pub calm: Micros,

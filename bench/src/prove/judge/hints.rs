@@ -39,7 +39,7 @@ pub fn hinted(evidence: &Evidence) -> Outcome {
     let least = (evidence.run.bounds.acked_min / ACKED_EACH_JUDGED).max(1);
     if sends < least {
         outcome.not_judged = Some(format!(
-            "{sends} sends had a session that was there from before them until their time was over: at least {least} are needed"
+            "{sends} sends had a reader who was there before them, until their time was over: at least {least} are needed"
         ));
     } else {
         outcome.note = Some(format!("of {sends} sends, {in_load} of them due before the load ended"));

@@ -1,14 +1,11 @@
-//! V1, V3: whether the server is well afterwards, and was there meanwhile.
+//! V1: whether the server is well afterwards.
 
 use std::collections::BTreeMap;
 
-use super::evidence::{Evidence, Window};
+use super::evidence::Evidence;
 use super::log::{UNFINISHED, sent};
 use super::verdict::{Outcome, Violation};
 use crate::prove::history::{Micros, Phase, Role};
-
-/// Fewer sends in a window say nothing about one in a hundred.
-const SENDS_MIN: usize = 100;
 
 /// V1: what must work again works.
 pub fn alive(evidence: &Evidence) -> Outcome {
@@ -82,45 +79,4 @@ fn unanswered(evidence: &Evidence, outcome: &mut Outcome) {
             });
         }
     }
-}
-
-/// V3: while a fault spares who answers sends, they are acknowledged.
-pub fn available(evidence: &Evidence) -> Outcome {
-    if !evidence.phases.contains_key(&Phase::Heal) {
-        return Outcome::unknown(UNFINISHED);
-    }
-    let mut outcome = Outcome::default();
-    for fault in evidence.faults.iter().filter(|fault| fault.spares_sends && alone(evidence, fault)) {
-        let within =
-            evidence.sends.values().filter(|sending| (fault.begin..fault.end).contains(&sending.invoked));
-        let (mut sent, mut kept) = (0_usize, 0_usize);
-        for sending in within {
-            sent += 1;
-            kept += usize::from(sending.unsure == 0 && !sending.acked.is_empty());
-        }
-        if sent < SENDS_MIN {
-            continue;
-        }
-        outcome.look();
-        if kept * 100 < sent * 99 {
-            outcome.broken(|| Violation {
-                found: format!("{kept} of {sent} sends were acknowledged at once"),
-                expected: "99 of 100, because the fault spares who answers them".to_owned(),
-                events: vec![
-                    (fault.begin, format!("begins: {}", fault.what)),
-                    (fault.end, "ends".to_owned()),
-                ],
-            });
-        }
-    }
-    if outcome.checked == 0 {
-        outcome.not_judged =
-            Some(format!("no fault stood alone, spared who answers sends, and saw {SENDS_MIN} of them"));
-    }
-    outcome
-}
-
-fn alone(evidence: &Evidence, fault: &Window) -> bool {
-    let overlapping = |other: &&Window| other.begin < fault.end && fault.begin < other.end;
-    evidence.faults.iter().filter(overlapping).count() == 1
 }

@@ -105,7 +105,7 @@ impl Simulator {
     fn open(&mut self, client: u32, user: u32, role: Role, known: BTreeMap<u32, u64>) {
         let number = self.next_session;
         self.next_session += 1;
-        self.say(What::Open { session: number, client, user, role });
+        self.say(What::Open { session: number, client, user, role, target: None });
         self.say(What::Ask { session: number });
         self.sessions.push(Session { number, client, user, role, known, waiting: BTreeMap::new(), pulls: 0 });
         let index = self.sessions.len() - 1;
@@ -150,7 +150,7 @@ impl Simulator {
             _ => Kind::Message,
         };
         let text = if kind == Kind::Delete { fingerprint("") } else { fingerprint(&format!("text {key}")) };
-        let what = What::Send { key, user, conversation, text, kind, of };
+        let what = What::Send { key, user, conversation, text, kind, of, target: None };
         self.say(what.clone());
         // Once in a while nobody knows: it is sent again, and there once.
         if self.rng.random_ratio(1, 10) {

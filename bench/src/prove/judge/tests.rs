@@ -9,6 +9,7 @@ use super::{Judgement, judge};
 use crate::prove::history::{Bounds, Conversation, Event, Harmed, Kind, Phase, Role, Run, What};
 use crate::prove::metrics::HELD;
 
+mod available;
 mod bounds;
 mod corrupt;
 
@@ -110,7 +111,7 @@ fn a_hint_after_a_removal_is_excused_by_a_fault_that_fell_into_it_and_by_no_late
     let fired = |fault: (u64, u64), hint| {
         let (user, conversation) = (0, 0);
         let mut events = vec![
-            Event(1, What::Open { session: 1, client: 1, user, role: Role::Hinted }),
+            Event(1, What::Open { session: 1, client: 1, user, role: Role::Hinted, target: None }),
             Event(5_000, What::Removing { user, conversation }),
             Event(5_001, What::Removed { user, conversation }),
             Event(fault.0, begins("stop", None)),
@@ -131,10 +132,21 @@ fn removals_are_counted_where_a_late_hint_would_have_shown() {
     let note = |back: Option<u64>, sent: u64| {
         let (user, conversation) = (0, 0);
         let mut events = vec![
-            Event(1, What::Open { session: 1, client: 1, user, role: Role::Hinted }),
+            Event(1, What::Open { session: 1, client: 1, user, role: Role::Hinted, target: None }),
             Event(5_000, What::Removing { user, conversation }),
             Event(5_001, What::Removed { user, conversation }),
-            Event(sent, What::Send { key: 1, user: 1, conversation, text: 1, kind: Kind::Message, of: None }),
+            Event(
+                sent,
+                What::Send {
+                    key: 1,
+                    user: 1,
+                    conversation,
+                    text: 1,
+                    kind: Kind::Message,
+                    of: None,
+                    target: None,
+                },
+            ),
             Event(sent + 1, What::Sent { key: 1, version: 1, id: 1 }),
             Event(9_999, What::Phase(Phase::Left)),
         ];

@@ -55,7 +55,7 @@ rules! {
     V1 = "V1", "alive again", "After T a connection, a send, a pull and a hint work at once.";
     V1Queue = "V1q", "queue empty", "After T nobody waits in the hint queue, and nothing was given up.";
     V2 = "V2", "no leak", "After the last client sockets, sessions, registrations, files and memory are as before.";
-    V3 = "V3", "available", "While a fault spares who answers sends, 99 of 100 sends are acknowledged.";
+    V3 = "V3", "available", "While a fault spares who answers sends, 99 of 100 are acknowledged; who moves from a gateway that ends is never without a session.";
 }
 
 impl Rule {

@@ -27,6 +27,7 @@ enum Deed {
     Kill,
     Stop,
     Cut,
+    End,
 }
 
 impl FromStr for Given {
@@ -36,7 +37,7 @@ impl FromStr for Given {
         let parts: Vec<&str> = text.split(',').map(str::trim).collect();
         let [at, deed, target, lasts] = parts[..] else {
             return Err(
-                "write WHEN,kill|stop|cut,WHAT[/COUNT],HOW-LONG, as in 30s,kill,gateway/10,2s".to_owned()
+                "write WHEN,kill|stop|cut|end,WHAT[/COUNT],HOW-LONG, as in 30s,kill,gateway/10,2s".to_owned()
             );
         };
         let time = |text: &str| {
@@ -46,7 +47,8 @@ impl FromStr for Given {
             "kill" => Deed::Kill,
             "stop" => Deed::Stop,
             "cut" => Deed::Cut,
-            other => return Err(format!("`{other}` is none of kill, stop, cut")),
+            "end" => Deed::End,
+            other => return Err(format!("`{other}` is none of kill, stop, cut, end")),
         };
         let (target, count) = match target.split_once('/') {
             Some((target, count)) => (target, count.parse().map_err(|_| format!("`{count}` is no number"))?),
@@ -96,6 +98,7 @@ impl Schedule {
                     Deed::Kill => Harm::Kill(place),
                     Deed::Stop => Harm::Stop(place),
                     Deed::Cut => Harm::Cut(place),
+                    Deed::End => Harm::End(place),
                 },
             }));
         }
@@ -127,6 +130,7 @@ mod tests {
             Fault { at: Duration::from_secs(10), lasts: Duration::from_millis(1_500), harm: Harm::Stop(1) };
         assert_eq!(given("10s, stop, b, 1500ms").unwrap().faults, [fault]);
         assert_eq!(given("10s,cut,a to b,1s").unwrap().faults[0].harm, Harm::Cut(0));
+        assert_eq!(given("10s,end,b,1s").unwrap().faults[0].harm, Harm::End(1));
     }
 
     #[test]
@@ -139,7 +143,7 @@ mod tests {
     #[test]
     fn what_cannot_be_done_is_said() {
         for (text, said) in [
-            ("10s,kill,a", "WHEN,kill|stop|cut"),
+            ("10s,kill,a", "WHEN,kill|stop|cut|end"),
             ("10s,burn,a,1s", "`burn`"),
             ("soon,kill,a,1s", "expected number"),
             ("10s,kill,a/0,1s", "at least one"),

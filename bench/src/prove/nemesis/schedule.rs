@@ -19,6 +19,8 @@ pub enum Harm {
     Stop(Process),
     /// Cut at the beginning, mended at the end.
     Cut(Cut),
+    /// Asked to end at the beginning, which takes what it takes; started at the end.
+    End(Process),
 }
 
 /// One fault.
@@ -95,8 +97,11 @@ impl Schedule {
             }
             let harm = match place.checked_sub(processes) {
                 Some(link) => Harm::Cut(link),
-                None if rng.random_ratio(2, 3) => Harm::Kill(place),
-                None => Harm::Stop(place),
+                None => match rng.random_range(0..4) {
+                    0 | 1 => Harm::Kill(place),
+                    2 => Harm::Stop(place),
+                    _ => Harm::End(place),
+                },
             };
             faults.push(Fault { at, lasts, harm });
             // What was harmed gets a moment to come back, so that faults are told apart.
@@ -110,7 +115,7 @@ impl Harm {
     /// Which thing it harms: processes first, then connections.
     pub const fn place(self, processes: usize) -> usize {
         match self {
-            Self::Kill(process) | Self::Stop(process) => process,
+            Self::Kill(process) | Self::Stop(process) | Self::End(process) => process,
             Self::Cut(link) => processes + link,
         }
     }
@@ -122,6 +127,7 @@ impl Harm {
             Self::Kill(process) => format!("kill {}", of(cluster.processes(), process)),
             Self::Stop(process) => format!("stop {}", of(cluster.processes(), process)),
             Self::Cut(link) => format!("cut {}", of(cluster.links(), link)),
+            Self::End(process) => format!("end {}", of(cluster.processes(), process)),
         }
     }
 }
@@ -164,6 +170,9 @@ pub(super) mod tests {
             Harmed { deed: Deed::Kill, parts: Vec::new(), targets: Vec::new() }
         }
         async fn kill(&self, _: Process) -> anyhow::Result<()> {
+            Ok(())
+        }
+        async fn leave(&self, _: Process) -> anyhow::Result<()> {
             Ok(())
         }
         async fn restart(&self, _: Process) -> anyhow::Result<()> {
@@ -222,5 +231,12 @@ pub(super) mod tests {
             }
         }
         assert!(overlaps > 3, "{overlaps}");
+        let each: [fn(&Harm) -> bool; 4] = [
+            |harm| matches!(harm, Harm::Kill(_)),
+            |harm| matches!(harm, Harm::Stop(_)),
+            |harm| matches!(harm, Harm::Cut(_)),
+            |harm| matches!(harm, Harm::End(_)),
+        ];
+        assert!(each.iter().all(|is| faults.iter().any(|fault| is(&fault.harm))), "{faults:?}");
     }
 }

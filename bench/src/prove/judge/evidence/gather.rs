@@ -28,9 +28,9 @@ impl<'a> Evidence<'a> {
             fault.end = fault.end.min(all.end);
         }
         all.faults.sort_by_key(|fault| fault.begin);
-        let times: Vec<(Micros, Micros)> = all.faults.iter().map(|fault| times(&all, fault)).collect();
-        for (fault, (well, calm)) in all.faults.iter_mut().zip(times) {
-            (fault.well, fault.calm) = (well, calm);
+        let after: Vec<After> = all.faults.iter().map(|fault| After::of(&all, fault)).collect();
+        for (fault, After { elsewhere, well, calm }) in all.faults.iter_mut().zip(after) {
+            (fault.elsewhere, fault.well, fault.calm) = (elsewhere, well, calm);
         }
         (all.logs, all.unread_logs) = final_logs(&all);
         all
@@ -90,7 +90,7 @@ impl<'a> Evidence<'a> {
     }
 
     fn take_send(&mut self, at: Micros, what: &What) {
-        if let What::Send { key, user, conversation, text, kind, of } = what {
+        if let What::Send { key, user, conversation, text, kind, of, target } = what {
             let sending = self.sends.entry(*key).or_insert_with(|| Sending {
                 user: *user,
                 conversation: *conversation,
@@ -102,6 +102,7 @@ impl<'a> Evidence<'a> {
                 acked: Vec::new(),
                 refused: None,
                 unsure: 0,
+                target: *target,
             });
             sending.times += 1;
             return;
@@ -120,12 +121,12 @@ impl<'a> Evidence<'a> {
     }
 
     fn take_session(&mut self, at: Micros, what: &'a What, pass: &mut Pass) {
-        if let What::Open { session, client, user, role } = what {
+        if let What::Open { session, client, user, role, target } = what {
             // Hostile ones are thrown out for what they do, fault or not.
             if !pass.clients.insert(*client) && *role != Role::Hostile {
                 self.reconnects += 1;
             }
-            self.sessions.insert(*session, Session::opened(*client, *user, *role, at));
+            self.sessions.insert(*session, Session::opened((*client, *user, *role), *target, at));
             return;
         }
         match what {
@@ -225,6 +226,7 @@ impl<'a> Evidence<'a> {
                     spares_sends: *spares_sends,
                     effective: false,
                     harmed: harmed.clone(),
+                    elsewhere: false,
                     well: Micros::MAX,
                     calm: Micros::MAX,
                 });
@@ -241,11 +243,12 @@ impl<'a> Evidence<'a> {
 }
 
 impl Session {
-    fn opened(client: u32, user: u32, role: Role, at: Micros) -> Self {
+    fn opened((client, user, role): (u32, u32, Role), target: Option<u32>, at: Micros) -> Self {
         Self {
             client,
             user,
             role,
+            target,
             opened: at,
             closed: None,
             hints: HashMap::new(),
@@ -256,15 +259,30 @@ impl Session {
     }
 }
 
-/// When all is well after a fault, and when nothing is like in a fault any more.
-fn times(evidence: &Evidence, fault: &Window) -> (Micros, Micros) {
-    let bounds = evidence.run.bounds;
-    let is = |of: fn(&Harmed) -> bool| fault.harmed.as_ref().is_some_and(of);
-    let redis = bounds.settle_redis.filter(|_| is(Harmed::is_redis));
-    let settle = redis.unwrap_or(bounds.settle);
-    let away = is(Harmed::sends_clients_away) && another_lives(evidence, fault, settle);
-    let from = if away { fault.begin } else { fault.end };
-    (from.saturating_add(settle), fault.end.saturating_add(settle))
+/// What is promised of a fault.
+struct After {
+    elsewhere: bool,
+    well: Micros,
+    calm: Micros,
+}
+
+impl After {
+    fn of(evidence: &Evidence, fault: &Window) -> Self {
+        let bounds = evidence.run.bounds;
+        let is = |of: fn(&Harmed) -> bool| fault.harmed.as_ref().is_some_and(of);
+        let redis = bounds.settle_redis.filter(|_| is(Harmed::is_redis));
+        let settle = redis.unwrap_or(bounds.settle);
+        let elsewhere = another_lives(evidence, fault, settle);
+        let calm = fault.end.saturating_add(settle);
+        let well = if elsewhere && is(Harmed::is_drain) {
+            fault.begin
+        } else if elsewhere && is(Harmed::is_killed_gateway) {
+            fault.begin.saturating_add(settle)
+        } else {
+            calm
+        };
+        Self { elsewhere, well, calm }
+    }
 }
 
 /// Whether clients had an address that nothing was done to, from the beginning of a fault until T after it.

@@ -191,7 +191,8 @@ impl Corruption {
                 }
             }),
             C::ClientMissing => {
-                let client = What::Open { session: 9_999, client: 9_999, user: 7, role: Role::Polling };
+                let client =
+                    What::Open { session: 9_999, client: 9_999, user: 7, role: Role::Polling, target: None };
                 insert(events, Phase::Heal, client)
                     && insert(events, Phase::Settle, What::Close { session: 9_999, code: None })
             }
