@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use doorbell_backplane::{HintQueue, News, UserHint};
 use doorbell_protocol::{ConversationId, Hint, TopicId, UserId, Version};
-use doorbell_rpc::{Channels, OfflineHook, failpoint};
+use doorbell_rpc::{Channels, OfflineHook, failpoint, sabotage};
 use tokio_util::sync::CancellationToken;
 
 pub use self::identity::IdentityWatch;
@@ -111,6 +111,9 @@ impl Announcer {
             return;
         }
         let mut rung = self.own().announced();
+        if sabotage::is("forget-unannounced") {
+            rung.position = *progress.borrow();
+        }
         self.again = self.own().announced_before();
         loop {
             let committed = *progress.borrow_and_update();

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::sabotaged;
 
-/// Each kind with the rule that must find it.
+/// What one process can do wrong, with the rule that must find it.
 const KINDS: &[(&str, &str)] = &[
     ("ack-unwritten", "L1"),
     ("forget-keys", "L2"),
@@ -29,6 +29,24 @@ const KINDS: &[(&str, &str)] = &[
     ("none", ""),
 ];
 
+/// What several processes can do wrong when something happens to one of them: with the rule that must find it, and the faults.
+const CLUSTER_KINDS: &[(&str, &str, &[&str])] = &[
+    ("no-reenter", "H1", &["3s,kill,redis,500ms"]),
+    ("settle-unreached", "H1", CUTS),
+    ("forget-unannounced", "H1", DEATH),
+    // And a gateway, so that clients have to come back.
+    ("none", "", &[CUTS[0], CUTS[1], DEATH[0], DEATH[1], "8s,kill,gateway-1,1s"]),
+];
+
+/// Notifiers cannot reach one gateway after the other.
+const CUTS: &[&str] = &["3s,cut,all to gateway-1,3s", "7s,cut,all to gateway-2,3s"];
+/// What was acknowledged waits for Redis, and whoever has it dies.
+const DEATH: &[&str] = &["2s,cut,message-1 to redis,4500ms", "5500ms,kill,message-1,1200ms"];
+
+/// An installation with many conversations in which little happens: what one hint loses no later one brings.
+const CLUSTER_RUN: &str = "--cluster=2,1,1,1 --sessions 60 --large-members 20 --conversations 60 --members 6 --rate 10 \
+                           --duration 13s --settle 8s --revoke 2s --acked-min 50 --seed 17";
+
 /// Runs at a time: they wait for most of it.
 const AT_A_TIME: usize = 5;
 
@@ -40,11 +58,16 @@ const RUN: &str = "--local --no-faults --sessions 160 --large-members 110 --conv
 async fn each_broken_promise_is_found_by_its_rule() -> anyhow::Result<()> {
     let binary = sabotaged()?;
     let (turns, mut runs) = (Arc::new(Semaphore::new(AT_A_TIME)), JoinSet::new());
-    for (kind, rule) in KINDS {
+    let whole = CLUSTER_KINDS.iter().map(|(kind, rule, faults)| ((*kind, *rule), CLUSTER_RUN, *faults));
+    let alone = KINDS.iter().map(|(kind, rule)| ((*kind, *rule), RUN, &[][..]));
+    // The longest first.
+    for (kind, run, faults) in whole.chain(alone) {
         let (binary, turns) = (binary.clone(), Arc::clone(&turns));
         runs.spawn(async move {
             let _turn = turns.acquire().await?;
-            check(&binary, kind, rule).await.with_context(|| format!("with {kind}"))
+            let faults = faults.iter().flat_map(|fault| ["--fault", fault]);
+            let words: Vec<&str> = run.split_whitespace().chain(faults).collect();
+            check(&binary, kind, &words).await.with_context(|| format!("with {}", kind.0))
         });
     }
     while let Some(found) = runs.join_next().await {
@@ -53,10 +76,10 @@ async fn each_broken_promise_is_found_by_its_rule() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn check(binary: &Path, kind: &str, rule: &str) -> anyhow::Result<()> {
+async fn check(binary: &Path, (kind, rule): (&str, &str), words: &[&str]) -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
     let mut command = Command::new(binary);
-    command.args(["bench", "prove"]).args(RUN.split_whitespace()).arg("--out").arg(scratch.path());
+    command.args(["bench", "prove"]).args(words).arg("--out").arg(scratch.path());
     let output = command.env("DOORBELL_SABOTAGE", kind).kill_on_drop(true).output().await?;
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

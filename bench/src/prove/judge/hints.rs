@@ -83,8 +83,10 @@ fn told(evidence: &Evidence, outcome: &mut Outcome, heard: &Heard, (change, read
             });
         }
     }
-    // Who had a session before and comes back asks what it missed. At the very end all leave.
+    // Who had a session before and comes back asks what it missed. At the very end all leave. Where somebody else makes the faults
+    // nobody knows for how long there was nobody to ask.
     if is_there
+        || !evidence.run.nemesis
         || due > evidence.at(Phase::Final)
         || !reader.sessions.first().is_some_and(|(_, first)| before(first))
     {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use doorbell_backplane::{Enter, Entered, Entry, Partition, Registry};
 use doorbell_protocol::{Stamp, UserId};
-use doorbell_rpc::Way;
+use doorbell_rpc::{Way, sabotage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -132,6 +132,9 @@ impl LaneTask {
     /// Enters every user of the partition again, then has each followed anew and hinted `resync`: only after the
     /// confirmation, for a change that comes after its pull and before its entry would be missed (GW-6).
     async fn reenter_all(&self) -> Turn {
+        if sabotage::is("no-reenter") {
+            return Turn::Done;
+        }
         self.gateway.setting().metrics.partition_lapsed();
         let max = self.gateway.setting().rules.config.enter_batch_max.get();
         for shard in 0..SHARDS_PER_PARTITION {

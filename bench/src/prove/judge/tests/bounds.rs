@@ -35,6 +35,7 @@ fn late(harmed: Option<Harmed>, (acked, told): (Micros, Micros), moves: &[(Micro
     if let What::Run(run) = &mut events[0].1 {
         run.targets = vec!["a".to_owned(), "b".to_owned()];
         run.bounds.settle_redis = Some(SETTLE_REDIS);
+        run.nemesis = true;
     }
     events.extend(moves.iter().map(|(at, what)| Event(*at, what.clone())));
     let session = if moves.is_empty() { 1 } else { 2 };
