@@ -14,9 +14,10 @@
 //! - **BE-5** A load counts from when it was due, not from when the tool got round to it; and what did not come is told, with exit code 1.
 //! - **BE-6** The tool ends what it started, and nothing else.
 //!
-//! Map: `prove` the checker; `load` the measurements; `host` what the binary hands in, `tokens` of users, `process` a server that
+//! Map: `prove` the checker; `load` the measurements; `cpus` of processes; `host` what the binary hands in, `tokens` of users, `process` a server that
 //! the tool starts, `scrape` a server's metrics, `spelling` of times and addresses, `words` for people.
 
+mod cpus;
 mod host;
 mod load;
 mod process;
@@ -63,9 +64,9 @@ pub enum Bench {
 pub fn run(what: &Bench, host: &Host) -> anyhow::Result<u8> {
     match what {
         Bench::Prove(args) => prove::prove(args, host),
-        Bench::Connect(args) => load::measure(load::What::Connect(args), host),
-        Bench::Idle(args) => load::measure(load::What::Idle(args), host),
-        Bench::Fanout(args) => load::measure(load::What::Fanout(args), host),
+        Bench::Connect(args) => load::measure(args.as_ref(), host),
+        Bench::Idle(args) => load::measure(args.as_ref(), host),
+        Bench::Fanout(args) => load::measure(args.as_ref(), host),
         Bench::LoadWorker => load::work(host),
         Bench::LoadBare(args) => load::refer(args, host),
     }

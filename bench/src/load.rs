@@ -4,24 +4,27 @@
 //! follow and read, and adds up what they saw. What is measured is a Doorbell that it starts, or one that is there; and, in the same
 //! run, a bare epoll loop that does the same with the same bytes: what this machine can do at all.
 //!
-//! Map: [`args`] what was asked; [`connect`], [`idle`], [`fanout`] the measurements, each two [`trial`]s; [`target`] what is measured,
-//! [`bare`] the reference, [`usage`] what it costs; [`fleet`] the processes with the sockets, [`worker`] one of them, [`orders`]
+//! Map: [`args`] what was asked; [`measurement`] what all measurements have in common and how their rounds run; [`connect`], [`idle`],
+//! [`fanout`] each of them; [`trial`] what they have at hand; [`target`] what is measured, [`bare`] the reference, [`usage`] what it costs; [`fleet`] the processes with the sockets, [`worker`] one of them, [`orders`]
 //! what both say to each other; [`frame`] and [`outbound`] bytes; [`publisher`] a back end, [`schedule`] when it publishes;
-//! [`clock`], [`spread`] times; [`outcome`] what came out, [`mod@line`] how it goes.
+//! [`clock`], [`spread`] times; [`findings`] of a round, [`rounds`] of all, [`outcome`] with what was asked, [`mod@line`] how it goes.
 
 mod args;
 mod bare;
 mod clock;
 mod connect;
 mod fanout;
+mod findings;
 mod fleet;
 mod frame;
 mod idle;
 mod line;
+mod measurement;
 mod orders;
 mod outbound;
 mod outcome;
 mod publisher;
+mod rounds;
 mod schedule;
 mod spread;
 mod target;
@@ -42,11 +45,12 @@ pub use args::{ConnectArgs, FanoutArgs, IdleArgs};
 pub use bare::BareArgs;
 
 use crate::Host;
-use args::Asked;
+use crate::cpus::Cpus;
+use args::Pinned;
 use fleet::Interrupted;
-use line::Line;
+use measurement::Measurement;
 use outcome::Outcome;
-use trial::Bench;
+use trial::{Bench, Machine};
 
 /// For `--help`.
 pub(crate) const AFTER_HELP: &str = "\
@@ -77,38 +81,18 @@ const END_DEADLINE: Duration = Duration::from_secs(1);
 /// What a shell says of who was interrupted.
 const INTERRUPTED: u8 = 130;
 
-/// What is measured.
-#[derive(Clone, Copy)]
-pub enum What<'a> {
-    /// Connecting.
-    Connect(&'a ConnectArgs),
-    /// Rest.
-    Idle(&'a IdleArgs),
-    /// One topic with many followers.
-    Fanout(&'a FanoutArgs),
-}
-
-impl<'a> What<'a> {
-    const fn asked(self) -> &'a Asked {
-        match self {
-            Self::Connect(args) => &args.asked,
-            Self::Idle(args) => &args.asked,
-            Self::Fanout(args) => &args.asked,
-        }
-    }
-}
-
 /// Measures and tells; answers the exit code.
 ///
 /// # Errors
 /// It cannot be measured.
-pub fn measure(what: What<'_>, host: &Host) -> anyhow::Result<u8> {
+pub fn measure(what: &impl Measurement, host: &Host) -> anyhow::Result<u8> {
     // First, so that nothing is measured for a file that cannot be written.
     let json = what.asked().json.as_deref();
     let json = json.map(|path| writable(path).map(|file| (path, file))).transpose()?;
+    let machine = machine(&what.asked().cpus)?;
     // One thread: whoever is measured has the others.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(until_stopped(what, host));
+    let outcome = runtime.block_on(until_stopped(what, host, machine));
     runtime.shutdown_timeout(END_DEADLINE);
     let outcome = match outcome {
         Err(error) if error.is::<Interrupted>() => {
@@ -127,7 +111,22 @@ pub fn measure(what: What<'_>, host: &Host) -> anyhow::Result<u8> {
         written.with_context(|| format!("cannot write {}", path.display()))?;
         writeln!(out, "\nwritten to {}", path.display())?;
     }
-    Ok(u8::from(!outcome.wrong.is_empty()))
+    Ok(u8::from(!outcome.findings.wrong.is_empty()))
+}
+
+/// Looks at the machine before anything runs on it, and has the tool and what it starts run where it was told.
+fn machine(asked: &Pinned) -> anyhow::Result<Machine> {
+    let all = Cpus::of_this_thread().context("which CPUs there are")?;
+    let figures = usage::machine(all.count());
+    for (flag, cpus) in [("--server-cpus", &asked.server_cpus), ("--tool-cpus", &asked.tool_cpus)] {
+        cpus.as_ref().map_or(Ok(()), |cpus| all.check(flag, cpus))?;
+    }
+    let mut servers = asked.server_cpus.clone();
+    if let Some(cpus) = &asked.tool_cpus {
+        cpus.take().with_context(|| format!("--tool-cpus {cpus}"))?;
+        servers = servers.or(Some(all));
+    }
+    Ok(Machine { figures, servers })
 }
 
 fn writable(path: &Path) -> anyhow::Result<File> {
@@ -137,10 +136,11 @@ fn writable(path: &Path) -> anyhow::Result<File> {
 
 /// Measures; where somebody asks the tool to end, it ends what it started and says so. Asked once more, it waits for no end in order:
 /// its children are killed.
-async fn until_stopped(what: What<'_>, host: &Host) -> anyhow::Result<Outcome> {
+async fn until_stopped(what: &impl Measurement, host: &Host, machine: Machine) -> anyhow::Result<Outcome> {
     let stop = CancellationToken::new();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let mut measuring = std::pin::pin!(measuring(what, host, &stop));
+    let bench = Bench::new(what, host, &stop, machine);
+    let mut measuring = std::pin::pin!(measurement::run(what, bench));
     loop {
         tokio::select! {
             outcome = &mut measuring => return outcome,
@@ -151,16 +151,6 @@ async fn until_stopped(what: What<'_>, host: &Host) -> anyhow::Result<Outcome> {
             return Err(Interrupted.into());
         }
         stop.cancel();
-    }
-}
-
-async fn measuring(what: What<'_>, host: &Host, stop: &CancellationToken) -> anyhow::Result<Outcome> {
-    let topic = matches!(what, What::Fanout(_)).then(|| Bench::topic_of(host));
-    let bench = Bench { host, asked: what.asked(), topic, stop, line: Line::new() };
-    match what {
-        What::Connect(args) => connect::run(args, bench).await,
-        What::Idle(args) => idle::run(args, bench).await,
-        What::Fanout(args) => fanout::run(args, bench).await,
     }
 }
 

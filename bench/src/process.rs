@@ -12,6 +12,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::cpus::Cpus;
+
 /// A start takes well under a second; a loaded machine may take longer.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a signal may take to be seen.
@@ -36,6 +38,8 @@ pub struct Launch {
     pub log: PathBuf,
     /// Which kind it is.
     pub kind: Kind,
+    /// On which CPUs it runs; on those of the tool where none are named.
+    pub cpus: Option<Cpus>,
 }
 
 /// How a process is told where to listen, and says that it does.
@@ -220,7 +224,8 @@ impl Launch {
             Kind::Doorbell => ["--listen".to_owned(), listen.to_owned()],
             Kind::Redis(port) => ["--port".to_owned(), port.to_string()],
         };
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(&self.args)
             .args(place)
             .env_clear()
@@ -228,9 +233,12 @@ impl Launch {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("starting {}", self.program.display()))?;
+            .kill_on_drop(true);
+        let spawned = match &self.cpus {
+            Some(cpus) => cpus.on(|| command.spawn()).with_context(|| format!("CPUs {cpus}"))?,
+            None => command.spawn(),
+        };
+        let mut child = spawned.with_context(|| format!("starting {}", self.program.display()))?;
         let ready = async {
             match self.kind {
                 Kind::Doorbell => ready_line(&mut child).await,
@@ -302,6 +310,7 @@ mod tests {
             env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
             log: scratch.path().join("log"),
             kind: Kind::Doorbell,
+            cpus: None,
         };
         Member::start(launch).await.unwrap()
     }

@@ -1,6 +1,6 @@
 //! What was asked on the command line.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use anyhow::ensure;
 use clap::Args;
 
 use super::orders::{Coding, Credentials, Job, Place};
+use crate::cpus::Cpus;
 use crate::spelling::{time, url};
 
 /// Files of a process that are no sessions: its own, epoll, pipes.
@@ -22,6 +23,11 @@ pub struct Asked {
     pub(super) place: Where,
     #[command(flatten)]
     pub(super) size: Size,
+    #[command(flatten)]
+    pub(super) cpus: Pinned,
+    /// Measure so often: each figure is the median, each ratio that of the rounds' own; the bare loop comes first in each second
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = rounds)]
+    pub(super) rounds: NonZeroU8,
     /// Do not measure the bare epoll loop as well
     #[arg(long)]
     pub(super) no_reference: bool,
@@ -49,6 +55,25 @@ pub struct Where {
     /// A setting of the tool's own Doorbell, as its environment variable: DOORBELL_GATEWAY__HEARTBEAT=5s; may be repeated
     #[arg(long, value_name = "NAME=VALUE", conflicts_with = "url", value_parser = setting)]
     pub(super) set: Vec<(String, String)>,
+}
+
+/// Which CPUs both sides have.
+#[derive(Clone, Debug, Args)]
+pub struct Pinned {
+    /// CPUs of the tool's own Doorbell and of the bare loop, such as 0 or 1-3,6 [default: all]
+    #[arg(long, value_name = "LIST")]
+    pub(super) server_cpus: Option<Cpus>,
+    /// CPUs of the tool and its processes with the sockets [default: all]
+    #[arg(long, value_name = "LIST")]
+    pub(super) tool_cpus: Option<Cpus>,
+}
+
+/// Who publishes.
+#[derive(Clone, Debug, Args)]
+pub struct BackEnd {
+    /// With --url: the file with an API key that may ring users
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(super) api_key_file: Option<PathBuf>,
 }
 
 /// How many sessions, and how they come.
@@ -107,9 +132,8 @@ pub struct FanoutArgs {
     /// the last]
     #[arg(long, value_name = "COUNT")]
     pub(super) rate: Option<NonZeroU32>,
-    /// With --url: the file with an API key that may ring users
-    #[arg(long, value_name = "FILE", requires = "url")]
-    pub(super) api_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) back_end: BackEnd,
 }
 
 /// What all sessions have in common.
@@ -126,6 +150,13 @@ pub struct Load<'a> {
     pub sources: Option<u8>,
     /// Files that one process may have.
     pub files: u64,
+}
+
+impl Where {
+    /// What people call it.
+    pub fn name(&self) -> String {
+        if self.url.is_empty() { "a Doorbell of its own".to_owned() } else { self.url.join(", ") }
+    }
 }
 
 impl Size {
@@ -193,6 +224,14 @@ impl Size {
 /// How many sessions a server can hold that may have so many files.
 const fn most(files: u64) -> u64 {
     files.saturating_sub(SERVER_FILES)
+}
+
+/// More do not make a median better.
+const ROUNDS_MAX: u8 = 99;
+
+fn rounds(text: &str) -> Result<NonZeroU8, String> {
+    let rounds = text.parse::<NonZeroU8>().ok().filter(|rounds| rounds.get() <= ROUNDS_MAX);
+    rounds.ok_or_else(|| format!("must be 1 to {ROUNDS_MAX}"))
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

@@ -6,16 +6,17 @@ use anyhow::{Context, bail, ensure};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use super::args::FanoutArgs;
+use super::args::{Asked, BackEnd, FanoutArgs};
 use super::clock::{self, Moment};
+use super::findings::{Findings, Unit, cpu_each, rate};
 use super::fleet::{Fleet, Together};
+use super::measurement::Measurement;
 use super::orders::Order;
-use super::outcome::{Outcome, Unit};
 use super::publisher::{Published, Publisher};
 use super::schedule::Schedule;
 use super::spread::Spread;
 use super::target::Target;
-use super::trial::{Bench, Pair, Side, cpu_each, rate};
+use super::trial::{Bench, Side};
 
 /// Publishes before anything counts.
 const WARM_UP: u32 = 3;
@@ -25,7 +26,7 @@ const HEARD_DEADLINE: Duration = Duration::from_secs(20);
 const AHEAD_US: u64 = 100_000;
 
 /// Of one side.
-struct FannedOut {
+pub struct FannedOut {
     seen: Together,
     publishes: u64,
     /// When the first was due.
@@ -52,24 +53,32 @@ impl FannedOut {
     }
 }
 
-/// Measures the server, and the bare loop where that is asked for.
-///
-/// # Errors
-/// It cannot be measured.
-pub async fn run(args: &FanoutArgs, mut bench: Bench<'_>) -> anyhow::Result<Outcome> {
-    ensure!(
-        args.asked.place.url.is_empty() || args.api_key_file.is_some(),
-        "--url needs --api-key-file: who publishes is a back end (`doorbell api-key NAME --hints` makes a key)"
-    );
-    let target = bench.doorbell(args.api_key_file.as_deref()).await?;
-    let mut outcome = bench.outcome("fanout", &target);
-    let pace = args.rate.map_or_else(|| "one after the other".to_owned(), |rate| format!("{rate} a second"));
-    outcome.parameters.insert("publishes", pace);
-    outcome.parameters.insert("for", format!("{} s", args.duration.as_secs_f64()));
-    let one = async |bench: &mut Bench<'_>, target: &Target, side| one(bench, args, target, side).await;
-    let pair = bench.paired(target, &mut outcome, one).await?;
-    told(&mut outcome, args.asked.size.sessions.get(), &pair);
-    Ok(outcome)
+impl Measurement for FanoutArgs {
+    type Came = FannedOut;
+    const NAME: &'static str = "fanout";
+    const FOLLOWS: bool = true;
+
+    fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    fn back_end(&self) -> Option<&BackEnd> {
+        Some(&self.back_end)
+    }
+
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        let pace =
+            self.rate.map_or_else(|| "one after the other".to_owned(), |rate| format!("{rate} a second"));
+        vec![("publishes", pace), ("for", format!("{} s", self.duration.as_secs_f64()))]
+    }
+
+    async fn one(&self, bench: &mut Bench<'_>, target: &Target, side: Side) -> anyhow::Result<FannedOut> {
+        one(bench, self, target, side).await
+    }
+
+    fn told(&self, findings: &mut Findings, doorbell: &FannedOut, bare: Option<&FannedOut>) {
+        told(findings, self.asked.size.sessions.get(), doorbell, bare);
+    }
 }
 
 async fn one(
@@ -79,7 +88,7 @@ async fn one(
     side: Side,
 ) -> anyhow::Result<FannedOut> {
     let mut fleet = bench.open(target, side).await?.fleet;
-    let (key, topic) = (target.api_key.clone(), bench.topic.clone());
+    let (key, topic) = (target.api_key.clone(), bench.topic());
     let (key, topic) = key.zip(topic).context("a back end needs an API key")?;
     let place = target.places[0].clone();
     let publisher = spawn_blocking(move || Publisher::connect(&place, &key, &topic)).await??;
@@ -208,24 +217,28 @@ async fn publish(mut publisher: Publisher) -> anyhow::Result<(Publisher, Moment,
     spawn_blocking(publishing).await?
 }
 
-fn told(outcome: &mut Outcome, sessions: u32, pair: &Pair<FannedOut>) {
-    let (doorbell, bare) = (&pair.doorbell, pair.bare.as_ref());
+fn told(findings: &mut Findings, sessions: u32, doorbell: &FannedOut, bare: Option<&FannedOut>) {
     let hints = |of: &FannedOut| rate(of.seen.tally.hints, of.took_us());
     let publishes = |of: &FannedOut| rate(of.publishes, of.took_us());
     let name = ("publishes_per_second", "publishes a second");
-    outcome.figure(name, Unit::PerSecond, publishes(doorbell), bare.map(publishes));
-    outcome.figure(("hints_per_second", "hints a second"), Unit::PerSecond, hints(doorbell), bare.map(hints));
+    findings.figure(name, Unit::PerSecond, publishes(doorbell), bare.map(publishes));
+    findings.figure(
+        ("hints_per_second", "hints a second"),
+        Unit::PerSecond,
+        hints(doorbell),
+        bare.map(hints),
+    );
     let name = ("cpu_per_hint", "server CPU a delivered hint");
-    outcome.cpu(name, (doorbell.cpu_us, bare.and_then(|bare| bare.cpu_us)));
+    findings.cpu(name, Unit::Micros, (doorbell.cpu_us, bare.and_then(|bare| bare.cpu_us)));
     let late = ("late", "publish to follower");
-    outcome.times(late, &doorbell.seen.late, bare.map(|bare| &bare.seen.late));
+    findings.times(late, &doorbell.seen.late, bare.map(|bare| &bare.seen.late));
     // The bare loop answers when it has written to everybody, a Doorbell before: not the same thing.
-    outcome.times(("answer", "publish to its answer"), &doorbell.answered, None);
-    outcome.spreads.insert("publisher_behind".to_owned(), doorbell.behind.summary());
-    outcome.sessions(sessions, &doorbell.seen);
+    findings.times(("answer", "publish to its answer"), &doorbell.answered, None);
+    findings.spreads.insert("publisher_behind".to_owned(), doorbell.behind.summary());
+    findings.sessions(sessions, &doorbell.seen);
     let (followed, learned) = (doorbell.seen.tally.followed, doorbell.seen.tally.learned);
     let expected = doorbell.publishes * followed;
-    outcome.counts.extend([
+    findings.counts.extend([
         ("followers", followed),
         ("publishes", doorbell.publishes),
         ("hints delivered", doorbell.seen.tally.hints),
@@ -233,15 +246,15 @@ fn told(outcome: &mut Outcome, sessions: u32, pair: &Pair<FannedOut>) {
         ("connections of the publisher after its first", doorbell.reconnects),
     ]);
     if !doorbell.all_heard || learned != expected {
-        outcome
+        findings
             .wrong
             .push(format!("followers learned of {learned} publishes, and {expected} were due to them"));
     }
     if let Some(bare) = bare {
-        outcome.bare(sessions, &bare.seen);
+        findings.bare(sessions, &bare.seen);
         if !bare.all_heard {
             let note = "compare nothing with the bare loop: not all of its sockets heard of the last publish";
-            outcome.notes.push(note.to_owned());
+            findings.notes.push(note.to_owned());
         }
     }
 }

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::args::IdleArgs;
+use super::args::{Asked, IdleArgs};
+use super::findings::{Findings, Unit};
 use super::fleet::Together;
-use super::outcome::{Outcome, Unit};
+use super::measurement::Measurement;
 use super::target::Target;
 use super::trial::{Bench, Side};
 use super::usage::{self, Usage};
 
 /// What was there.
-struct Rested {
+pub struct Rested {
     seen: Together,
     before: Option<Usage>,
     settled: Option<Usage>,
@@ -21,63 +22,68 @@ struct Rested {
     rested: Duration,
 }
 
-/// Measures the server. There is nothing to compare it with: a bare loop keeps nothing of a session.
-///
-/// # Errors
-/// It cannot be measured.
-pub async fn run(args: &IdleArgs, mut bench: Bench<'_>) -> anyhow::Result<Outcome> {
-    let target = bench.doorbell(None).await?;
-    let mut outcome = bench.outcome("idle", &target);
-    outcome.parameters.insert("at rest for", format!("{} s", args.duration.as_secs_f64()));
-    let rested =
-        bench.alone(target, &mut outcome, async |bench, target| one(bench, args, target).await).await?;
-    told(&mut outcome, args.asked.size.sessions.get(), &rested);
-    Ok(outcome)
-}
+impl Measurement for IdleArgs {
+    type Came = Rested;
+    const NAME: &'static str = "idle";
+    // There is nothing to compare with: a bare loop keeps nothing of a session.
+    const REFERRED: bool = false;
 
-async fn one(bench: &mut Bench<'_>, args: &IdleArgs, target: &Target) -> anyhow::Result<Rested> {
-    let mut opened = bench.open(target, Side::Doorbell).await?;
-    opened.fleet.watch("settling", args.settle, &mut bench.line).await?;
-    let (settled, kernel, begun) = (target.meter.read().await?, usage::kernel_bytes()?, Instant::now());
-    opened.fleet.watch("at rest", args.duration, &mut bench.line).await?;
-    let (after, rested) = (target.meter.read().await?, begun.elapsed());
-    let seen = opened.fleet.seen(0).await?;
-    opened.fleet.leave().await;
-    let kernel = (opened.kernel_before, kernel);
-    Ok(Rested { seen, before: opened.before, settled, after, kernel, rested })
+    fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        vec![("at rest for", format!("{} s", self.duration.as_secs_f64()))]
+    }
+
+    async fn one(&self, bench: &mut Bench<'_>, target: &Target, side: Side) -> anyhow::Result<Rested> {
+        let mut opened = bench.open(target, side).await?;
+        opened.fleet.watch("settling", self.settle, &mut bench.line).await?;
+        let (settled, kernel, begun) = (target.meter.read().await?, usage::kernel_bytes()?, Instant::now());
+        opened.fleet.watch("at rest", self.duration, &mut bench.line).await?;
+        let (after, rested) = (target.meter.read().await?, begun.elapsed());
+        let seen = opened.fleet.seen(0).await?;
+        opened.fleet.leave().await;
+        let kernel = (opened.kernel_before, kernel);
+        Ok(Rested { seen, before: opened.before, settled, after, kernel, rested })
+    }
+
+    fn told(&self, findings: &mut Findings, doorbell: &Rested, _: Option<&Rested>) {
+        told(findings, self.asked.size.sessions.get(), doorbell);
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "bytes and counts far below 2^53")]
-fn told(outcome: &mut Outcome, sessions: u32, rested: &Rested) {
+fn told(findings: &mut Findings, sessions: u32, rested: &Rested) {
     let open = rested.seen.tally.open.max(1) as f64;
     let each = |before: u64, after: u64| (after as f64 - before as f64) / open;
     if let (Some(before), Some(settled), Some(after)) = (rested.before, rested.settled, rested.after) {
         if let (Some(before), Some(settled)) = (before.private, settled.private) {
             let name = ("private_bytes", "server memory a session, private");
-            outcome.figure(name, Unit::Bytes, each(before, settled), None);
+            findings.figure(name, Unit::Bytes, each(before, settled), None);
         }
         let name = ("resident_bytes", "server memory a session, resident");
-        outcome.figure(name, Unit::Bytes, each(before.resident, settled.resident), None);
+        findings.figure(name, Unit::Bytes, each(before.resident, settled.resident), None);
         let used = after.cpu_seconds - settled.cpu_seconds;
         let percent = used * 100.0 / rested.rested.as_secs_f64();
-        outcome.figure(
+        findings.figure(
             ("cpu_at_rest", "server CPU at rest, of one core"),
             Unit::PercentOfACore,
             percent,
             None,
         );
     } else {
-        outcome.cpu(("cpu_at_rest", ""), (None, None));
+        findings.cpu(("cpu_at_rest", ""), Unit::PercentOfACore, (None, None));
     }
     let (before, settled) = rested.kernel;
     let name = ("kernel_bytes", "kernel memory a connection, both ends here");
-    outcome.figure(name, Unit::Bytes, each(before, settled), None);
-    outcome.notes.push("kernel memory is that of the whole machine: whatever else runs is in it".to_owned());
+    findings.figure(name, Unit::Bytes, each(before, settled), None);
+    findings.notes.push("kernel memory is that of the whole machine: whatever else runs is in it".to_owned());
     if u128::from(rested.seen.heartbeat_ms) > rested.rested.as_millis() {
         let heartbeat = rested.seen.heartbeat_ms;
-        outcome.notes.push(format!(
+        findings.notes.push(format!(
             "at rest for less than a heartbeat ({heartbeat} ms): not every session was pinged"
         ));
     }
-    outcome.sessions(sessions, &rested.seen);
+    findings.sessions(sessions, &rested.seen);
 }

@@ -5,39 +5,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::spread::Summary;
+use super::findings::{Findings, Unit};
+use super::rounds::Round;
 use crate::words::{count, length};
-
-/// One figure.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Figure {
-    /// What it is called in JSON.
-    pub name: String,
-    /// What it is, for people.
-    pub what: String,
-    /// What it counts.
-    pub unit: Unit,
-    /// Of the server.
-    pub value: f64,
-    /// Of the bare loop in the same run.
-    pub reference: Option<f64>,
-    /// The one divided by the other.
-    pub ratio: Option<f64>,
-}
-
-/// What a figure counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unit {
-    /// In a second.
-    PerSecond,
-    /// Microseconds.
-    Micros,
-    /// Bytes.
-    Bytes,
-    /// Hundredths of one core.
-    PercentOfACore,
-}
 
 /// All of it.
 #[derive(Clone, Debug, Serialize)]
@@ -56,36 +26,14 @@ pub struct Outcome {
     pub machine: BTreeMap<&'static str, String>,
     /// What was asked for.
     pub parameters: BTreeMap<&'static str, String>,
-    /// In the order in which people read them.
-    pub figures: Vec<Figure>,
-    /// How long things took, at the server and at the bare loop (`bare.…`).
-    pub spreads: BTreeMap<String, Summary>,
-    /// What there was.
-    pub counts: BTreeMap<&'static str, u64>,
-    /// Why sessions failed or ended.
-    pub failures: BTreeMap<String, u64>,
-    /// What is not as it should be; the exit code is 1 then.
-    pub wrong: Vec<String>,
-    /// What whoever reads the figures should know.
-    pub notes: Vec<String>,
-    /// The last lines of the log of a server of the tool's own.
-    pub log: Vec<String>,
+    /// Of all rounds together.
+    #[serde(flatten)]
+    pub findings: Findings,
+    /// One by one, where there are several.
+    pub rounds: Vec<Round>,
 }
 
 impl Outcome {
-    /// One more figure, of both.
-    pub fn figure(&mut self, (name, what): (&str, &str), unit: Unit, value: f64, reference: Option<f64>) {
-        let ratio = reference.filter(|reference| *reference > 0.0).map(|reference| value / reference);
-        self.figures.push(Figure {
-            name: name.to_owned(),
-            what: what.to_owned(),
-            unit,
-            value,
-            reference,
-            ratio,
-        });
-    }
-
     /// As text.
     pub fn table(&self) -> String {
         let mut text = String::new();
@@ -93,37 +41,55 @@ impl Outcome {
         let _ = writeln!(text, "{}: {}", self.what, parameters.collect::<Vec<_>>().join(", "));
         let machine = self.machine.iter().map(|(name, value)| format!("{name} {value}"));
         let _ = writeln!(text, "{}\n", machine.collect::<Vec<_>>().join(", "));
-        let referred = self.figures.iter().any(|figure| figure.reference.is_some());
-        if referred {
-            let _ = writeln!(text, "{:<44} {:>14} {:>14} {:>7}", "", "doorbell", "bare loop", "ratio");
-        }
-        for figure in &self.figures {
-            let _ = write!(text, "{:<44} {:>14}", figure.what, shown(figure.unit, figure.value));
-            if let Some(reference) = figure.reference {
-                let ratio = figure.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
-                let _ = write!(text, " {:>14} {ratio:>7}", shown(figure.unit, reference));
-            }
-            text.push('\n');
-        }
+        self.figures(&mut text);
         text.push('\n');
-        let counts = self.counts.iter().map(|(name, number)| format!("{} {name}", count(*number)));
+        let counts = self.findings.counts.iter().map(|(name, number)| format!("{} {name}", count(*number)));
         let _ = writeln!(text, "{}", counts.collect::<Vec<_>>().join(", "));
-        for (why, number) in &self.failures {
+        for (why, number) in &self.findings.failures {
             let _ = writeln!(text, "  {:>8} × {}", count(*number), printable(why));
         }
-        for note in &self.notes {
+        for note in &self.findings.notes {
             let _ = writeln!(text, "note: {note}");
         }
-        for wrong in &self.wrong {
+        for wrong in &self.findings.wrong {
             let _ = writeln!(text, "WRONG: {wrong}");
         }
-        if !self.wrong.is_empty() && !self.log.is_empty() {
+        let Findings { wrong, log, .. } = &self.findings;
+        if !wrong.is_empty() && !log.is_empty() {
             let _ = writeln!(text, "the last lines of the server's log:");
-            for line in &self.log {
+            for line in log {
                 let _ = writeln!(text, "  {}", printable(line));
             }
         }
         text
+    }
+
+    /// A line for each, with the bare loop's beside it; of several rounds also from where to where they go.
+    fn figures(&self, text: &mut String) {
+        let figures = &self.findings.figures;
+        let referred = figures.iter().any(|figure| figure.reference.is_some());
+        let range = if self.rounds.is_empty() { "" } else { "from … to" };
+        if referred {
+            let head =
+                format!("{:<44} {:>14} {:>14} {:>7} {range:>14}", "", "doorbell", "bare loop", "ratio");
+            let _ = writeln!(text, "{}", head.trim_end());
+        }
+        for figure in figures {
+            let mut line = format!("{:<44} {:>14}", figure.what, shown(figure.unit, figure.value));
+            if let Some(reference) = figure.reference {
+                let ratio = figure.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
+                let _ = write!(line, " {:>14} {ratio:>7}", shown(figure.unit, reference));
+            } else if referred && !range.is_empty() {
+                let _ = write!(line, " {:>14} {:>7}", "", "");
+            }
+            // Where there are ratios, it is them that are to be trusted.
+            let range = match (figure.ratio_range, figure.value_range) {
+                (Some([least, most]), _) => format!("{least:.2} … {most:.2}"),
+                (None, Some(values)) => values.map(|value| shown(figure.unit, value)).join(" … "),
+                (None, None) => String::new(),
+            };
+            let _ = writeln!(text, "{}", format!("{line} {range:>14}").trim_end());
+        }
     }
 }
 

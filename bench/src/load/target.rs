@@ -12,6 +12,7 @@ use super::args::Where;
 use super::orders::{Coding, Credentials, Place};
 use super::usage::Meter;
 use crate::Host;
+use crate::cpus::Cpus;
 use crate::process::{Kind, Launch, Member};
 
 /// The installation's name for its own: doors wide open, because the rates at which connections are taken protect a server from
@@ -31,8 +32,6 @@ pub struct Target {
     pub api_key: Option<String>,
     /// Where its CPU and memory are read.
     pub meter: Meter,
-    /// What people call it.
-    pub name: String,
     own: Option<Own>,
 }
 
@@ -50,16 +49,21 @@ impl Target {
     ///
     /// # Errors
     /// It does not start, its address or its key is none.
-    pub async fn of(place: &Where, api_key: Option<&Path>, host: &Host) -> anyhow::Result<Self> {
+    pub async fn of(
+        place: &Where,
+        api_key: Option<&Path>,
+        host: &Host,
+        cpus: Option<&Cpus>,
+    ) -> anyhow::Result<Self> {
         if place.url.is_empty() {
-            Self::own(&place.set, host).await
+            Self::own(&place.set, host, cpus).await
         } else {
             Self::installation(place, api_key).await
         }
     }
 
     /// One process with everything in it, authentication, registration, metrics and heartbeats on.
-    async fn own(settings: &[(String, String)], host: &Host) -> anyhow::Result<Self> {
+    async fn own(settings: &[(String, String)], host: &Host, cpus: Option<&Cpus>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let (config, keys) = (folder.path().join("doorbell.toml"), folder.path().join("api-keys.toml"));
         let made = Command::new(&host.binary)
@@ -83,6 +87,7 @@ impl Target {
             env,
             log: folder.path().join("server.log"),
             kind: Kind::Doorbell,
+            cpus: cpus.cloned(),
         };
         let (log, member) = started("a Doorbell of its own", launch).await?;
         Ok(Self {
@@ -90,7 +95,6 @@ impl Target {
             credentials: Credentials::Key(data.join("key")),
             api_key: Some(String::from_utf8(made.stdout)?.trim_end().to_owned()),
             meter: Meter::Process(member.number().await?),
-            name: "a Doorbell of its own".to_owned(),
             own: Some(Own { member, is_bare: false, log, _folder: folder }),
         })
     }
@@ -125,8 +129,8 @@ impl Target {
             std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
         };
         let api_key = api_key.map(read).transpose()?.map(|key| key.trim().to_owned());
-        let (meter, name) = (Meter::Metrics(place.metrics_url.clone()), place.url.join(", "));
-        Ok(Self { places, credentials, api_key, meter, name, own: None })
+        let meter = Meter::Metrics(place.metrics_url.clone());
+        Ok(Self { places, credentials, api_key, meter, own: None })
     }
 
     /// The bare loop.
@@ -137,6 +141,7 @@ impl Target {
         host: &Host,
         coding: Coding,
         followed: Option<(&str, Option<u32>)>,
+        cpus: Option<&Cpus>,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let coding = match coding {
@@ -157,6 +162,7 @@ impl Target {
             env: Vec::new(),
             log: folder.path().join("bare.log"),
             kind: Kind::Doorbell,
+            cpus: cpus.cloned(),
         };
         let (log, member) = started("the bare loop", launch).await?;
         Ok(Self {
@@ -164,7 +170,6 @@ impl Target {
             credentials: Credentials::Nobody,
             api_key: Some("none".to_owned()),
             meter: Meter::Process(member.number().await?),
-            name: "the bare loop".to_owned(),
             own: Some(Own { member, is_bare: true, log, _folder: folder }),
         })
     }
@@ -193,6 +198,7 @@ impl Target {
             env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
             log: folder.path().join("log"),
             kind: Kind::Doorbell,
+            cpus: None,
         };
         let (log, member) = started("it", launch).await.unwrap();
         Self {
@@ -200,7 +206,6 @@ impl Target {
             credentials: Credentials::Nobody,
             api_key: None,
             meter: Meter::Metrics(Vec::new()),
-            name: "it".to_owned(),
             own: Some(Own { member, is_bare: false, log, _folder: folder }),
         }
     }

@@ -114,13 +114,12 @@ fn buffers_of(sockstat: &str) -> Option<u64> {
 }
 
 /// What of this machine stands beside its figures.
-pub fn machine() -> Vec<(&'static str, String)> {
+pub fn machine(cores: usize) -> Vec<(&'static str, String)> {
     let line = |path: &str, name: &str| {
         let text = read_to_string(path).unwrap_or_default();
         let found = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
         found.trim_start_matches([' ', '\t', ':']).trim().to_owned()
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     vec![
         ("cores", cores.to_string()),
         ("processor", line("/proc/cpuinfo", "model name")),

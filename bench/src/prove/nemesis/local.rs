@@ -94,6 +94,7 @@ impl Local {
             env,
             log: folder.join("server.log"),
             kind: Kind::Doorbell,
+            cpus: None,
         };
         let members = vec![Member::start(launch).await?];
         Ok(Self {
@@ -157,6 +158,7 @@ impl Local {
             env: Vec::new(),
             log,
             kind: Kind::Redis(port),
+            cpus: None,
         }
     }
 
@@ -201,6 +203,7 @@ impl Local {
             log: self.folder.join(format!("{name}.log")),
             name,
             kind: Kind::Doorbell,
+            cpus: None,
         })
     }
 

@@ -1,0 +1,155 @@
+//! One kind of measurement, and how all of them run: round by round, each side after the other, which of them first by turns.
+
+use std::collections::BTreeMap;
+
+use anyhow::ensure;
+
+use super::args::{Asked, BackEnd};
+use super::findings::Findings;
+use super::fleet::Interrupted;
+use super::outcome::Outcome;
+use super::rounds::{Round, together};
+use super::target::Target;
+use super::trial::{Bench, Ended, Side, ended};
+
+/// What each side does in a round, and what is told of it.
+pub trait Measurement {
+    /// What a side came to.
+    type Came;
+    /// How it is called on the command line.
+    const NAME: &'static str;
+    /// Whether sessions follow a topic.
+    const FOLLOWS: bool = false;
+    /// Whether the bare loop can do the same.
+    const REFERRED: bool = true;
+
+    /// Where, how many, how often.
+    fn asked(&self) -> &Asked;
+
+    /// Who rings, where somebody does.
+    fn back_end(&self) -> Option<&BackEnd> {
+        None
+    }
+
+    /// What else was asked for.
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// Measures one side.
+    ///
+    /// # Errors
+    /// It cannot be measured. Sessions and hints that are missing are no error: `told` tells of them.
+    async fn one(&self, bench: &mut Bench<'_>, target: &Target, side: Side) -> anyhow::Result<Self::Came>;
+
+    /// Tells of both.
+    fn told(&self, findings: &mut Findings, doorbell: &Self::Came, bare: Option<&Self::Came>);
+}
+
+/// Measures all rounds. Once there is one, what goes wrong with another takes nothing from it.
+///
+/// # Errors
+/// The server cannot be measured, or the tool was asked to end.
+pub async fn run<M: Measurement>(what: &M, mut bench: Bench<'_>) -> anyhow::Result<Outcome> {
+    if let Some(back_end) = what.back_end() {
+        ensure!(
+            what.asked().place.url.is_empty() || back_end.api_key_file.is_some(),
+            "--url needs --api-key-file: who publishes is a back end (`doorbell api-key NAME --hints` makes a key)"
+        );
+    }
+    let (wanted, mut rounds, mut lost) = (what.asked().rounds.get(), Vec::new(), None);
+    while rounds.len() < usize::from(wanted) && lost.is_none() {
+        if wanted > 1 {
+            bench.line.say(&format!("round {} of {wanted}", rounds.len() + 1));
+        }
+        bench.round = rounds.len();
+        match round(what, &mut bench).await {
+            Ok(round) => rounds.push(round),
+            Err(error) if rounds.is_empty() || error.is::<Interrupted>() => return Err(error),
+            Err(error) => lost = Some(format!("round {} of {wanted}: {error:#}", rounds.len() + 1)),
+        }
+    }
+    let mut findings = together(&rounds);
+    findings.notes.splice(0..0, bench.notes());
+    findings.wrong.extend(lost);
+    if rounds.len() == 1 {
+        rounds.clear();
+    }
+    let mut parameters = bench.parameters();
+    parameters.extend(what.parameters());
+    parameters.extend((wanted > 1).then(|| ("rounds", wanted.to_string())));
+    Ok(Outcome {
+        what: M::NAME,
+        build: bench.host.build.clone(),
+        optimised: !cfg!(debug_assertions),
+        command: bench.host.command.clone(),
+        started_ms: bench.host.now_ms,
+        machine: bench.machine.iter().cloned().collect::<BTreeMap<_, _>>(),
+        parameters,
+        findings,
+        rounds,
+    })
+}
+
+/// Measures both sides once: the server first, and the bare loop first in each second round.
+async fn round<M: Measurement>(what: &M, bench: &mut Bench<'_>) -> anyhow::Result<Round> {
+    let mut findings = Findings::default();
+    let first = if bench.round % 2 == 1 && bench.refers { Side::Bare } else { Side::Doorbell };
+    let mut bare = None;
+    if first == Side::Bare {
+        bare = reference(what, bench, &mut findings).await?;
+    }
+    let doorbell = doorbell(what, bench, &mut findings).await?;
+    if first == Side::Doorbell && bench.refers {
+        bare = reference(what, bench, &mut findings).await?;
+    }
+    what.told(&mut findings, &doorbell, bare.as_ref());
+    Ok(Round { first, findings })
+}
+
+/// Measures the server, and ends it whatever comes of it. How it ended is told beside the figures, which it takes nothing from.
+async fn doorbell<M: Measurement>(
+    what: &M,
+    bench: &mut Bench<'_>,
+    findings: &mut Findings,
+) -> anyhow::Result<M::Came> {
+    let target = bench.doorbell(what.back_end()).await?;
+    // Only a server on this machine shares with the bare loop what the machine can do.
+    bench.refers = M::REFERRED && !bench.asked.no_reference && target.is_loopback();
+    let measured = what.one(bench, &target, Side::Doorbell).await;
+    let ended = ended(target, measured).await;
+    bench.line.end();
+    let Ended { measured, end, log } = ended?;
+    findings.log = log;
+    if let Err(error) = end {
+        findings.wrong.push(format!("the server, when it was to end: {error:#}"));
+    }
+    Ok(measured)
+}
+
+/// Measures the bare loop in the same way. What goes wrong with it is a note: the figures of the server are what was asked for.
+async fn reference<M: Measurement>(
+    what: &M,
+    bench: &mut Bench<'_>,
+    findings: &mut Findings,
+) -> anyhow::Result<Option<M::Came>> {
+    let bare = match bench.bare().await {
+        Ok(target) => {
+            let measured = what.one(bench, &target, Side::Bare).await;
+            ended(target, measured).await
+        }
+        Err(error) => Err(error),
+    };
+    bench.line.end();
+    match bare {
+        Ok(Ended { measured, end, .. }) => {
+            findings.notes.extend(end.err().map(|error| format!("the bare loop, at its end: {error:#}")));
+            Ok(Some(measured))
+        }
+        Err(error) if error.is::<Interrupted>() => Err(error),
+        Err(error) => {
+            findings.notes.push(format!("no figures of the bare loop: {error:#}"));
+            Ok(None)
+        }
+    }
+}
