@@ -1,11 +1,11 @@
-//! `doorbell bench connect`, `idle`, `fanout`: what an installation can do, and what a session and a hint cost.
+//! `doorbell bench connect`, `idle`, `fanout`, `hot`: what an installation can do, and what a session and a hint cost.
 //!
 //! The tool starts processes of itself that hold the sockets (one thread, one epoll loop, one read buffer each), has them connect,
 //! follow and read, and adds up what they saw. What is measured is a Doorbell that it starts, or one that is there; and, in the same
 //! run, a bare epoll loop that does the same with the same bytes: what this machine can do at all.
 //!
 //! Map: [`args`] what was asked; [`measurement`] what all measurements have in common and how their rounds run; [`connect`], [`idle`],
-//! [`fanout`] each of them; [`trial`] what they have at hand; [`target`] what is measured, [`bare`] the reference, [`usage`] what it costs; [`fleet`] the processes with the sockets, [`worker`] one of them, [`orders`]
+//! [`fanout`] and [`hot`] (both on a [`topic`]) each of them; [`trial`] what they have at hand; [`target`] what is measured, [`bare`] the reference, [`usage`] what it costs; [`fleet`] the processes with the sockets, [`worker`] one of them, [`orders`]
 //! what both say to each other; [`frame`] and [`outbound`] bytes; [`publisher`] a back end, [`schedule`] when it publishes;
 //! [`clock`], [`spread`] times; [`findings`] of a round, [`rounds`] of all, [`outcome`] with what was asked, [`mod@line`] how it goes.
 
@@ -17,6 +17,7 @@ mod fanout;
 mod findings;
 mod fleet;
 mod frame;
+mod hot;
 mod idle;
 mod line;
 mod measurement;
@@ -28,6 +29,7 @@ mod rounds;
 mod schedule;
 mod spread;
 mod target;
+mod topic;
 mod trial;
 mod usage;
 mod worker;
@@ -41,7 +43,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-pub use args::{ConnectArgs, FanoutArgs, IdleArgs};
+pub use args::{ConnectArgs, FanoutArgs, HotArgs, IdleArgs};
 pub use bare::BareArgs;
 
 use crate::Host;
@@ -61,6 +63,8 @@ Examples:
       what they cost while nothing happens
   doorbell bench fanout --rate 50 --duration 30s --json fanout.json
       one topic, 10,000 followers, 50 publishes a second
+  doorbell bench hot --rate 1000 --against 50 --within 250ms
+      one topic with more publishes than can be told one by one
   doorbell bench connect --sessions 50000 --connect-rate 2000 \\
       --url ws://10.0.0.5:8080 --url ws://10.0.0.6:8080 \\
       --key-file /var/lib/doorbell/key \\

@@ -132,6 +132,30 @@ pub struct FanoutArgs {
     /// the last]
     #[arg(long, value_name = "COUNT")]
     pub(super) rate: Option<NonZeroU32>,
+    /// How late a follower may be; one that is later is told, with exit code 1
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) within: Option<Duration>,
+    #[command(flatten)]
+    pub(super) back_end: BackEnd,
+}
+
+/// `doorbell bench hot`.
+#[derive(Clone, Debug, Args)]
+pub struct HotArgs {
+    #[command(flatten)]
+    pub(super) asked: Asked,
+    /// How long publishes go on, at each rate
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    pub(super) duration: Duration,
+    /// Publishes a second, whatever comes back
+    #[arg(long, value_name = "COUNT", default_value = "1000")]
+    pub(super) rate: NonZeroU32,
+    /// Another rate, in the same run and for as long: what CPU is compared with
+    #[arg(long, value_name = "COUNT")]
+    pub(super) against: Option<NonZeroU32>,
+    /// How long a follower may not know the latest version; one that does not for longer is told, with exit code 1
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) within: Option<Duration>,
     #[command(flatten)]
     pub(super) back_end: BackEnd,
 }

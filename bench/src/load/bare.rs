@@ -14,6 +14,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::clock::{self, Moment};
 use super::orders::Coding;
 use super::outbound::{ACCEPT, opcode};
 use super::worker::hearing::{SUBSCRIBE, hint};
@@ -40,15 +41,38 @@ pub struct BareArgs {
     /// Where to listen.
     #[arg(long)]
     listen: SocketAddr,
+    #[command(flatten)]
+    tells: Tells,
+}
+
+/// What it tells its sockets.
+#[derive(Clone, Debug, Args)]
+pub struct Tells {
     /// What clients speak.
     #[arg(long)]
-    encoding: Coding,
+    pub encoding: Coding,
     /// What they follow.
     #[arg(long)]
-    topic: Option<String>,
+    pub topic: Option<String>,
     /// The delay for the pull that hints carry.
     #[arg(long)]
-    pull_after_ms: Option<u32>,
+    pub pull_after_ms: Option<u32>,
+    /// From the beginning of one fan-out to that of the next, at least, in milliseconds; what is published meanwhile is told by that one.
+    #[arg(long, default_value = "0")]
+    pub interval_ms: u64,
+}
+
+impl Tells {
+    /// As words of a command line.
+    pub fn words(&self) -> Vec<String> {
+        let mut words = vec!["--encoding".to_owned(), format!("{:?}", self.encoding).to_lowercase()];
+        let topic = self.topic.iter().flat_map(|topic| ["--topic".to_owned(), topic.clone()]);
+        words.extend(topic);
+        let wait = self.pull_after_ms.iter().flat_map(|ms| ["--pull-after-ms".to_owned(), ms.to_string()]);
+        words.extend(wait);
+        words.extend(["--interval-ms".to_owned(), self.interval_ms.to_string()]);
+        words
+    }
 }
 
 /// How far a socket is: what it is told next.
@@ -69,6 +93,11 @@ struct Bare {
     topic: Option<TopicId>,
     encoding: Encoding,
     pull_after_ms: Option<u32>,
+    interval_us: u64,
+    /// The newest version that nobody was told of.
+    waiting: Option<Moment>,
+    /// When it may be told.
+    next: Moment,
     /// The last hint.
     last: Vec<u8>,
     /// Those whose sockets were full when it was written.
@@ -83,15 +112,14 @@ struct Bare {
 /// It cannot listen.
 pub fn run(args: &BareArgs, host: &Host) -> anyhow::Result<()> {
     (host.files)();
-    let mut bare = Bare::new(args)?;
+    let mut bare = Bare::new(&args.tells)?;
     let mut listener = listen(args.listen).context("the reference cannot listen")?;
     bare.poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     println!("doorbell ready on http://{}", listener.local_addr()?);
     let parent = rustix::process::getppid();
     let (mut events, mut buffer) = (Events::with_capacity(EVENTS), vec![0; BUFFER_BYTES]);
     while rustix::process::getppid() == parent {
-        let wait = if bare.owed.is_empty() { LOOK } else { RETRY };
-        match bare.poll.poll(&mut events, Some(wait)) {
+        match bare.poll.poll(&mut events, Some(bare.wait())) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             outcome => outcome?,
         }
@@ -101,6 +129,7 @@ pub fn run(args: &BareArgs, host: &Host) -> anyhow::Result<()> {
                 Token(index) => bare.ready(index, &mut buffer),
             }
         }
+        bare.fan_out();
         bare.pay();
     }
     Ok(())
@@ -116,7 +145,7 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 impl Bare {
-    fn new(args: &BareArgs) -> anyhow::Result<Self> {
+    fn new(args: &Tells) -> anyhow::Result<Self> {
         let encoding = Encoding::from(args.encoding);
         let message = |frame: &ServerFrame| {
             let mut payload = Vec::new();
@@ -140,6 +169,9 @@ impl Bare {
             topic: args.topic.as_deref().map(TopicId::new).transpose()?,
             encoding,
             pull_after_ms: args.pull_after_ms,
+            interval_us: args.interval_ms * 1_000,
+            waiting: None,
+            next: 0,
             last: Vec::new(),
             owed: Vec::new(),
             cut: 0,
@@ -205,9 +237,26 @@ impl Bare {
         }
     }
 
-    /// One write a socket. One that is full gets the last hint when it has room: who is behind learns of the newest alone.
-    fn publish(&mut self, version: u64) {
-        let Some(topic) = &self.topic else { return };
+    /// Until there is something to do, whether or not anything comes.
+    fn wait(&self) -> Duration {
+        let owed = if self.owed.is_empty() { LOOK } else { RETRY };
+        let next = self.waiting.map(|_| Duration::from_micros(self.next.saturating_sub(clock::now())));
+        next.map_or(owed, |next| next.min(owed))
+    }
+
+    /// The followers are told of it, or of a later one, as soon as may be.
+    fn publish(&mut self, version: Moment) {
+        self.waiting = self.waiting.max(Some(version));
+        self.fan_out();
+    }
+
+    /// One write a socket, where that is due. One that is full gets the last hint when it has room: who is behind learns of the newest
+    /// alone.
+    fn fan_out(&mut self) {
+        let now = clock::now();
+        let Some(topic) = self.topic.as_ref().filter(|_| now >= self.next) else { return };
+        let Some(version) = self.waiting.take() else { return };
+        self.next = now + self.interval_us;
         self.last = framed(self.encoding, &hint(self.encoding, topic, version, self.pull_after_ms));
         self.owed.clear();
         for index in 0..self.sockets.len() {
@@ -279,13 +328,14 @@ mod tests {
     use super::*;
     use crate::load::frame;
 
+    fn tells(encoding: Coding) -> Tells {
+        Tells { encoding, topic: Some("bench:1".to_owned()), pull_after_ms: None, interval_ms: 0 }
+    }
+
     #[test]
     fn it_says_what_clients_of_the_tool_understand() {
         for encoding in [Coding::Json, Coding::Msgpack] {
-            let listen = "127.0.0.1:0".parse().unwrap();
-            let args =
-                BareArgs { listen, encoding, topic: Some("bench:1".to_owned()), pull_after_ms: Some(9) };
-            let bare = Bare::new(&args).unwrap();
+            let bare = Bare::new(&Tells { pull_after_ms: Some(9), ..tells(encoding) }).unwrap();
             for bytes in [&bare.welcome, &bare.followed] {
                 assert_eq!(frame::first(bytes).unwrap().unwrap().1, bytes.len());
             }
@@ -297,9 +347,7 @@ mod tests {
     /// A loop with one follower, and the follower.
     fn followed() -> (Bare, std::net::TcpStream) {
         let address = "127.0.0.1:0".parse().unwrap();
-        let topic = Some("bench:1".to_owned());
-        let args = BareArgs { listen: address, encoding: Coding::Json, topic, pull_after_ms: None };
-        let (mut bare, listener) = (Bare::new(&args).unwrap(), listen(address).unwrap());
+        let (mut bare, listener) = (Bare::new(&tells(Coding::Json)).unwrap(), listen(address).unwrap());
         let follower = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         while bare.sockets.is_empty() {
             bare.accept(&listener).unwrap();
@@ -328,6 +376,29 @@ mod tests {
         bare.sockets[0] = None;
         follower.read_to_end(&mut read).unwrap();
         assert!(read.ends_with(&bare.last) && bare.last.len() > 10);
+    }
+
+    #[test]
+    fn what_is_published_within_an_interval_is_told_by_one_hint() {
+        let (mut bare, mut follower) = followed();
+        bare.interval_us = 3_600_000_000;
+
+        for version in [5, 7, 6] {
+            bare.publish(version);
+        }
+        // The first at once; the others wait, and an hour is longer than it ever waits.
+        assert_eq!((bare.waiting, bare.wait()), (Some(7), LOOK));
+        bare.next = clock::now();
+        assert!(bare.wait() < LOOK);
+        bare.fan_out();
+
+        assert_eq!(bare.waiting, None);
+        bare.sockets[0] = None;
+        let mut read = Vec::new();
+        follower.read_to_end(&mut read).unwrap();
+        let topic = TopicId::new("bench:1").unwrap();
+        let told = [5, 7].map(|version| framed(Encoding::Json, &hint(Encoding::Json, &topic, version, None)));
+        assert_eq!(read, told.concat());
     }
 
     #[test]

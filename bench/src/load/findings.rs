@@ -42,6 +42,8 @@ pub enum Unit {
     Bytes,
     /// Hundredths of one core.
     PercentOfACore,
+    /// One divided by another of the same side.
+    Times,
 }
 
 /// Of one round, or of all of them.

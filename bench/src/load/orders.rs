@@ -74,12 +74,24 @@ pub enum Credentials {
 pub enum Order {
     /// Open all sessions.
     Open,
-    /// From now on count how late hints are: by a schedule, or each from the moment that is its version.
-    Measure(Option<Schedule>),
+    /// From now on count how late hints are.
+    Measure(Plan),
     /// Say what was seen. The last version that was published: who has not heard of it is late with it; 0 where there was none.
     Report(Moment),
     /// Close all and end.
     Leave,
+}
+
+/// What of hints counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Plan {
+    /// Each hint, from the moment that is its version.
+    Hints,
+    /// Each publish of a schedule, from when it was due: one that was merged counts as well.
+    Publishes(Schedule),
+    /// Of all publishes that a hint tells of, the oldest: so long did the follower not know the latest version.
+    Oldest(Schedule),
 }
 
 /// What a process says.

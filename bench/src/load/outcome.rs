@@ -12,7 +12,7 @@ use crate::words::{count, length};
 /// All of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
-    /// `connect`, `idle`, `fanout`.
+    /// `connect`, `idle`, `fanout` …
     pub what: &'static str,
     /// The server's version.
     pub build: String,
@@ -113,6 +113,7 @@ fn shown(unit: Unit, value: f64) -> String {
         Unit::Bytes if value < 102_400.0 => format!("{} B", whole(value)),
         Unit::Bytes => format!("{} KiB", whole(value / 1_024.0)),
         Unit::PercentOfACore => format!("{value:.2} %"),
+        Unit::Times => format!("{value:.2} ×"),
     }
 }
 
@@ -130,8 +131,12 @@ mod tests {
             (Unit::Bytes, -12.0),
             (Unit::Bytes, 1_048_576.0),
             (Unit::PercentOfACore, 1.234),
+            (Unit::Times, 1.5),
         ]
         .map(|(unit, value)| shown(unit, value));
-        assert_eq!(shown, ["12,346/s", "5.0 µs", "12 ms", "1,180 B", "-12 B", "1,024 KiB", "1.23 %"]);
+        assert_eq!(
+            shown,
+            ["12,346/s", "5.0 µs", "12 ms", "1,180 B", "-12 B", "1,024 KiB", "1.23 %", "1.50 ×"]
+        );
     }
 }

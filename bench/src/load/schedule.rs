@@ -36,6 +36,12 @@ impl Schedule {
     pub fn learned(&self, before: Moment, now: Moment) -> impl Iterator<Item = Moment> {
         (self.due_by(before)..self.due_by(now)).map(|number| self.due(number))
     }
+
+    /// When the oldest of those publishes was due, and how many there are; `None` where there are none.
+    pub fn oldest(&self, before: Moment, now: Moment) -> Option<(Moment, u64)> {
+        let (first, end) = (self.due_by(before), self.due_by(now));
+        (first < end).then(|| (self.due(first), end - first))
+    }
 }
 
 #[cfg(test)]

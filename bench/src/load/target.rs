@@ -9,7 +9,8 @@ use tokio::net::lookup_host;
 use tokio::process::Command;
 
 use super::args::Where;
-use super::orders::{Coding, Credentials, Place};
+use super::bare::Tells;
+use super::orders::{Credentials, Place};
 use super::usage::Meter;
 use crate::Host;
 use crate::cpus::Cpus;
@@ -137,24 +138,10 @@ impl Target {
     ///
     /// # Errors
     /// It does not start.
-    pub async fn bare(
-        host: &Host,
-        coding: Coding,
-        followed: Option<(&str, Option<u32>)>,
-        cpus: Option<&Cpus>,
-    ) -> anyhow::Result<Self> {
+    pub async fn bare(host: &Host, tells: &Tells, cpus: Option<&Cpus>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let coding = match coding {
-            Coding::Json => "json",
-            Coding::Msgpack => "msgpack",
-        };
-        let mut args = ["bench", "load-bare", "--encoding", coding].map(str::to_owned).to_vec();
-        if let Some((topic, pull_after_ms)) = followed {
-            args.extend(["--topic".to_owned(), topic.to_owned()]);
-            args.extend(
-                pull_after_ms.into_iter().flat_map(|ms| ["--pull-after-ms".to_owned(), ms.to_string()]),
-            );
-        }
+        let mut args = ["bench", "load-bare"].map(str::to_owned).to_vec();
+        args.extend(tells.words());
         let launch = Launch {
             name: "the reference".to_owned(),
             program: host.binary.clone(),

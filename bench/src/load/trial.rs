@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::anyhow;
+use humantime_serde::re::humantime::parse_duration;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Asked, BackEnd, Load};
+use super::args::{Asked, BackEnd, Load, Where};
+use super::bare::Tells;
 use super::fleet::{Fleet, Interrupted};
 use super::line::Line;
 use super::measurement::Measurement;
@@ -19,6 +21,9 @@ use crate::cpus::Cpus;
 const PULLS_SPREAD_FROM: u32 = 100;
 /// A delay as long as those that it tells.
 const PULL_AFTER_MS: u32 = 1_234;
+/// A topic of more followers than these is told once in so long.
+const LARGE: u64 = 1_000;
+const LARGE_EVERY_MS: u64 = 100;
 /// Ports of one source address, by the kernel's default: beyond that an address and a port here run out.
 const PORTS: u64 = 28_000;
 
@@ -85,6 +90,19 @@ pub struct Ended<T> {
     pub log: Vec<String>,
 }
 
+/// From one fan-out of a topic to the next at a Doorbell with these settings, where each place has its share of the followers. Of an
+/// installation's settings nobody tells: they are as by default.
+fn interval_ms(place: &Where, sessions: u32) -> u64 {
+    let set = |name| place.set.iter().rev().find(|(set, _)| set == name).map(|(_, value)| value);
+    let large = set("DOORBELL_GATEWAY__FANOUT_FOLLOWERS_LARGE").and_then(|value| value.parse().ok());
+    let interval = set("DOORBELL_GATEWAY__FANOUT_INTERVAL").and_then(|value| parse_duration(value).ok());
+    let each = u64::from(sessions) / place.url.len().max(1) as u64;
+    if each <= large.unwrap_or(LARGE) {
+        return 0;
+    }
+    interval.map_or(LARGE_EVERY_MS, |interval| u64::try_from(interval.as_millis()).unwrap_or(u64::MAX))
+}
+
 impl<'a> Bench<'a> {
     /// Nothing is measured yet.
     pub fn new<M: Measurement>(
@@ -124,10 +142,14 @@ impl<'a> Bench<'a> {
     pub async fn bare(&mut self) -> anyhow::Result<Target> {
         let size = &self.asked.size;
         size.check_bare((self.host.files)())?;
-        let wait = (size.sessions.get() >= PULLS_SPREAD_FROM).then_some(PULL_AFTER_MS);
-        let topic = self.topic();
-        let followed = topic.as_deref().map(|topic| (topic, wait));
-        Target::bare(self.host, size.encoding, followed, self.servers.as_ref()).await
+        let sessions = size.sessions.get();
+        let tells = Tells {
+            encoding: size.encoding,
+            topic: self.topic(),
+            pull_after_ms: (sessions >= PULLS_SPREAD_FROM).then_some(PULL_AFTER_MS),
+            interval_ms: interval_ms(&self.asked.place, sessions),
+        };
+        Target::bare(self.host, &tells, self.servers.as_ref()).await
     }
 
     /// Opens all sessions. The processes have their tokens before anything is measured.
@@ -215,6 +237,19 @@ mod tests {
         let script =
             format!("trap 'exit {status}' TERM; {lines}; echo {ready}; while :; do sleep 0.01; done");
         Target::script(&script).await
+    }
+
+    #[test]
+    fn the_bare_loop_merges_as_a_doorbell_with_these_settings() {
+        let set = |name: &str, value: &str| (format!("DOORBELL_GATEWAY__{name}"), value.to_owned());
+        let mut place =
+            Where { url: vec![], key_file: None, token_command: None, metrics_url: vec![], set: vec![] };
+        assert_eq!([1_000, 1_001].map(|sessions| interval_ms(&place, sessions)), [0, 100]);
+        place.set = vec![set("FANOUT_FOLLOWERS_LARGE", "10"), set("FANOUT_INTERVAL", "2s")];
+        assert_eq!([10, 11].map(|sessions| interval_ms(&place, sessions)), [0, 2_000]);
+        place.set.push(set("FANOUT_INTERVAL", "10ms"));
+        place.url = vec!["ws://a".to_owned(), "ws://b".to_owned()];
+        assert_eq!([21, 22].map(|sessions| interval_ms(&place, sessions)), [0, 10]);
     }
 
     #[tokio::test]

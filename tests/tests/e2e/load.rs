@@ -1,5 +1,6 @@
 //! `doorbell bench connect`, `idle` and `fanout` as somebody runs them, small: what they say adds up.
 
+mod hot;
 mod rounds;
 
 use std::path::Path;
@@ -348,7 +349,10 @@ async fn what_cannot_be_measured_says_why() -> anyhow::Result<()> {
         (&["connect", "--sessions", "0"], "--sessions"),
         (&["connect", "--rounds", "0"], "must be 1 to 99"),
         (&["connect", "--server-cpus", "0;1"], "0, or 0,2, or 1-3,6"),
-        (&["connect", "--tool-cpus", "1000"], "--tool-cpus 1000: this process may not run on CPU 1000, only on"),
+        (
+            &["connect", "--tool-cpus", "1000"],
+            "--tool-cpus 1000: this process may not run on CPU 1000, only on",
+        ),
     ] {
         let (output, said) = run(words).await?;
         assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");

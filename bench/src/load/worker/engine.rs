@@ -138,9 +138,9 @@ impl Engine {
         loop {
             match orders.try_recv() {
                 Ok(Order::Open) => (self.opening, self.began) = (true, clock::now()),
-                Ok(Order::Measure(schedule)) => {
+                Ok(Order::Measure(plan)) => {
                     (self.tally.hints, self.tally.learned) = (0, 0);
-                    self.lateness.begin(schedule);
+                    self.lateness.begin(plan);
                 }
                 Ok(Order::Report(last)) => say(&Report::Seen(Box::new(self.seen(last))))?,
                 Ok(Order::Leave) | Err(TryRecvError::Disconnected) => return Ok(false),

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::load::clock::{self, Moment};
-use crate::load::orders::Tally;
-use crate::load::schedule::Schedule;
+use crate::load::orders::{Plan, Tally};
 use crate::load::spread::{Counts, Spread};
 
 /// Of all followers in this process.
 #[derive(Default)]
 pub struct Lateness {
-    measuring: Measuring,
+    /// What counts; nothing where it was not told.
+    plan: Option<Plan>,
     late: Spread,
     /// When the last hint came that counts; 0 where none did.
     last_hint: Moment,
@@ -25,24 +25,12 @@ pub struct Lateness {
     told: Moment,
 }
 
-/// What counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Measuring {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// Each hint, from the moment that is its version.
-    Hints,
-    /// Each publish of a schedule, from when it was due.
-    Publishes(Schedule),
-}
-
 impl Lateness {
     /// From now on it counts.
-    pub fn begin(&mut self, schedule: Option<Schedule>) {
+    pub fn begin(&mut self, plan: Plan) {
         self.late.clear();
         self.last_hint = 0;
-        self.measuring = schedule.map_or(Measuring::Hints, Measuring::Publishes);
+        self.plan = Some(plan);
     }
 
     /// One more follower, which has heard of nothing.
@@ -62,7 +50,7 @@ impl Lateness {
     /// A follower, which had heard of `heard`, is told of `version`. One that is not greater says nothing new.
     pub fn hint(&mut self, heard: &mut Moment, version: Moment, tally: &mut Tally) {
         let now = clock::now();
-        if self.measuring != Measuring::Nothing {
+        if self.plan.is_some() {
             tally.hints += 1;
             self.last_hint = now;
         }
@@ -70,16 +58,22 @@ impl Lateness {
             return;
         }
         let before = std::mem::replace(heard, version);
-        match self.measuring {
-            Measuring::Nothing => {}
-            Measuring::Hints => {
+        match self.plan {
+            None => {}
+            Some(Plan::Hints) => {
                 tally.learned += 1;
                 self.late.record(now.saturating_sub(version));
             }
-            Measuring::Publishes(schedule) => {
+            Some(Plan::Publishes(schedule)) => {
                 for due in schedule.learned(before, version) {
                     tally.learned += 1;
                     self.late.record(now.saturating_sub(due));
+                }
+            }
+            Some(Plan::Oldest(schedule)) => {
+                if let Some((oldest, count)) = schedule.oldest(before, version) {
+                    tally.learned += count;
+                    self.late.record(now.saturating_sub(oldest));
                 }
             }
         }
@@ -114,12 +108,17 @@ impl Lateness {
             *behind.entry(heard).or_default() += 1;
         }
         for (heard, followers) in behind {
-            match self.measuring {
-                Measuring::Nothing => {}
-                Measuring::Hints => late.record_n(now.saturating_sub(last), followers),
-                Measuring::Publishes(schedule) => {
+            match self.plan {
+                None => {}
+                Some(Plan::Hints) => late.record_n(now.saturating_sub(last), followers),
+                Some(Plan::Publishes(schedule)) => {
                     for due in schedule.learned(heard, last) {
                         late.record_n(now.saturating_sub(due), followers);
+                    }
+                }
+                Some(Plan::Oldest(schedule)) => {
+                    if let Some((oldest, _)) = schedule.oldest(heard, last) {
+                        late.record_n(now.saturating_sub(oldest), followers);
                     }
                 }
             }
@@ -131,6 +130,7 @@ impl Lateness {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::schedule::Schedule;
 
     #[test]
     fn a_version_is_reached_once_all_followers_heard_of_it_or_are_gone() {
@@ -166,7 +166,7 @@ mod tests {
         let schedule = Schedule { begin, count: 100, per_second: 10 };
         let mut heard = 0;
         lateness.join();
-        lateness.begin(Some(schedule));
+        lateness.begin(Plan::Publishes(schedule));
 
         lateness.hint(&mut heard, schedule.due(0), &mut tally);
         lateness.hint(&mut heard, schedule.due(4), &mut tally);
@@ -177,6 +177,27 @@ mod tests {
         let summary = spread.summary();
         assert_eq!(summary.count, 5);
         assert!(summary.min_us >= 599_000 && summary.max_us >= 999_000, "{summary:?}");
+    }
+
+    #[test]
+    fn a_hint_that_tells_of_many_counts_once_and_from_the_oldest() {
+        let (mut lateness, mut tally) = (Lateness::default(), Tally::default());
+        let schedule = Schedule { begin: clock::now() - 1_000_000, count: 10, per_second: 10 };
+        let (mut heard, mut never) = (0, 0);
+        lateness.join();
+        lateness.begin(Plan::Oldest(schedule));
+
+        lateness.hint(&mut heard, schedule.due(2), &mut tally);
+        lateness.hint(&mut heard, schedule.due(8), &mut tally);
+        // What was known before the schedule is none of it.
+        lateness.hint(&mut never, schedule.begin - 5, &mut tally);
+
+        assert_eq!((tally.hints, tally.learned), (3, 9));
+        let mut spread = Spread::default();
+        spread.merge(&lateness.counts([heard, never].into_iter(), schedule.due(9)));
+        // A second; 700 ms; 100 ms for the last of one, and a second for all of the other.
+        let ages: Vec<u64> = spread.counts().0.iter().map(|(micros, _)| micros / 100_000).collect();
+        assert_eq!((ages, spread.summary().count), (vec![1, 7, 10], 4));
     }
 
     #[test]
@@ -192,7 +213,7 @@ mod tests {
             spread.summary()
         };
 
-        lateness.begin(Some(schedule));
+        lateness.begin(Plan::Publishes(schedule));
         lateness.hint(&mut heard[0], last, &mut tally);
         lateness.hint(&mut heard[1], schedule.due(7), &mut tally);
         lateness.leave(heard[2]);
@@ -207,7 +228,7 @@ mod tests {
         assert!(lateness.last_hint() >= schedule.begin + 1_000_000);
 
         // Without a schedule only the last is known.
-        lateness.begin(None);
+        lateness.begin(Plan::Hints);
         let summary = counted(&lateness, &heard[..2], clock::now() - 50_000);
         assert_eq!((summary.count, lateness.last_hint()), (3, 0));
         assert!(summary.min_us >= 49_000 && summary.max_us < 999_000, "{summary:?}");
