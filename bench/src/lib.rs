@@ -1,5 +1,5 @@
 //! What users run against their own Doorbell: `doorbell bench …`. `prove` makes a load, and faults where it may, writes down all that
-//! clients see, and judges whether anything was lost. `connect`, `idle`, `fanout` and `hot` measure what an installation can do and what it
+//! clients see, and judges whether anything was lost. `connect`, `idle`, `fanout`, `hot` and `unicast` measure what an installation can do and what it
 //! costs, beside a bare loop that does the same.
 //!
 //! It owns the clients, the faults, the history, the judge, the figures and the reports. It is a client like any other: it knows the
@@ -30,7 +30,7 @@ mod words;
 use clap::Subcommand;
 
 pub use host::{Host, ReadKey};
-pub use load::{BareArgs, ConnectArgs, FanoutArgs, HotArgs, IdleArgs};
+pub use load::{BareArgs, ConnectArgs, FanoutArgs, HotArgs, IdleArgs, UnicastArgs};
 pub use prove::ProveArgs;
 pub use tokens::Mint;
 
@@ -52,6 +52,9 @@ pub enum Bench {
     /// Measure one topic with many followers and many publishes: when all know the latest, CPU beside another rate
     #[command(after_help = load::AFTER_HELP)]
     Hot(Box<HotArgs>),
+    /// Measure hints to users one by one, in random order: hints a second, lateness, CPU a hint
+    #[command(after_help = load::AFTER_HELP)]
+    Unicast(Box<UnicastArgs>),
     /// Hold sockets for the tool, which starts this itself.
     #[command(hide = true)]
     LoadWorker,
@@ -71,6 +74,7 @@ pub fn run(what: &Bench, host: &Host) -> anyhow::Result<u8> {
         Bench::Idle(args) => load::measure(args.as_ref(), host),
         Bench::Fanout(args) => load::measure(args.as_ref(), host),
         Bench::Hot(args) => load::measure(args.as_ref(), host),
+        Bench::Unicast(args) => load::measure(args.as_ref(), host),
         Bench::LoadWorker => load::work(host),
         Bench::LoadBare(args) => load::refer(args, host),
     }

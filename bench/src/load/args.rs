@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::Args;
 
-use super::orders::{Coding, Credentials, Job, Place};
+use super::orders::{Coding, Credentials, Job, Place, Rings};
 use crate::cpus::Cpus;
 use crate::spelling::{time, url};
 
@@ -160,6 +160,34 @@ pub struct HotArgs {
     pub(super) back_end: BackEnd,
 }
 
+/// `doorbell bench unicast`.
+#[derive(Clone, Debug, Args)]
+pub struct UnicastArgs {
+    #[command(flatten)]
+    pub(super) asked: Asked,
+    /// How long users are rung
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    pub(super) duration: Duration,
+    /// Users rung in a second, whatever comes back; lateness counts from when each was due [default: each user once, and all
+    /// once more when all have heard of it]
+    #[arg(long, value_name = "COUNT", value_parser = rings)]
+    pub(super) rate: Option<NonZeroU32>,
+    /// Connections of the back end, one call at a time each
+    #[arg(long, value_name = "COUNT", default_value = "4", value_parser = connections)]
+    pub(super) connections: NonZeroU32,
+    /// Users of one call at most; at a rate, a connection that is free takes all that is due up to so many
+    #[arg(long, value_name = "COUNT", default_value = "100", value_parser = batch)]
+    pub(super) batch: NonZeroU32,
+    /// What the order of users is drawn from
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    pub(super) seed: u64,
+    /// How late a user may be; one that is later is told, with exit code 1
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) within: Option<Duration>,
+    #[command(flatten)]
+    pub(super) back_end: BackEnd,
+}
+
 /// What all sessions have in common.
 pub struct Load<'a> {
     /// Where to connect.
@@ -168,8 +196,10 @@ pub struct Load<'a> {
     pub credentials: &'a Credentials,
     /// What users' names begin with.
     pub users: String,
-    /// What they follow.
+    /// What they are told of.
     pub topic: Option<String>,
+    /// Who is rung.
+    pub rings: Rings,
     /// The second number of the loopback addresses to connect from.
     pub sources: Option<u8>,
     /// Files that one process may have.
@@ -236,6 +266,7 @@ impl Size {
             users: load.users.clone(),
             credentials: load.credentials.clone(),
             topic: load.topic.clone(),
+            rings: load.rings,
             in_flight: u32::try_from(share(self.in_flight.get().into(), nth)).unwrap_or(u32::MAX).max(1),
             #[expect(clippy::cast_precision_loss, reason = "a number of processes")]
             per_second: self.connect_rate.map(|rate| f64::from(rate.get()) / processes as f64),
@@ -252,6 +283,29 @@ const fn most(files: u64) -> u64 {
 
 /// More do not make a median better.
 const ROUNDS_MAX: u8 = 99;
+/// Each has a moment of its own, and moments are microseconds.
+const RINGS_PER_SECOND_MAX: u32 = 1_000_000;
+/// As many calls as a server has under way, over all keys.
+const CONNECTIONS_MAX: u32 = 32;
+/// As many users as a server takes with one hint.
+const BATCH_MAX: u32 = 10_000;
+
+fn at_most(text: &str, most: u32) -> Result<NonZeroU32, String> {
+    let number = text.parse::<NonZeroU32>().ok().filter(|number| number.get() <= most);
+    number.ok_or_else(|| format!("must be 1 to {most}"))
+}
+
+fn rings(text: &str) -> Result<NonZeroU32, String> {
+    at_most(text, RINGS_PER_SECOND_MAX)
+}
+
+fn connections(text: &str) -> Result<NonZeroU32, String> {
+    at_most(text, CONNECTIONS_MAX)
+}
+
+fn batch(text: &str) -> Result<NonZeroU32, String> {
+    at_most(text, BATCH_MAX)
+}
 
 fn rounds(text: &str) -> Result<NonZeroU8, String> {
     let rounds = text.parse::<NonZeroU8>().ok().filter(|rounds| rounds.get() <= ROUNDS_MAX);
@@ -285,6 +339,7 @@ mod tests {
         credentials: &Credentials::Nobody,
         users: String::new(),
         topic: None,
+        rings: Rings::Nobody,
         sources: None,
         files: 20_000,
     };

@@ -1,17 +1,19 @@
 //! The reference: what this machine can do at all. `doorbell bench load-bare`, started by the tool: one thread, one epoll loop, which
 //! accepts sockets, answers their upgrade, `hello` and `subscribe` with bytes made before, and writes a hint of the same bytes as a
-//! Doorbell's to each of them. It checks nothing, keeps nothing, and nobody should learn from it.
+//! Doorbell's to each of them, or to those that are named. It checks nothing, keeps nothing, and nobody should learn from it.
 
+use std::collections::{BTreeMap, HashMap};
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use doorbell_protocol::codec::encode_server;
-use doorbell_protocol::{CallId, Encoding, Payload, ServerFrame, SessionId, TopicId};
+use doorbell_protocol::codec::{decode_client, encode_server};
+use doorbell_protocol::{CallId, ClientFrame, Encoding, Payload, ServerFrame, SessionId, TopicId};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use serde::Deserialize;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::clock::{self, Moment};
@@ -60,6 +62,9 @@ pub struct Tells {
     /// From the beginning of one fan-out to that of the next, at least, in milliseconds; what is published meanwhile is told by that one.
     #[arg(long, default_value = "0")]
     pub interval_ms: u64,
+    /// Ring users by the names that they say in place of a token.
+    #[arg(long)]
+    pub users: bool,
 }
 
 impl Tells {
@@ -71,6 +76,7 @@ impl Tells {
         let wait = self.pull_after_ms.iter().flat_map(|ms| ["--pull-after-ms".to_owned(), ms.to_string()]);
         words.extend(wait);
         words.extend(["--interval-ms".to_owned(), self.interval_ms.to_string()]);
+        words.extend(self.users.then(|| "--users".to_owned()));
         words
     }
 }
@@ -79,6 +85,8 @@ impl Tells {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Connected,
+    /// It is a back end's, whose requests may come in parts and several at once.
+    Calling,
     Upgraded,
     Welcomed,
     Following,
@@ -98,10 +106,14 @@ struct Bare {
     waiting: Option<Moment>,
     /// When it may be told.
     next: Moment,
-    /// The last hint.
+    /// The last hint to the followers.
     last: Vec<u8>,
-    /// Those whose sockets were full when it was written.
-    owed: Vec<usize>,
+    /// What sockets get that were full, when they have room: the last hint for each.
+    owed: BTreeMap<usize, Vec<u8>>,
+    /// Where users are, where they are rung by name.
+    users: Option<HashMap<String, usize>>,
+    /// What has come of back ends' requests that are not whole.
+    calls: HashMap<usize, Vec<u8>>,
     /// Sockets that took a part of a hint: what would come after it is no frame.
     cut: u64,
 }
@@ -173,7 +185,9 @@ impl Bare {
             waiting: None,
             next: 0,
             last: Vec::new(),
-            owed: Vec::new(),
+            owed: BTreeMap::new(),
+            users: args.users.then(HashMap::new),
+            calls: HashMap::new(),
             cut: 0,
         })
     }
@@ -203,6 +217,14 @@ impl Bare {
         let over = loop {
             match stream.read(&mut buffer[filled..]) {
                 Ok(0) => break true,
+                Ok(count)
+                    if matches!(stage, Stage::Connected | Stage::Calling)
+                        && filled + count == buffer.len() =>
+                {
+                    // More than one buffer holds: a back end's.
+                    self.calls.entry(index).or_default().extend_from_slice(buffer);
+                    filled = 0;
+                }
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => break error.kind() != ErrorKind::WouldBlock,
@@ -210,14 +232,22 @@ impl Bare {
         };
         let asked = &buffer[..filled];
         let (answer, next) = match *stage {
-            Stage::Connected if asked.starts_with(b"POST ") => {
-                let version = version(asked);
-                self.publish(version);
-                let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-                return self.answer(index, answer.as_bytes());
+            Stage::Connected | Stage::Calling
+                if *stage == Stage::Calling
+                    || self.calls.contains_key(&index)
+                    || asked.starts_with(b"POST ") =>
+            {
+                *stage = Stage::Calling;
+                self.calls.entry(index).or_default().extend_from_slice(asked);
+                return self.called(index, over);
             }
             Stage::Connected => (&self.upgraded, Stage::Upgraded),
-            Stage::Upgraded => (&self.welcome, Stage::Welcomed),
+            Stage::Upgraded => {
+                if let Some((users, name)) = self.users.as_mut().zip(name(self.encoding, asked)) {
+                    users.insert(name, index);
+                }
+                (&self.welcome, Stage::Welcomed)
+            }
             Stage::Welcomed if self.topic.is_some() => (&self.followed, Stage::Following),
             same => (&Vec::new(), same),
         };
@@ -229,12 +259,42 @@ impl Bare {
         }
     }
 
-    fn answer(&mut self, index: usize, answer: &[u8]) {
-        if let Some((stream, _)) = &mut self.sockets[index]
-            && stream.write_all(answer).is_err()
-        {
+    /// Does what whole requests of a back end ask for, and answers them.
+    fn called(&mut self, index: usize, over: bool) {
+        let mut bytes = self.calls.remove(&index).unwrap_or_default();
+        let mut answered = !over;
+        while let Some(length) = whole(&bytes) {
+            let request: Vec<u8> = bytes.drain(..length).collect();
+            answered &= self.rung(&request).is_some();
+            if let Some((stream, _)) = &mut self.sockets[index] {
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+                answered &= stream.write_all(answer).is_ok();
+            }
+        }
+        if answered {
+            self.calls.insert(index, bytes);
+        } else {
             self.sockets[index] = None;
         }
+    }
+
+    /// One write a user, or what is told to all followers; `None` where nobody would understand it.
+    fn rung(&mut self, request: &[u8]) -> Option<()> {
+        let body = request.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+        let call: Call<'_> = serde_json::from_slice(&request[body..]).ok()?;
+        for Rung { version, users } in call.hints {
+            let Some(users) = users else {
+                self.publish(version);
+                continue;
+            };
+            let hint = framed(self.encoding, &hint(self.encoding, self.topic.as_ref()?, version, None));
+            for user in users {
+                if let Some(index) = self.users.as_ref().and_then(|known| known.get(user).copied()) {
+                    self.write(index, &hint);
+                }
+            }
+        }
+        Some(())
     }
 
     /// Until there is something to do, whether or not anything comes.
@@ -259,28 +319,34 @@ impl Bare {
         self.next = now + self.interval_us;
         self.last = framed(self.encoding, &hint(self.encoding, topic, version, self.pull_after_ms));
         self.owed.clear();
+        let last = std::mem::take(&mut self.last);
         for index in 0..self.sockets.len() {
-            self.write_last(index);
+            if self.sockets[index].as_ref().is_some_and(|(_, stage)| *stage == Stage::Following) {
+                self.write(index, &last);
+            }
         }
+        self.last = last;
     }
 
     /// Tries those again that were full.
     fn pay(&mut self) {
-        for index in std::mem::take(&mut self.owed) {
-            self.write_last(index);
+        for (index, hint) in std::mem::take(&mut self.owed) {
+            self.write(index, &hint);
         }
     }
 
-    fn write_last(&mut self, index: usize) {
-        let Some((stream, Stage::Following)) = &mut self.sockets[index] else { return };
-        match stream.write(&self.last) {
-            Ok(written) if written == self.last.len() => {}
+    fn write(&mut self, index: usize, hint: &[u8]) {
+        let Some((stream, _)) = &mut self.sockets[index] else { return };
+        match stream.write(hint) {
+            Ok(written) if written == hint.len() => {}
             Ok(_) => {
                 self.sockets[index] = None;
                 self.cut += 1;
                 eprintln!("{} sockets took a part of a hint and were cut", self.cut);
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.owed.push(index),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.owed.insert(index, hint.to_vec());
+            }
             // It is gone: reading says so as well.
             Err(_) => {}
         }
@@ -297,15 +363,39 @@ fn welcome() -> anyhow::Result<ServerFrame> {
     frame.map_err(|error| anyhow::anyhow!("{error}"))
 }
 
-/// The version that a publish names.
-fn version(request: &[u8]) -> u64 {
-    const NAME: &[u8] = b"\"version\":";
-    let at = request
-        .windows(NAME.len())
-        .position(|window| window == NAME)
-        .map_or(request.len(), |at| at + NAME.len());
-    let digits = request[at..].iter().take_while(|byte| byte.is_ascii_digit());
-    digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+/// A back end's request.
+#[derive(Deserialize)]
+struct Call<'a> {
+    #[serde(borrow)]
+    hints: Vec<Rung<'a>>,
+}
+
+/// One hint of it. The names that the tool gives its users need no escapes.
+#[derive(Deserialize)]
+struct Rung<'a> {
+    version: Moment,
+    #[serde(borrow)]
+    users: Option<Vec<&'a str>>,
+}
+
+/// How long the first request is; `None` where it is not there whole.
+fn whole(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let text = std::str::from_utf8(&bytes[..head]).ok()?;
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length: "))?;
+    let end = head + length.parse::<usize>().ok()?;
+    (end <= bytes.len()).then_some(end)
+}
+
+/// What a `hello` says in place of a token: who it is of. Clients mask their frames; these are short.
+fn name(encoding: Encoding, frame: &[u8]) -> Option<String> {
+    let length = if frame.get(1)? & 0x7f == 126 { 4 } else { 2 };
+    let (mask, masked) = frame.get(length..)?.split_at_checked(4)?;
+    let payload: Vec<u8> = masked.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+    match decode_client(encoding, &payload).ok()? {
+        ClientFrame::Hello(hello) => hello.token.map(|token| token.0),
+        _ => None,
+    }
 }
 
 /// A message of a server.
@@ -324,92 +414,4 @@ fn framed(encoding: Encoding, payload: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::load::frame;
-
-    fn tells(encoding: Coding) -> Tells {
-        Tells { encoding, topic: Some("bench:1".to_owned()), pull_after_ms: None, interval_ms: 0 }
-    }
-
-    #[test]
-    fn it_says_what_clients_of_the_tool_understand() {
-        for encoding in [Coding::Json, Coding::Msgpack] {
-            let bare = Bare::new(&Tells { pull_after_ms: Some(9), ..tells(encoding) }).unwrap();
-            for bytes in [&bare.welcome, &bare.followed] {
-                assert_eq!(frame::first(bytes).unwrap().unwrap().1, bytes.len());
-            }
-        }
-        assert_eq!(version(br#"{"hints":[{"topic":"bench:1","version":1234}]}"#), 1_234);
-        assert_eq!(version(b""), 0);
-    }
-
-    /// A loop with one follower, and the follower.
-    fn followed() -> (Bare, std::net::TcpStream) {
-        let address = "127.0.0.1:0".parse().unwrap();
-        let (mut bare, listener) = (Bare::new(&tells(Coding::Json)).unwrap(), listen(address).unwrap());
-        let follower = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        while bare.sockets.is_empty() {
-            bare.accept(&listener).unwrap();
-        }
-        bare.sockets[0].as_mut().unwrap().1 = Stage::Following;
-        (bare, follower)
-    }
-
-    #[test]
-    fn a_full_socket_is_told_the_last_version_when_it_has_room() {
-        let (mut bare, mut follower) = followed();
-        let stream = &mut bare.sockets[0].as_mut().unwrap().0;
-        assert!(stream.nodelay().unwrap());
-        while stream.write(&[b'x'; 4_096]).is_ok() {}
-
-        bare.publish(7);
-        assert_eq!(bare.owed, [0]);
-        let (mut read, mut buffer) = (Vec::new(), vec![0; BUFFER_BYTES]);
-        while !bare.owed.is_empty() {
-            let count = follower.read(&mut buffer).unwrap();
-            read.extend_from_slice(&buffer[..count]);
-            bare.pay();
-        }
-
-        assert_eq!(bare.cut, 0);
-        bare.sockets[0] = None;
-        follower.read_to_end(&mut read).unwrap();
-        assert!(read.ends_with(&bare.last) && bare.last.len() > 10);
-    }
-
-    #[test]
-    fn what_is_published_within_an_interval_is_told_by_one_hint() {
-        let (mut bare, mut follower) = followed();
-        bare.interval_us = 3_600_000_000;
-
-        for version in [5, 7, 6] {
-            bare.publish(version);
-        }
-        // The first at once; the others wait, and an hour is longer than it ever waits.
-        assert_eq!((bare.waiting, bare.wait()), (Some(7), LOOK));
-        bare.next = clock::now();
-        assert!(bare.wait() < LOOK);
-        bare.fan_out();
-
-        assert_eq!(bare.waiting, None);
-        bare.sockets[0] = None;
-        let mut read = Vec::new();
-        follower.read_to_end(&mut read).unwrap();
-        let topic = TopicId::new("bench:1").unwrap();
-        let told = [5, 7].map(|version| framed(Encoding::Json, &hint(Encoding::Json, &topic, version, None)));
-        assert_eq!(read, told.concat());
-    }
-
-    #[test]
-    fn a_socket_that_takes_a_part_of_a_hint_is_cut_and_counted() {
-        let (mut bare, _follower) = followed();
-        // More than the kernel holds for a socket.
-        bare.last = vec![b'x'; 64 << 20];
-
-        bare.write_last(0);
-
-        assert_eq!((bare.cut, bare.owed.len()), (1, 0));
-        assert!(bare.sockets[0].is_none());
-    }
-}
+mod tests;

@@ -3,15 +3,16 @@
 use super::args::{Asked, BackEnd, FanoutArgs};
 use super::findings::{Findings, Unit, rate};
 use super::measurement::Measurement;
-use super::orders::Plan;
+use super::orders::{Plan, Rings};
+use super::phase::Phase;
 use super::target::Target;
-use super::topic::{Followed, Phase};
+use super::topic::{Followed, WHOM};
 use super::trial::{Bench, Side};
 
 impl Measurement for FanoutArgs {
     type Came = Phase;
     const NAME: &'static str = "fanout";
-    const FOLLOWS: bool = true;
+    const RINGS: Rings = Rings::Followers;
 
     fn asked(&self) -> &Asked {
         &self.asked
@@ -61,7 +62,7 @@ impl Measurement for FanoutArgs {
             ("connections of the publisher after its first", doorbell.reconnects),
         ]);
         self.rate.iter().for_each(|rate| doorbell.noted(findings, *rate));
-        doorbell.judged(findings, self.within);
+        doorbell.judged(findings, &WHOM, self.within);
         if let Some(bare) = bare {
             bare.bare(findings, sessions);
         }

@@ -6,9 +6,10 @@ use std::num::NonZeroU32;
 use super::args::{Asked, BackEnd, HotArgs};
 use super::findings::{Findings, Unit, rate};
 use super::measurement::Measurement;
-use super::orders::Plan;
+use super::orders::{Plan, Rings};
+use super::phase::Phase;
 use super::target::Target;
-use super::topic::{Followed, Phase};
+use super::topic::{Followed, WHOM};
 use super::trial::{Bench, Side};
 
 /// Of one side.
@@ -22,7 +23,7 @@ pub struct Hot {
 impl Measurement for HotArgs {
     type Came = Hot;
     const NAME: &'static str = "hot";
-    const FOLLOWS: bool = true;
+    const RINGS: Rings = Rings::Followers;
 
     fn asked(&self) -> &Asked {
         &self.asked
@@ -105,7 +106,7 @@ impl HotArgs {
         findings.times((keys.late, &what), &doorbell.seen.late, bare.map(|bare| &bare.seen.late));
         findings.spreads.insert(keys.behind.to_owned(), doorbell.behind.summary());
         doorbell.noted(findings, pace);
-        doorbell.judged(findings, self.within);
+        doorbell.judged(findings, &WHOM, self.within);
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::ensure;
 use super::args::{Asked, BackEnd};
 use super::findings::Findings;
 use super::fleet::Interrupted;
+use super::orders::Rings;
 use super::outcome::Outcome;
 use super::rounds::{Round, together};
 use super::target::Target;
@@ -18,8 +19,8 @@ pub trait Measurement {
     type Came;
     /// How it is called on the command line.
     const NAME: &'static str;
-    /// Whether sessions follow a topic.
-    const FOLLOWS: bool = false;
+    /// Who is rung.
+    const RINGS: Rings = Rings::Nobody;
     /// Whether the bare loop can do the same.
     const REFERRED: bool = true;
 

@@ -9,6 +9,7 @@ use doorbell_protocol::Encoding;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Moment;
+use super::laps::Laps;
 use super::schedule::Schedule;
 use super::spread::Counts;
 
@@ -27,14 +28,28 @@ pub struct Job {
     pub users: String,
     /// How their tokens are made.
     pub credentials: Credentials,
-    /// What each session follows.
+    /// What sessions are told of.
     pub topic: Option<String>,
+    /// Who is rung.
+    pub rings: Rings,
     /// How many may be on their way to `welcome` at once.
     pub in_flight: u32,
     /// How many begin in a second; as fast as `in_flight` lets them where there is none.
     pub per_second: Option<f64>,
     /// The second number of the loopback addresses to connect from; the system's choice where there is none.
     pub sources: Option<u8>,
+}
+
+/// Who is rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rings {
+    /// Nobody.
+    Nobody,
+    /// Whoever follows the topic: all sessions do.
+    Followers,
+    /// Users by their names: nobody follows anything.
+    Users,
 }
 
 /// An address with the name by which people call it.
@@ -76,6 +91,8 @@ pub enum Order {
     Open,
     /// From now on count how late hints are.
     Measure(Plan),
+    /// All users are rung once, with versions from this one on: say when all have heard of theirs.
+    Lap(Moment),
     /// Say what was seen. The last version that was published: who has not heard of it is late with it; 0 where there was none.
     Report(Moment),
     /// Close all and end.
@@ -92,6 +109,8 @@ pub enum Plan {
     Publishes(Schedule),
     /// Of all publishes that a hint tells of, the oldest: so long did the follower not know the latest version.
     Oldest(Schedule),
+    /// Each ring of a schedule over laps, from when it was due, for the user that it was for.
+    Laps(Schedule, Laps),
 }
 
 /// What a process says.

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::{self, Moment};
@@ -38,6 +38,11 @@ pub struct Publisher {
 #[error("the server ended the connection without answering a publish")]
 struct Closed;
 
+/// The server answered that it does not take it.
+#[derive(Debug, thiserror::Error)]
+#[error("a publish is answered with {0}")]
+pub struct Refused(String);
+
 /// What became of a schedule.
 pub struct Published {
     /// From when a publish was due to its answer.
@@ -67,7 +72,19 @@ impl Publisher {
     /// # Errors
     /// It is not taken.
     pub fn publish(&mut self, version: Moment) -> anyhow::Result<()> {
-        let body = serde_json::json!({"hints": [{"topic": self.topic, "version": version}]}).to_string();
+        self.call(&serde_json::json!({"hints": [{"topic": self.topic, "version": version}]}).to_string())
+    }
+
+    /// Rings users of one version, likewise.
+    ///
+    /// # Errors
+    /// It is not taken; [`Refused`] where the server says so.
+    pub fn ring(&mut self, version: Moment, users: Vec<String>) -> anyhow::Result<()> {
+        let hint = serde_json::json!({"topic": self.topic, "version": version, "users": users});
+        self.call(&serde_json::json!({"hints": [hint]}).to_string())
+    }
+
+    fn call(&mut self, body: &str) -> anyhow::Result<()> {
         let request = format!("{}content-length: {}\r\n\r\n{body}", self.head, body.len());
         if let Some(socket) = self.socket.take() {
             match self.exchange(socket, &request) {
@@ -83,10 +100,11 @@ impl Publisher {
     /// One request and its answer; the connection is kept where the server keeps it.
     fn exchange(&mut self, mut socket: BufReader<TcpStream>, request: &str) -> anyhow::Result<()> {
         socket.get_mut().write_all(request.as_bytes()).map_err(closed).context("a publish")?;
-        if answer(&mut socket)? == After::Kept {
+        let (after, refused) = answer(&mut socket)?;
+        if after == After::Kept {
             self.socket = Some(socket);
         }
-        Ok(())
+        refused.map_or(Ok(()), |refused| Err(refused.into()))
     }
 
     /// Publishes at a steady rate, whatever comes back: one that is late goes at once.
@@ -129,7 +147,7 @@ fn connected(place: &Place) -> anyhow::Result<BufReader<TcpStream>> {
     Ok(BufReader::new(socket))
 }
 
-fn answer(socket: &mut BufReader<TcpStream>) -> anyhow::Result<After> {
+fn answer(socket: &mut BufReader<TcpStream>) -> anyhow::Result<(After, Option<Refused>)> {
     let mut head = socket.by_ref().take(ANSWER_BYTES_MAX as u64);
     let (status, mut headers) = (line(&mut head)?, BTreeMap::new());
     loop {
@@ -141,11 +159,10 @@ fn answer(socket: &mut BufReader<TcpStream>) -> anyhow::Result<After> {
     ensure!(length <= ANSWER_BYTES_MAX, "an answer of {length} bytes to a publish");
     let mut body = vec![0; length];
     socket.read_exact(&mut body).map_err(closed)?;
-    if !status.starts_with("HTTP/1.1 200") {
-        bail!("a publish is answered with {status}: {}", String::from_utf8_lossy(&body));
-    }
+    let refused = (!status.starts_with("HTTP/1.1 200"))
+        .then(|| Refused(format!("{status}: {}", String::from_utf8_lossy(&body))));
     let closes = headers.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-    Ok(if closes { After::Closed } else { After::Kept })
+    Ok((if closes { After::Closed } else { After::Kept }, refused))
 }
 
 /// A line of an answer's head.

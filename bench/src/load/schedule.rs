@@ -3,6 +3,9 @@
 //! In an open loop nobody waits for an answer, and a late publish counts from the moment when it was due: a server that
 //! stalls is charged for everything that had to wait for it (no coordinated omission).
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::clock::Moment;
@@ -19,6 +22,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// So many a second for so long, at least one.
+    pub fn lasting(begin: Moment, rate: NonZeroU32, time: Duration) -> Self {
+        let count = (time.as_millis() * u128::from(rate.get()) / 1_000).max(1);
+        Self { begin, count: u64::try_from(count).unwrap_or(u64::MAX), per_second: rate.get() }
+    }
+
     /// When a publish is due, counted from 0.
     pub fn due(&self, number: u64) -> Moment {
         self.begin + number * 1_000_000 / u64::from(self.per_second)

@@ -16,9 +16,10 @@ use crate::Host;
 use crate::cpus::Cpus;
 use crate::process::{Kind, Launch, Member};
 
-/// The installation's name for its own: doors wide open, because the rates at which connections are taken protect a server from
-/// what this tool is there to do; all else is as by default.
-const CONFIG: &str = "[listener]\naccepts_per_second = 1000000\naccepts_burst = 1000000\n";
+/// For one of the tool's own: doors wide open, because the rates at which connections and rings are taken protect a server from what
+/// this tool is there to do; all else is as by default.
+const CONFIG: &str = "[listener]\naccepts_per_second = 1000000\naccepts_burst = 1000000\n\
+                      [hints]\nusers_per_second = 10000000\nusers_burst = 10000000\n";
 
 /// Lines of a log that are told where something went wrong.
 const LOG_LINES: usize = 20;

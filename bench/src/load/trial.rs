@@ -12,6 +12,7 @@ use super::bare::Tells;
 use super::fleet::{Fleet, Interrupted};
 use super::line::Line;
 use super::measurement::Measurement;
+use super::orders::Rings;
 use super::target::Target;
 use super::usage::{self, Usage};
 use crate::Host;
@@ -39,8 +40,8 @@ pub struct Bench<'a> {
     pub line: Line,
     /// Which round it is, from 0.
     pub round: usize,
-    /// Whether sessions follow a topic.
-    pub follows: bool,
+    /// Who is rung.
+    pub rings: Rings,
     /// Whether the bare loop is measured beside the server: known once the server is.
     pub refers: bool,
     /// What of the machine stands beside its figures.
@@ -111,14 +112,19 @@ impl<'a> Bench<'a> {
         stop: &'a CancellationToken,
         of: Machine,
     ) -> Self {
-        let (asked, follows) = (what.asked(), M::FOLLOWS);
+        let (asked, rings) = (what.asked(), M::RINGS);
         let Machine { figures: machine, servers } = of;
-        Self { host, asked, stop, line: Line::new(), round: 0, follows, refers: false, machine, servers }
+        Self { host, asked, stop, line: Line::new(), round: 0, rings, refers: false, machine, servers }
     }
 
     /// The name of this round's topic: nobody knows an older version of it.
     pub fn topic(&self) -> Option<String> {
-        self.follows.then(|| format!("bench:{:x}-{}", self.host.now_ms, self.round))
+        (self.rings != Rings::Nobody).then(|| format!("bench:{:x}-{}", self.host.now_ms, self.round))
+    }
+
+    /// What the names of this round's users begin with; a number follows.
+    pub fn users(&self) -> String {
+        format!("bench-{:x}-{}-", self.host.now_ms, self.round)
     }
 
     /// Takes the server. What it can hold is looked at first.
@@ -143,11 +149,14 @@ impl<'a> Bench<'a> {
         let size = &self.asked.size;
         size.check_bare((self.host.files)())?;
         let sessions = size.sessions.get();
+        // Pulls of users who are rung one by one are not spread.
+        let is_spread = self.rings == Rings::Followers && sessions >= PULLS_SPREAD_FROM;
         let tells = Tells {
             encoding: size.encoding,
             topic: self.topic(),
-            pull_after_ms: (sessions >= PULLS_SPREAD_FROM).then_some(PULL_AFTER_MS),
+            pull_after_ms: is_spread.then_some(PULL_AFTER_MS),
             interval_ms: interval_ms(&self.asked.place, sessions),
+            users: self.rings == Rings::Users,
         };
         Target::bare(self.host, &tells, self.servers.as_ref()).await
     }
@@ -163,8 +172,9 @@ impl<'a> Bench<'a> {
         let load = Load {
             places: &target.places,
             credentials: &target.credentials,
-            users: format!("bench-{:x}-{}-", self.host.now_ms, self.round),
+            users: self.users(),
             topic: self.topic(),
+            rings: self.rings,
             sources: target.is_loopback().then_some(network + u8::from(side == Side::Bare)),
             files: (self.host.files)(),
         };

@@ -15,7 +15,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use anyhow::Context;
 
-use super::orders::{Credentials, Job, Order, Report};
+use super::orders::{Credentials, Job, Order, Report, Rings};
 use crate::Host;
 use crate::tokens::Tokens;
 use engine::Engine;
@@ -68,6 +68,8 @@ fn tokens(job: &Job, host: &Host) -> anyhow::Result<Vec<String>> {
     let users =
         (job.first..job.first + u64::from(job.sessions)).map(|number| format!("{}{number}", job.users));
     match &job.credentials {
+        // Who is rung by name has to say its name, where nobody makes it say a token.
+        Credentials::Nobody if job.rings == Rings::Users => Ok(users.collect()),
         Credentials::Nobody => Ok(Vec::new()),
         Credentials::Key(file) => by_key(file, job, users, host),
         Credentials::Command(line) => {
@@ -90,7 +92,8 @@ fn by_key(
     users: impl Iterator<Item = String>,
     host: &Host,
 ) -> anyhow::Result<Vec<String>> {
-    let topics: Vec<String> = job.topic.clone().into_iter().collect();
+    let follows = job.rings == Rings::Followers;
+    let topics: Vec<String> = job.topic.clone().filter(|_| follows).into_iter().collect();
     let mint = (host.mint)(file, &topics)?;
     users.map(|user| mint.token(&user)).collect()
 }

@@ -2,6 +2,7 @@
 
 mod hot;
 mod rounds;
+mod unicast;
 
 use std::path::Path;
 use std::process::{Output, Stdio};

@@ -16,7 +16,7 @@ use super::say;
 use super::socket::{Socket, Stage, source};
 use crate::load::clock::{self, Moment};
 use crate::load::frame::{self, HEAD_BYTES_MAX, Kind, PAYLOAD_BYTES_MAX};
-use crate::load::orders::{Job, Order, Report, Seen, Tally};
+use crate::load::orders::{Job, Order, Report, Rings, Seen, Tally};
 use crate::load::outbound;
 use crate::load::spread::Spread;
 
@@ -73,7 +73,8 @@ impl Engine {
     pub fn new(job: Job, tokens: Vec<String>) -> anyhow::Result<Self> {
         let encoding = Encoding::from(job.coding);
         let topic = job.topic.as_deref().map(TopicId::new).transpose()?;
-        let subscribe = topic.clone().map(|topic| {
+        let followed = topic.clone().filter(|_| job.rings == Rings::Followers);
+        let subscribe = followed.map(|topic| {
             let topics = vec![(topic, Version::ZERO)];
             outbound::message(encoding, &ClientFrame::Subscribe { id: CallId::Number(SUBSCRIBE), topics })
         });
@@ -141,6 +142,10 @@ impl Engine {
                 Ok(Order::Measure(plan)) => {
                     (self.tally.hints, self.tally.learned) = (0, 0);
                     self.lateness.begin(plan);
+                }
+                Ok(Order::Lap(begin)) => {
+                    let open = self.sockets.iter().filter(|socket| socket.stage == Stage::Open);
+                    self.lateness.aim(begin, open.map(|socket| socket.mark));
                 }
                 Ok(Order::Report(last)) => say(&Report::Seen(Box::new(self.seen(last))))?,
                 Ok(Order::Leave) | Err(TryRecvError::Disconnected) => return Ok(false),
@@ -331,7 +336,8 @@ impl Engine {
         let socket = &mut self.sockets[index];
         match (heard, socket.stage) {
             (Heard::Hint(version), Stage::Open) => {
-                self.lateness.hint(&mut socket.mark, version, &mut self.tally);
+                let user = self.job.first + index as u64;
+                self.lateness.hint((user, &mut socket.mark), version, &mut self.tally);
                 Ok(())
             }
             (Heard::Welcome(heartbeat_ms), Stage::Greeting) => {
@@ -378,7 +384,7 @@ impl Engine {
         match before {
             Stage::Gone => return,
             Stage::Open => {
-                self.lateness.leave(socket.mark);
+                self.lateness.leave((self.job.first + index as u64, socket.mark));
                 self.tally.open -= 1;
                 self.tally.ended += 1;
             }
@@ -414,14 +420,14 @@ impl Engine {
 
     /// What was seen, where `last` is the last version that was published.
     fn seen(&self, last: Moment) -> Seen {
-        let open = self.sockets.iter().filter(|socket| socket.stage == Stage::Open);
+        let open = (self.job.first..).zip(&self.sockets).filter(|(_, socket)| socket.stage == Stage::Open);
         Seen {
             tally: self.tally,
             began: self.began,
             last_welcome: self.last_welcome,
             upgrade: self.upgrade.counts(),
             welcome: self.welcome.counts(),
-            late: self.lateness.counts(open.map(|socket| socket.mark), last),
+            late: self.lateness.counts(open.map(|(user, socket)| (user, socket.mark)), last),
             last_hint: self.lateness.last_hint(),
             failures: self.failures.clone(),
             heartbeat_ms: self.heartbeat_ms,

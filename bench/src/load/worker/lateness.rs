@@ -1,9 +1,12 @@
 //! How late followers hear of publishes, and whether all of them have heard of the newest.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::load::clock::{self, Moment};
+use crate::load::laps::Laps;
 use crate::load::orders::{Plan, Tally};
+use crate::load::schedule::Schedule;
 use crate::load::spread::{Counts, Spread};
 
 /// Of all followers in this process.
@@ -15,14 +18,16 @@ pub struct Lateness {
     /// When the last hint came that counts; 0 where none did.
     last_hint: Moment,
     followers: u32,
-    /// What those had heard of that are gone.
-    gone: Vec<Moment>,
+    /// Those that are gone, and what they had heard of.
+    gone: Vec<(u64, Moment)>,
     /// The newest version that anybody heard of.
     head: Moment,
     /// How many have.
     at_head: u32,
     /// The newest that was told to be known to all.
     told: Moment,
+    /// Whether `head` is where a lap begins: those are at it who have heard of that version or a later one.
+    is_lap: bool,
 }
 
 impl Lateness {
@@ -38,17 +43,27 @@ impl Lateness {
         self.followers += 1;
     }
 
-    /// One fewer; `heard` is what it had heard of.
-    pub fn leave(&mut self, heard: Moment) {
+    /// All are rung once, with versions from `begin` on; `heard` is what they have heard of, as some may have already.
+    pub fn aim(&mut self, begin: Moment, heard: impl Iterator<Item = Moment>) {
+        (self.head, self.is_lap) = (begin, true);
+        self.at_head = heard.map(|heard| u32::from(heard >= begin)).sum();
+    }
+
+    /// One fewer; which, and what it had heard of.
+    pub fn leave(&mut self, (user, heard): (u64, Moment)) {
         self.followers -= 1;
-        self.gone.push(heard);
-        if heard == self.head && heard > 0 {
+        self.gone.push((user, heard));
+        if self.is_at_head(heard) {
             self.at_head -= 1;
         }
     }
 
-    /// A follower, which had heard of `heard`, is told of `version`. One that is not greater says nothing new.
-    pub fn hint(&mut self, heard: &mut Moment, version: Moment, tally: &mut Tally) {
+    const fn is_at_head(&self, heard: Moment) -> bool {
+        heard > 0 && if self.is_lap { heard >= self.head } else { heard == self.head }
+    }
+
+    /// The session of a user, which had heard of `heard`, is told of `version`. One that is not greater says nothing new.
+    pub fn hint(&mut self, (user, heard): (u64, &mut Moment), version: Moment, tally: &mut Tally) {
         let now = clock::now();
         if self.plan.is_some() {
             tally.hints += 1;
@@ -76,11 +91,18 @@ impl Lateness {
                     self.late.record(now.saturating_sub(oldest));
                 }
             }
+            Some(Plan::Laps(schedule, laps)) => {
+                for due in rung(schedule, laps, user, before..version) {
+                    tally.learned += 1;
+                    self.late.record(now.saturating_sub(due));
+                }
+            }
         }
-        if version > self.head {
+        if version > self.head && !self.is_lap {
             (self.head, self.at_head) = (version, 0);
         }
-        self.at_head += u32::from(version == self.head);
+        let is_new = self.is_at_head(version) && !(self.is_lap && self.is_at_head(before));
+        self.at_head += u32::from(is_new);
     }
 
     /// The version that all followers have heard of, once for each.
@@ -100,16 +122,20 @@ impl Lateness {
 
     /// How late they were, where those still there have heard of `heard` and `last` was the last version published: what somebody
     /// did not hear of counts with its age now, or all would look the better the more is lost.
-    pub fn counts(&self, heard: impl Iterator<Item = Moment>, last: Moment) -> Counts {
+    pub fn counts(&self, heard: impl Iterator<Item = (u64, Moment)>, last: Moment) -> Counts {
         let (now, mut late) = (clock::now(), self.late.clone());
         // Most have heard of the same.
         let mut behind = BTreeMap::<Moment, u64>::new();
-        for heard in heard.chain(self.gone.iter().copied()).filter(|heard| *heard < last) {
+        for (user, heard) in heard.chain(self.gone.iter().copied()).filter(|(_, heard)| *heard < last) {
+            if let Some(Plan::Laps(schedule, laps)) = self.plan {
+                rung(schedule, laps, user, heard..last).for_each(|due| late.record(now.saturating_sub(due)));
+            }
             *behind.entry(heard).or_default() += 1;
         }
         for (heard, followers) in behind {
             match self.plan {
-                None => {}
+                // Of a lap each has a time of its own: told above.
+                None | Some(Plan::Laps(..)) => {}
                 Some(Plan::Hints) => late.record_n(now.saturating_sub(last), followers),
                 Some(Plan::Publishes(schedule)) => {
                     for due in schedule.learned(heard, last) {
@@ -127,10 +153,15 @@ impl Lateness {
     }
 }
 
+/// When the rings were due that a user learns of who knew one version and is told of another.
+fn rung(schedule: Schedule, laps: Laps, user: u64, versions: Range<Moment>) -> impl Iterator<Item = Moment> {
+    let known = [versions.start, versions.end].map(|version| laps.of(user, schedule.due_by(version)));
+    (known[0]..known[1]).map(move |lap| schedule.due(laps.number(user, lap)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::schedule::Schedule;
 
     #[test]
     fn a_version_is_reached_once_all_followers_heard_of_it_or_are_gone() {
@@ -138,22 +169,22 @@ mod tests {
         let mut heard = [0; 3];
         heard.iter().for_each(|_| lateness.join());
 
-        lateness.hint(&mut heard[0], 7, &mut tally);
-        lateness.hint(&mut heard[1], 7, &mut tally);
+        lateness.hint((0, &mut heard[0]), 7, &mut tally);
+        lateness.hint((0, &mut heard[1]), 7, &mut tally);
         assert_eq!(lateness.reached(), None);
-        lateness.leave(heard[2]);
+        lateness.leave((0, heard[2]));
         assert_eq!(lateness.reached(), Some(7));
         assert_eq!(lateness.reached(), None);
 
-        lateness.hint(&mut heard[1], 9, &mut tally);
+        lateness.hint((0, &mut heard[1]), 9, &mut tally);
         // Again, and an older one: nothing new.
-        lateness.hint(&mut heard[1], 9, &mut tally);
-        lateness.hint(&mut heard[1], 8, &mut tally);
+        lateness.hint((0, &mut heard[1]), 9, &mut tally);
+        lateness.hint((0, &mut heard[1]), 8, &mut tally);
         assert_eq!(lateness.reached(), None);
         // News to this one, but not the newest.
-        lateness.hint(&mut heard[0], 8, &mut tally);
+        lateness.hint((0, &mut heard[0]), 8, &mut tally);
         assert_eq!(lateness.reached(), None);
-        lateness.hint(&mut heard[0], 9, &mut tally);
+        lateness.hint((0, &mut heard[0]), 9, &mut tally);
         assert_eq!(lateness.reached(), Some(9));
         assert_eq!(tally, Tally::default());
     }
@@ -168,12 +199,12 @@ mod tests {
         lateness.join();
         lateness.begin(Plan::Publishes(schedule));
 
-        lateness.hint(&mut heard, schedule.due(0), &mut tally);
-        lateness.hint(&mut heard, schedule.due(4), &mut tally);
+        lateness.hint((0, &mut heard), schedule.due(0), &mut tally);
+        lateness.hint((0, &mut heard), schedule.due(4), &mut tally);
 
         assert_eq!((tally.hints, tally.learned), (2, 5));
         let mut spread = Spread::default();
-        spread.merge(&lateness.counts([heard].into_iter(), heard));
+        spread.merge(&lateness.counts([(0, heard)].into_iter(), heard));
         let summary = spread.summary();
         assert_eq!(summary.count, 5);
         assert!(summary.min_us >= 599_000 && summary.max_us >= 999_000, "{summary:?}");
@@ -187,14 +218,14 @@ mod tests {
         lateness.join();
         lateness.begin(Plan::Oldest(schedule));
 
-        lateness.hint(&mut heard, schedule.due(2), &mut tally);
-        lateness.hint(&mut heard, schedule.due(8), &mut tally);
+        lateness.hint((0, &mut heard), schedule.due(2), &mut tally);
+        lateness.hint((0, &mut heard), schedule.due(8), &mut tally);
         // What was known before the schedule is none of it.
-        lateness.hint(&mut never, schedule.begin - 5, &mut tally);
+        lateness.hint((0, &mut never), schedule.begin - 5, &mut tally);
 
         assert_eq!((tally.hints, tally.learned), (3, 9));
         let mut spread = Spread::default();
-        spread.merge(&lateness.counts([heard, never].into_iter(), schedule.due(9)));
+        spread.merge(&lateness.counts([(0, heard), (1, never)].into_iter(), schedule.due(9)));
         // A second; 700 ms; 100 ms for the last of one, and a second for all of the other.
         let ages: Vec<u64> = spread.counts().0.iter().map(|(micros, _)| micros / 100_000).collect();
         assert_eq!((ages, spread.summary().count), (vec![1, 7, 10], 4));
@@ -209,14 +240,14 @@ mod tests {
         heard.iter().for_each(|_| lateness.join());
         let counted = |lateness: &Lateness, heard: &[Moment], last| {
             let mut spread = Spread::default();
-            spread.merge(&lateness.counts(heard.iter().copied(), last));
+            spread.merge(&lateness.counts(heard.iter().map(|heard| (0, *heard)), last));
             spread.summary()
         };
 
         lateness.begin(Plan::Publishes(schedule));
-        lateness.hint(&mut heard[0], last, &mut tally);
-        lateness.hint(&mut heard[1], schedule.due(7), &mut tally);
-        lateness.leave(heard[2]);
+        lateness.hint((0, &mut heard[0]), last, &mut tally);
+        lateness.hint((0, &mut heard[1]), schedule.due(7), &mut tally);
+        lateness.leave((0, heard[2]));
 
         // All heard of all, or of all but two; who left had heard of none. It may be asked again.
         for _ in 0..2 {
@@ -232,5 +263,54 @@ mod tests {
         let summary = counted(&lateness, &heard[..2], clock::now() - 50_000);
         assert_eq!((summary.count, lateness.last_hint()), (3, 0));
         assert!(summary.min_us >= 49_000 && summary.max_us < 999_000, "{summary:?}");
+    }
+
+    #[test]
+    fn a_user_learns_of_its_own_rings_alone_and_what_it_missed_is_as_late_as_it_is_old() {
+        let (mut lateness, mut tally) = (Lateness::default(), Tally::default());
+        // Two users, ten laps of 100 ms: who is rung first in a lap is drawn.
+        let schedule = Schedule { begin: clock::now() - 1_000_000, count: 20, per_second: 20 };
+        let laps = Laps::new(2, 1);
+        lateness.begin(Plan::Laps(schedule, laps));
+        let mut heard = [0; 2];
+        heard.iter().for_each(|_| lateness.join());
+
+        // After three laps, and after all of them; the other one is told of one and a half.
+        lateness.hint((0, &mut heard[0]), schedule.due(5), &mut tally);
+        assert_eq!(tally.learned, 3);
+        lateness.hint((0, &mut heard[0]), schedule.due(19), &mut tally);
+        assert_eq!(tally.learned, 10);
+        lateness.hint((1, &mut heard[1]), schedule.due(laps.number(1, 1)), &mut tally);
+        assert_eq!((tally.learned, tally.hints), (12, 3));
+
+        let users = || heard.iter().enumerate().map(|(user, heard)| (user as u64, *heard));
+        let mut spread = Spread::default();
+        spread.merge(&lateness.counts(users(), schedule.due(19)));
+        // Eight laps are missing, the oldest of which was due at 200 ms or soon after; the first of all is a second old.
+        let Counts(values) = spread.counts();
+        assert_eq!(values.iter().map(|(_, count)| count).sum::<u64>(), 20);
+        assert!(values.iter().any(|(micros, _)| *micros >= 999_000), "{values:?}");
+    }
+
+    #[test]
+    fn a_lap_is_over_once_all_have_heard_of_a_version_of_it() {
+        let (mut lateness, mut tally) = (Lateness::default(), Tally::default());
+        let mut heard = [0; 3];
+        heard.iter().for_each(|_| lateness.join());
+
+        // One has heard of it before the lap is known.
+        lateness.hint((0, &mut heard[0]), 12, &mut tally);
+        lateness.aim(10, heard.iter().copied());
+        lateness.hint((1, &mut heard[1]), 11, &mut tally);
+        lateness.hint((1, &mut heard[1]), 13, &mut tally);
+        lateness.hint((2, &mut heard[2]), 9, &mut tally);
+        assert_eq!(lateness.reached(), None);
+        lateness.leave((1, heard[1]));
+        assert_eq!(lateness.reached(), None);
+        lateness.hint((2, &mut heard[2]), 10, &mut tally);
+
+        assert_eq!(lateness.reached(), Some(10));
+        lateness.aim(20, [heard[0], heard[2]].into_iter());
+        assert_eq!(lateness.reached(), None);
     }
 }

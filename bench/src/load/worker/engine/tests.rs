@@ -16,6 +16,7 @@ fn begun() -> (Engine, TcpStream) {
         users: String::new(),
         credentials: Credentials::Nobody,
         topic: None,
+        rings: Rings::Nobody,
         in_flight: 1,
         per_second: None,
         sources: Some(9),

@@ -1,0 +1,125 @@
+//! What came of ringing for a while, whoever is rung: the same figures, and the same judgement.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::clock::Moment;
+use super::findings::{Findings, cpu_each};
+use super::fleet::{Fleet, Together};
+use super::orders::{Order, Plan};
+use super::spread::Spread;
+use super::target::Target;
+use super::usage::Usage;
+use crate::words::length;
+
+/// How long all sessions may take to hear of the last publish; the server looks for lost ones every 2 s.
+pub const HEARD_DEADLINE: Duration = Duration::from_secs(20);
+/// From the schedule's making to its first publish: everybody knows of it before.
+pub const AHEAD_US: u64 = 100_000;
+
+/// What is rung, for people.
+pub struct Whom {
+    /// Those who learn.
+    pub who: &'static str,
+    /// What they learn of.
+    pub what: &'static str,
+}
+
+/// What came of publishing for a while.
+pub struct Phase {
+    /// What the followers saw.
+    pub seen: Together,
+    /// How many publishes, or rings, there were.
+    pub publishes: u64,
+    /// How many of them were to be learned of, over all sessions.
+    pub expected: u64,
+    /// When the first was due.
+    pub first: Moment,
+    /// When the last answer was there.
+    pub answered_at: Moment,
+    /// From when a publish was due to its answer.
+    pub answered: Spread,
+    /// How late publishes were written; nothing in a closed loop.
+    pub behind: Spread,
+    /// Whether all followers heard of the last publish.
+    pub all_heard: bool,
+    /// Connections of the publisher after its first, up to now.
+    pub reconnects: u64,
+    /// What the server had used before the first publish, and when all had heard of the last.
+    pub usage: (Option<Usage>, Option<Usage>),
+    /// From the one to the other.
+    pub took: Duration,
+}
+
+impl Phase {
+    /// How long it took, in microseconds: from when the first publish was due to the last hint. Where the last answer came later
+    /// still, or no hint at all, to that.
+    pub fn took_us(&self) -> u64 {
+        self.seen.last_hint.max(self.answered_at).saturating_sub(self.first)
+    }
+
+    /// The server's CPU for each hint that came, in microseconds.
+    pub fn cpu_each(&self) -> Option<f64> {
+        cpu_each(self.usage.0, self.usage.1, self.seen.tally.hints)
+    }
+
+    /// The server's CPU meanwhile, in hundredths of one core.
+    pub fn cpu_percent(&self) -> Option<f64> {
+        let spent = self.usage.1?.cpu_seconds - self.usage.0?.cpu_seconds;
+        Some(spent * 100.0 / self.took.as_secs_f64())
+    }
+
+    /// Says what is not as it should be: what followers did not hear of, and who was later than they may be.
+    pub fn judged(&self, findings: &mut Findings, Whom { who, what }: &Whom, within: Option<Duration>) {
+        let (learned, expected) = (self.seen.tally.learned, self.expected);
+        if !self.all_heard || learned != expected {
+            findings
+                .wrong
+                .push(format!("{who} learned of {learned} {what}, and {expected} were due to them"));
+        }
+        let latest = self.seen.late.summary().max_us;
+        if let Some(within) = within
+            && u128::from(latest) > within.as_micros()
+        {
+            let within = humantime_serde::re::humantime::format_duration(within);
+            findings
+                .wrong
+                .push(format!("one of the {who} was {} behind, and --within is {within}", length(latest)));
+        }
+    }
+
+    /// Says where a rate was not what was asked for.
+    pub fn noted(&self, findings: &mut Findings, rate: NonZeroU32) {
+        let late = self.behind.summary().p99_us;
+        if late > 1_000_000 / u64::from(rate.get()) {
+            findings.note(format!(
+                "the back end did not keep {rate} a second: 1 of 100 calls was written {} late or more, and that is part of \
+                 all times",
+                length(late)
+            ));
+        }
+    }
+
+    /// Says of the bare loop's followers where its figures are worth little.
+    pub fn bare(&self, findings: &mut Findings, sessions: u32) {
+        findings.bare(sessions, &self.seen);
+        if !self.all_heard {
+            let note = "compare nothing with the bare loop: not all of its sockets heard of the last publish";
+            findings.note(note.to_owned());
+        }
+    }
+}
+
+/// From now on it counts; answers what was used before.
+pub async fn measured(
+    fleet: &mut Fleet,
+    plan: Plan,
+    target: &Target,
+) -> anyhow::Result<(Option<Usage>, Instant)> {
+    fleet.order(Order::Measure(plan)).await?;
+    // They answer in the order in which they are told: who has answered this knows that it counts.
+    fleet.seen(0).await?;
+    Ok((target.meter.read().await?, Instant::now()))
+}

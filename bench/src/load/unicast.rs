@@ -1,0 +1,261 @@
+//! `doorbell bench unicast`: users with a session each, and a back end that rings them one by one in random order: through the door
+//! for hints, the queue, the notifier and the gateway. What a delivered hint costs, how many a second there are, and how late.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Asked, BackEnd, UnicastArgs};
+use super::clock::{self, Moment};
+use super::findings::{Findings, Unit, rate};
+use super::fleet::Fleet;
+use super::laps::Laps;
+use super::measurement::Measurement;
+use super::orders::{Order, Plan, Rings};
+use super::phase::{AHEAD_US, HEARD_DEADLINE, Phase, Whom, measured};
+use super::ringer::{Manner, Ringer, Rung};
+use super::schedule::Schedule;
+use super::target::Target;
+use super::trial::{Bench, Side};
+
+/// What followers and publishes are here.
+const WHOM: Whom = Whom { who: "users", what: "rings" };
+/// How often it is looked whether all have heard of what was rung.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Of one side.
+pub struct Delivered {
+    phase: Phase,
+    calls: u64,
+    refused: u64,
+    why: Option<String>,
+}
+
+impl Measurement for UnicastArgs {
+    type Came = Delivered;
+    const NAME: &'static str = "unicast";
+    const RINGS: Rings = Rings::Users;
+
+    fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    fn back_end(&self) -> Option<&BackEnd> {
+        Some(&self.back_end)
+    }
+
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        let pace =
+            self.rate.map_or_else(|| "one lap after the other".to_owned(), |rate| format!("{rate} a second"));
+        vec![
+            ("rings", pace),
+            ("for", format!("{} s", self.duration.as_secs_f64())),
+            ("connections", self.connections.to_string()),
+            ("users a call", self.batch.to_string()),
+            ("seed", self.seed.to_string()),
+        ]
+    }
+
+    async fn one(&self, bench: &mut Bench<'_>, target: &Target, side: Side) -> anyhow::Result<Delivered> {
+        let mut fleet = bench.open(target, side).await?.fleet;
+        if fleet.tally().open == 0 {
+            let failures = fleet.seen(0).await?.failures;
+            bail!("nobody is there: {}", failures.keys().cloned().collect::<Vec<_>>().join("; "));
+        }
+        let laps = Laps::new(self.asked.size.sessions.get(), self.seed);
+        let mut ringer = self.ringer(bench, target, laps).await?;
+        // One lap before anything counts: each user is where rings find them.
+        let first;
+        (ringer, first) = lap(ringer, &mut fleet, (0, self.users()), bench).await?;
+        ensure!(first.heard, "not all users heard of a ring within {} s", HEARD_DEADLINE.as_secs());
+        let delivered = if self.rate.is_some() {
+            self.at_a_rate(ringer, &mut fleet, (target, laps), bench).await?
+        } else {
+            self.lap_by_lap(ringer, &mut fleet, target, bench).await?
+        };
+        fleet.leave().await;
+        Ok(delivered)
+    }
+
+    fn told(&self, findings: &mut Findings, doorbell: &Delivered, bare: Option<&Delivered>) {
+        let sessions = self.asked.size.sessions.get();
+        let (of, reference) = (&doorbell.phase, bare.map(|bare| &bare.phase));
+        let hints = |of: &Phase| rate(of.seen.tally.hints, of.took_us());
+        let name = ("hints_per_second", "hints a second");
+        findings.figure(name, Unit::PerSecond, hints(of), reference.map(hints));
+        let cpu = (of.cpu_each(), reference.and_then(Phase::cpu_each));
+        findings.cpu(("cpu_per_hint", "server CPU a delivered hint"), Unit::Micros, cpu);
+        let cpu = (of.cpu_percent(), reference.and_then(Phase::cpu_percent));
+        findings.cpu(("cpu", "server CPU, of one core"), Unit::PercentOfACore, cpu);
+        let late = ("late", "ring to session");
+        findings.times(late, &of.seen.late, reference.map(|bare| &bare.seen.late));
+        // The bare loop answers when it has written, a Doorbell when it has queued: not the same thing.
+        findings.times(("answer", "ring to its answer"), &of.answered, None);
+        findings.spreads.insert("publisher_behind".to_owned(), of.behind.summary());
+        findings.sessions(sessions, &of.seen);
+        findings.counts.extend([
+            ("rings", of.publishes),
+            ("calls", doorbell.calls),
+            ("rings refused", doorbell.refused),
+            ("hints delivered", of.seen.tally.hints),
+            ("rings learned of", of.seen.tally.learned),
+            ("connections of the back end after its first ones", of.reconnects),
+        ]);
+        self.rate.iter().for_each(|rate| of.noted(findings, *rate));
+        if doorbell.refused > 0 {
+            let why = doorbell.why.as_deref().unwrap_or_default();
+            findings
+                .wrong
+                .push(format!("{} of {} rings were refused: {why}", doorbell.refused, of.publishes));
+        }
+        of.judged(findings, &WHOM, self.within);
+        if let Some(bare) = reference {
+            bare.bare(findings, sessions);
+        }
+    }
+}
+
+impl UnicastArgs {
+    fn users(&self) -> u64 {
+        self.asked.size.sessions.get().into()
+    }
+
+    async fn ringer(&self, bench: &Bench<'_>, target: &Target, laps: Laps) -> anyhow::Result<Ringer> {
+        let (key, topic) =
+            target.api_key.clone().zip(bench.topic()).context("a back end needs an API key")?;
+        let (places, users) = (target.places.clone(), bench.users());
+        let connections = usize::try_from(self.connections.get()).unwrap_or(usize::MAX);
+        let manner = Manner { connections, batch: self.batch.get().into() };
+        spawn_blocking(move || Ringer::connect(&places, (&key, &topic), (users, laps), &manner)).await?
+    }
+
+    /// Rings so many a second, whatever comes back.
+    async fn at_a_rate(
+        &self,
+        mut ringer: Ringer,
+        fleet: &mut Fleet,
+        (target, laps): (&Target, Laps),
+        bench: &mut Bench<'_>,
+    ) -> anyhow::Result<Delivered> {
+        let rate = self.rate.context("an open loop has a rate")?;
+        let schedule = Schedule::lasting(clock::now() + AHEAD_US, rate, self.duration);
+        let (before, begun) = measured(fleet, Plan::Laps(schedule, laps), target).await?;
+        let rung;
+        (ringer, rung) =
+            calling(ringer, fleet, bench, move |ringer, stop| ringer.follow(schedule, stop)).await?;
+        // Who was refused learns from the next, or never.
+        let until = Instant::now() + HEARD_DEADLINE;
+        while fleet.seen(0).await?.tally.learned < schedule.count && Instant::now() < until {
+            fleet.watch("last hints", LOOK, &mut bench.line).await?;
+        }
+        let usage = (before, target.meter.read().await?);
+        let seen = fleet.seen(schedule.due(schedule.count - 1)).await?;
+        Ok(Delivered {
+            calls: rung.calls,
+            refused: rung.refused,
+            why: rung.why,
+            phase: Phase {
+                publishes: schedule.count,
+                expected: schedule.count,
+                first: schedule.begin,
+                answered_at: rung.answered_at,
+                answered: rung.answered,
+                behind: rung.behind,
+                all_heard: seen.tally.learned == schedule.count,
+                reconnects: ringer.reconnects(),
+                usage,
+                took: begun.elapsed(),
+                seen,
+            },
+        })
+    }
+
+    /// Rings all users once more when all have heard of the last lap.
+    async fn lap_by_lap(
+        &self,
+        mut ringer: Ringer,
+        fleet: &mut Fleet,
+        target: &Target,
+        bench: &mut Bench<'_>,
+    ) -> anyhow::Result<Delivered> {
+        let (before, begun) = measured(fleet, Plan::Hints, target).await?;
+        let (first, mut laps, mut all) = (clock::now(), 0, Rung::default());
+        let mut last = Lap { begin: first, rung: Rung::default(), heard: true };
+        while last.heard && begun.elapsed() < self.duration {
+            (ringer, last) = lap(ringer, fleet, (laps + 1, self.users()), bench).await?;
+            all = all.plus(std::mem::take(&mut last.rung));
+            laps += 1;
+        }
+        let usage = (before, target.meter.read().await?);
+        let seen = fleet.seen(last.begin).await?;
+        let rings = laps * self.users();
+        Ok(Delivered {
+            calls: all.calls,
+            refused: all.refused,
+            why: all.why,
+            phase: Phase {
+                publishes: rings,
+                expected: rings,
+                first,
+                answered_at: all.answered_at,
+                answered: all.answered,
+                behind: all.behind,
+                all_heard: last.heard,
+                reconnects: ringer.reconnects(),
+                usage,
+                took: begun.elapsed(),
+                seen,
+            },
+        })
+    }
+}
+
+/// All users were rung once.
+struct Lap {
+    /// No version of it is older.
+    begin: Moment,
+    rung: Rung,
+    /// Whether all heard of it.
+    heard: bool,
+}
+
+/// Rings all users once, and waits until all have heard of it.
+async fn lap(
+    ringer: Ringer,
+    fleet: &mut Fleet,
+    (number, users): (u64, u64),
+    bench: &mut Bench<'_>,
+) -> anyhow::Result<(Ringer, Lap)> {
+    let begin = clock::now();
+    // Before the first ring: who hears of it knows that it counts.
+    fleet.order(Order::Lap(begin)).await?;
+    let (ringer, rung) =
+        calling(ringer, fleet, bench, move |ringer, stop| ringer.lap(number, users, stop)).await?;
+    let heard = fleet.reached(begin, Instant::now() + HEARD_DEADLINE, "ringing", &mut bench.line).await?;
+    Ok((ringer, Lap { begin, rung, heard }))
+}
+
+/// Has the back end work on threads of its own; reports are taken meanwhile, so that nobody waits for the tool.
+async fn calling(
+    mut ringer: Ringer,
+    fleet: &mut Fleet,
+    bench: &mut Bench<'_>,
+    work: impl FnOnce(&mut Ringer, &CancellationToken) -> anyhow::Result<Rung> + Send + 'static,
+) -> anyhow::Result<(Ringer, Rung)> {
+    // Whoever leaves this function, for whatever reason, has the threads leave off.
+    let stop = bench.stop.child_token();
+    let _guard = stop.clone().drop_guard();
+    let mut calling = spawn_blocking(move || {
+        let rung = work(&mut ringer, &stop)?;
+        anyhow::Ok((ringer, rung))
+    });
+    loop {
+        match tokio::time::timeout(Duration::from_millis(20), &mut calling).await {
+            Ok(called) => return called?,
+            Err(_) => fleet.look("ringing", &mut bench.line).await?,
+        }
+    }
+}
