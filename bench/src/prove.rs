@@ -15,7 +15,7 @@ mod keeper;
 mod link;
 mod metrics;
 mod names;
-mod nemesis;
+pub mod nemesis;
 mod page;
 mod plan;
 mod progress;

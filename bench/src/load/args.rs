@@ -1,6 +1,6 @@
 //! What was asked on the command line.
 
-use std::num::{NonZeroU8, NonZeroU32};
+use std::num::{NonZeroU8, NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,6 +52,10 @@ pub struct Where {
     /// A server's /metrics, for its CPU and memory; may be repeated
     #[arg(long, value_name = "URL", requires = "url")]
     pub(super) metrics_url: Vec<String>,
+    /// A Doorbell of the tool's own with so many gateways, the other roles and a Redis each processes of their own; CPU and memory
+    /// are those of the gateways [default: one process with all roles]
+    #[arg(long, value_name = "COUNT", conflicts_with = "url", value_parser = gateways)]
+    pub(super) gateways: Option<NonZeroU16>,
     /// A setting of the tool's own Doorbell, as its environment variable: DOORBELL_GATEWAY__HEARTBEAT=5s; may be repeated
     #[arg(long, value_name = "NAME=VALUE", conflicts_with = "url", value_parser = setting)]
     pub(super) set: Vec<(String, String)>,
@@ -209,22 +213,27 @@ pub struct Load<'a> {
 impl Where {
     /// What people call it.
     pub fn name(&self) -> String {
-        if self.url.is_empty() { "a Doorbell of its own".to_owned() } else { self.url.join(", ") }
+        match self.gateways {
+            Some(count) => format!("a Doorbell of its own with {count} gateways"),
+            None if self.url.is_empty() => "a Doorbell of its own".to_owned(),
+            None => self.url.join(", "),
+        }
     }
 }
 
 impl Size {
-    /// Whether a server of the tool's own can hold them.
+    /// Whether a Doorbell of the tool's own with so many gateways can hold them.
     ///
     /// # Errors
-    /// Its file limit is too small.
-    pub fn check_own(&self, files: u64) -> anyhow::Result<()> {
-        let most = most(files);
+    /// The file limit is too small for so few.
+    pub fn check_own(&self, gateways: u16, files: u64) -> anyhow::Result<()> {
+        let most = most(files) * u64::from(gateways);
         ensure!(
             u64::from(self.sessions.get()) <= most,
-            "{} sessions are more than one server on this machine can hold: the file limit is {files} a process, so {most} at \
-             most. Raise it (ulimit -Hn), or start several gateways and name each with --url",
-            self.sessions
+            "{} sessions are more than {gateways} gateway{} on this machine can hold: the file limit is {files} a process, so \
+             {most} at most. Raise it (ulimit -Hn), take more gateways (--gateways), or name some that are there with --url",
+            self.sessions,
+            if gateways == 1 { "" } else { "s" }
         );
         Ok(())
     }
@@ -279,6 +288,14 @@ impl Size {
 /// How many sessions a server can hold that may have so many files.
 const fn most(files: u64) -> u64 {
     files.saturating_sub(SERVER_FILES)
+}
+
+/// Each is a process: a million sessions need some fifty.
+const GATEWAYS_MAX: u16 = 200;
+
+fn gateways(text: &str) -> Result<NonZeroU16, String> {
+    let count = text.parse::<NonZeroU16>().ok().filter(|count| count.get() <= GATEWAYS_MAX);
+    count.ok_or_else(|| format!("must be 1 to {GATEWAYS_MAX}"))
 }
 
 /// More do not make a median better.
@@ -375,7 +392,8 @@ mod tests {
     fn too_few_files_are_refused_with_what_to_do() {
         let refused = size(30_000, Some(1)).jobs(&LOAD).unwrap_err().to_string();
         assert!(refused.contains("20000 a process") && refused.contains("so 2 are needed"), "{refused}");
-        let refused = size(20_000, None).check_own(20_000).unwrap_err().to_string();
+        assert!(size(39_488, None).check_own(2, 20_000).is_ok());
+        let refused = size(20_000, None).check_own(1, 20_000).unwrap_err().to_string();
         assert!(refused.contains("19744 at most") && refused.contains("--url"), "{refused}");
     }
 }

@@ -1,9 +1,10 @@
 //! What is measured: a Doorbell of the tool's own on the loopback, an installation, or the reference.
 
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use tempfile::TempDir;
 use tokio::net::lookup_host;
 use tokio::process::Command;
@@ -15,11 +16,18 @@ use super::usage::Meter;
 use crate::Host;
 use crate::cpus::Cpus;
 use crate::process::{Kind, Launch, Member};
+use crate::prove::nemesis::local::{Local, Manner, Shape};
+use crate::prove::nemesis::{Cluster, Fallen};
 
-/// For one of the tool's own: doors wide open, because the rates at which connections and rings are taken protect a server from what
+/// Settings of one of the tool's own: doors wide open, because the rates at which connections and rings are taken protect a server from what
 /// this tool is there to do; all else is as by default.
-const CONFIG: &str = "[listener]\naccepts_per_second = 1000000\naccepts_burst = 1000000\n\
-                      [hints]\nusers_per_second = 10000000\nusers_burst = 10000000\n";
+const DOORS: [(&str, &str); 5] = [
+    ("DOORBELL_LISTENER__ACCEPTS_PER_SECOND", "1000000"),
+    ("DOORBELL_LISTENER__ACCEPTS_BURST", "1000000"),
+    ("DOORBELL_HINTS__USERS_PER_SECOND", "10000000"),
+    ("DOORBELL_HINTS__USERS_BURST", "10000000"),
+    ("DOORBELL_LOG", "warn"),
+];
 
 /// Lines of a log that are told where something went wrong.
 const LOG_LINES: usize = 20;
@@ -39,11 +47,19 @@ pub struct Target {
 
 /// What the tool started.
 struct Own {
-    member: Member,
-    is_bare: bool,
-    log: PathBuf,
+    what: Started,
+    logs: Vec<PathBuf>,
     /// Its files, gone with it.
     _folder: TempDir,
+}
+
+enum Started {
+    /// A Doorbell in one process.
+    One(Member),
+    /// A Doorbell whose roles are apart.
+    Apart(Local),
+    /// The bare loop.
+    Bare(Member),
 }
 
 impl Target {
@@ -58,16 +74,16 @@ impl Target {
         cpus: Option<&Cpus>,
     ) -> anyhow::Result<Self> {
         if place.url.is_empty() {
-            Self::own(&place.set, host, cpus).await
+            Self::own(place, host, cpus).await
         } else {
             Self::installation(place, api_key).await
         }
     }
 
-    /// One process with everything in it, authentication, registration, metrics and heartbeats on.
-    async fn own(settings: &[(String, String)], host: &Host, cpus: Option<&Cpus>) -> anyhow::Result<Self> {
+    /// With authentication, registration, metrics and heartbeats on: one process with everything in it, or the roles apart.
+    async fn own(place: &Where, host: &Host, cpus: Option<&Cpus>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let (config, keys) = (folder.path().join("doorbell.toml"), folder.path().join("api-keys.toml"));
+        let keys = folder.path().join("api-keys.toml");
         let made = Command::new(&host.binary)
             .args(["api-key", "bench", "--hints"])
             .stdin(Stdio::null())
@@ -76,29 +92,18 @@ impl Target {
             .context("an API key")?;
         ensure!(made.status.success(), "doorbell api-key: {}", String::from_utf8_lossy(&made.stderr));
         std::fs::write(&keys, &made.stderr)?;
-        std::fs::write(&config, format!("api_keys_file = {:?}\n{CONFIG}", keys.display().to_string()))?;
-        let data = folder.path().join("data");
-        let mut env = vec![("DOORBELL_LOG".to_owned(), "warn".to_owned())];
-        env.extend(settings.iter().cloned());
-        let launch = Launch {
-            name: "doorbell".to_owned(),
-            program: host.binary.clone(),
-            args: ["serve", "--config", &text(&config), "--data-dir", &text(&data)]
-                .map(str::to_owned)
-                .to_vec(),
-            env,
-            log: folder.path().join("server.log"),
-            kind: Kind::Doorbell,
-            cpus: cpus.cloned(),
+        let doors = DOORS.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut env: Vec<(String, String)> = doors.collect();
+        env.push(("DOORBELL_API_KEYS_FILE".to_owned(), text(&keys)));
+        env.extend(place.set.iter().cloned());
+        let api_key = Some(String::from_utf8(made.stdout)?.trim_end().to_owned());
+        let own = match place.gateways {
+            Some(count) => {
+                apart(host, folder, count, Manner { env, cpus: cpus.cloned(), is_cut: false }).await?
+            }
+            None => one(host, folder, env, cpus).await?,
         };
-        let (log, member) = started("a Doorbell of its own", launch).await?;
-        Ok(Self {
-            places: vec![place_of(member.address())?],
-            credentials: Credentials::Key(data.join("key")),
-            api_key: Some(String::from_utf8(made.stdout)?.trim_end().to_owned()),
-            meter: Meter::Process(member.number().await?),
-            own: Some(Own { member, is_bare: false, log, _folder: folder }),
-        })
+        Ok(Self { api_key, ..own })
     }
 
     async fn installation(place: &Where, api_key: Option<&Path>) -> anyhow::Result<Self> {
@@ -157,8 +162,8 @@ impl Target {
             places: vec![place_of(member.address())?],
             credentials: Credentials::Nobody,
             api_key: Some("none".to_owned()),
-            meter: Meter::Process(member.number().await?),
-            own: Some(Own { member, is_bare: true, log, _folder: folder }),
+            meter: Meter::Processes(vec![member.number().await?]),
+            own: Some(Own { what: Started::Bare(member), logs: vec![log], _folder: folder }),
         })
     }
 
@@ -170,9 +175,19 @@ impl Target {
     /// Ends what the tool started, in order; answers how that went, and the last lines of its log, which is gone then.
     pub async fn end(self) -> (anyhow::Result<()>, Vec<String>) {
         let Some(own) = self.own else { return (Ok(()), Vec::new()) };
-        // The bare loop has nothing to put in order.
-        let ended = if own.is_bare { own.member.kill().await } else { own.member.end().await };
-        (ended, last_lines(&own.log))
+        let ended = match &own.what {
+            Started::One(member) => member.end().await,
+            Started::Apart(local) => match local.end().await.as_slice() {
+                [] => Ok(()),
+                fallen => {
+                    let how = fallen.iter().map(|Fallen { process, how }| format!("{process} {how}"));
+                    Err(anyhow!(how.collect::<Vec<_>>().join("; ")))
+                }
+            },
+            // The bare loop has nothing to put in order.
+            Started::Bare(member) => member.kill().await,
+        };
+        (ended, own.logs.iter().flat_map(|log| last_lines(log)).collect())
     }
 
     /// A script in place of a Doorbell of the tool's own.
@@ -194,9 +209,64 @@ impl Target {
             credentials: Credentials::Nobody,
             api_key: None,
             meter: Meter::Metrics(Vec::new()),
-            own: Some(Own { member, is_bare: false, log, _folder: folder }),
+            own: Some(Own { what: Started::One(member), logs: vec![log], _folder: folder }),
         }
     }
+}
+
+/// A Doorbell with all roles in one process.
+async fn one(
+    host: &Host,
+    folder: TempDir,
+    env: Vec<(String, String)>,
+    cpus: Option<&Cpus>,
+) -> anyhow::Result<Target> {
+    let data = folder.path().join("data");
+    let launch = Launch {
+        name: "doorbell".to_owned(),
+        program: host.binary.clone(),
+        args: ["serve", "--data-dir", &text(&data)].map(str::to_owned).to_vec(),
+        env,
+        log: folder.path().join("server.log"),
+        kind: Kind::Doorbell,
+        cpus: cpus.cloned(),
+    };
+    let (log, member) = started("a Doorbell of its own", launch).await?;
+    Ok(Target {
+        places: vec![place_of(member.address())?],
+        credentials: Credentials::Key(data.join("key")),
+        api_key: None,
+        meter: Meter::Processes(vec![member.number().await?]),
+        own: Some(Own { what: Started::One(member), logs: vec![log], _folder: folder }),
+    })
+}
+
+/// A Doorbell with so many gateways around a Redis, each role a process of its own.
+async fn apart(host: &Host, folder: TempDir, count: NonZeroU16, manner: Manner) -> anyhow::Result<Target> {
+    let shape = Shape::of_gateways(count.get());
+    let started = Local::installation(&host.binary, folder.path(), shape, manner).await;
+    let names = (1..=count.get()).map(|number| format!("gateway-{number}"));
+    let others = ["notifier-1", "channel-1", "message-1", "redis"].map(str::to_owned);
+    let logs: Vec<PathBuf> =
+        names.chain(others).map(|name| folder.path().join(format!("{name}.log"))).collect();
+    // The files are gone with their folder.
+    let why = |error| {
+        let lines: Vec<String> = logs.iter().flat_map(|log| last_lines(log)).collect();
+        anyhow!("a Doorbell of its own does not start: {error:#}\n{}", lines.join("\n"))
+    };
+    let local = started.map_err(why)?;
+    let (mut places, mut numbers) = (Vec::new(), Vec::new());
+    for gateway in local.gateways() {
+        places.push(place_of(gateway.address())?);
+        numbers.push(gateway.number().await?);
+    }
+    Ok(Target {
+        places,
+        credentials: Credentials::Key(local.key_file()),
+        api_key: None,
+        meter: Meter::Processes(numbers),
+        own: Some(Own { what: Started::Apart(local), logs, _folder: folder }),
+    })
 }
 
 /// Starts it; answers its log as well. Where it does not start, its log says why: the file is gone with its folder.

@@ -1,6 +1,7 @@
 //! What every measurement does: take the server, or the bare loop, open all sessions, and end all of it again, whatever happens.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 
 use anyhow::anyhow;
 use humantime_serde::re::humantime::parse_duration;
@@ -97,7 +98,8 @@ fn interval_ms(place: &Where, sessions: u32) -> u64 {
     let set = |name| place.set.iter().rev().find(|(set, _)| set == name).map(|(_, value)| value);
     let large = set("DOORBELL_GATEWAY__FANOUT_FOLLOWERS_LARGE").and_then(|value| value.parse().ok());
     let interval = set("DOORBELL_GATEWAY__FANOUT_INTERVAL").and_then(|value| parse_duration(value).ok());
-    let each = u64::from(sessions) / place.url.len().max(1) as u64;
+    let places = place.gateways.map_or(place.url.len(), |count| count.get().into());
+    let each = u64::from(sessions) / places.max(1) as u64;
     if each <= large.unwrap_or(LARGE) {
         return 0;
     }
@@ -134,7 +136,8 @@ impl<'a> Bench<'a> {
     pub async fn doorbell(&mut self, back_end: Option<&BackEnd>) -> anyhow::Result<Target> {
         let files = (self.host.files)();
         if self.asked.place.url.is_empty() {
-            self.asked.size.check_own(files)?;
+            let gateways = self.asked.place.gateways.map_or(1, NonZeroU16::get);
+            self.asked.size.check_own(gateways, files)?;
         }
         self.line.show(|| "starting".to_owned());
         let api_key = back_end.and_then(|back_end| back_end.api_key_file.as_deref());
@@ -219,6 +222,12 @@ impl<'a> Bench<'a> {
         if !self.asked.place.metrics_url.is_empty() {
             notes.push("CPU of /metrics is counted in whole seconds: let it use some".to_owned());
         }
+        if self.asked.place.gateways.is_some() {
+            notes.push(
+                "CPU and memory are those of the gateways alone: other roles and Redis are not in them"
+                    .to_owned(),
+            );
+        }
         notes
     }
 }
@@ -252,8 +261,14 @@ mod tests {
     #[test]
     fn the_bare_loop_merges_as_a_doorbell_with_these_settings() {
         let set = |name: &str, value: &str| (format!("DOORBELL_GATEWAY__{name}"), value.to_owned());
-        let mut place =
-            Where { url: vec![], key_file: None, token_command: None, metrics_url: vec![], set: vec![] };
+        let mut place = Where {
+            url: vec![],
+            gateways: None,
+            key_file: None,
+            token_command: None,
+            metrics_url: vec![],
+            set: vec![],
+        };
         assert_eq!([1_000, 1_001].map(|sessions| interval_ms(&place, sessions)), [0, 100]);
         place.set = vec![set("FANOUT_FOLLOWERS_LARGE", "10"), set("FANOUT_INTERVAL", "2s")];
         assert_eq!([10, 11].map(|sessions| interval_ms(&place, sessions)), [0, 2_000]);

@@ -18,8 +18,8 @@ const PAGE_BYTES: u64 = 4_096;
 /// Where it is read.
 #[derive(Clone, Debug)]
 pub enum Meter {
-    /// A process of this machine, by its number.
-    Process(u32),
+    /// Processes of this machine, by their numbers; their sum.
+    Processes(Vec<u32>),
     /// Pages of metrics; their sum.
     Metrics(Vec<String>),
 }
@@ -35,6 +35,17 @@ pub struct Usage {
     pub private: Option<u64>,
 }
 
+impl Usage {
+    /// Both together.
+    fn plus(self, other: Self) -> Self {
+        Self {
+            cpu_seconds: self.cpu_seconds + other.cpu_seconds,
+            resident: self.resident + other.resident,
+            private: Some(self.private.unwrap_or(0) + other.private.unwrap_or(0)),
+        }
+    }
+}
+
 impl Meter {
     /// What was used up to now; `None` where nobody tells.
     ///
@@ -42,7 +53,10 @@ impl Meter {
     /// The process is gone, or a page does not answer.
     pub async fn read(&self) -> anyhow::Result<Option<Usage>> {
         match self {
-            Self::Process(number) => of_process(*number).map(Some),
+            Self::Processes(numbers) => {
+                let mut each = numbers.iter().map(|number| of_process(*number));
+                each.try_fold(Usage::default(), |sum, one| Ok(sum.plus(one?))).map(Some)
+            }
             Self::Metrics(pages) if pages.is_empty() => Ok(None),
             Self::Metrics(pages) => {
                 let mut sum = Usage::default();

@@ -19,7 +19,7 @@ use super::client::Client;
 use super::history::{Conversation, Moment, Phase, Recorder, Role, Run, What, recorder};
 use super::hostile::Hostile;
 use super::keeper::Keeper;
-use super::nemesis::local::Local;
+use super::nemesis::local::{Local, Manner};
 use super::nemesis::{self, Cluster, Fallen, Schedule};
 use super::plan::{Plan, rng_of};
 use super::reader::Reader;
@@ -94,7 +94,10 @@ async fn start_local(
     let sabotage = args.sabotage().map(|kind| ("DOORBELL_SABOTAGE".to_owned(), kind.to_owned()));
     let env = sabotage.into_iter().collect();
     let local = match args.cluster {
-        Some(shape) => Local::installation(&host.binary, folder, shape, env, args.pace().is_some()).await?,
+        Some(shape) => {
+            let manner = Manner { env, is_cut: args.pace().is_some(), cpus: None };
+            Local::installation(&host.binary, folder, shape, manner).await?
+        }
         None if args.local => Local::one(&host.binary, folder, env).await?,
         None => return Ok(None),
     };

@@ -1,5 +1,6 @@
 //! `doorbell bench connect`, `idle` and `fanout` as somebody runs them, small: what they say adds up.
 
+mod apart;
 mod hot;
 mod rounds;
 mod unicast;
@@ -349,6 +350,7 @@ async fn what_cannot_be_measured_says_why() -> anyhow::Result<()> {
         (&["connect", "--set", "DOORBELL_GATEWAY__HEARTBEAT=soon"], "expected a duration"),
         (&["connect", "--sessions", "0"], "--sessions"),
         (&["connect", "--rounds", "0"], "must be 1 to 99"),
+        (&["connect", "--gateways", "0"], "must be 1 to 200"),
         (&["connect", "--server-cpus", "0;1"], "0, or 0,2, or 1-3,6"),
         (
             &["connect", "--tool-cpus", "1000"],

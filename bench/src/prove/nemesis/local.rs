@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 
 use super::way::Way;
 use super::{Cluster, Cut, Fallen, Harm, Process};
+use crate::cpus::Cpus;
 use crate::process::{Kind, Launch, Member};
 use crate::prove::history::{Deed, Harmed, Part};
 
@@ -19,6 +20,13 @@ use crate::prove::history::{Deed, Harmed, Part};
 pub struct Shape {
     /// Gateways, notifiers, channel services, message services.
     counts: [u16; 4],
+}
+
+impl Shape {
+    /// So many gateways, and one of each other role.
+    pub const fn of_gateways(count: u16) -> Self {
+        Self { counts: [count, 1, 1, 1] }
+    }
 }
 
 /// How long a process may take to end: the sum of its budgets in `[shutdown]`, 20 s, and a few seconds, as `docs/operations.md` says.
@@ -70,14 +78,23 @@ struct Cuttable {
     process: Process,
 }
 
+/// How the processes of an installation run.
+#[derive(Clone, Debug, Default)]
+pub struct Manner {
+    /// Settings, as environment variables.
+    pub env: Vec<(String, String)>,
+    /// Whether their connections can be cut.
+    pub is_cut: bool,
+    /// Their CPUs; those of the tool where none are named.
+    pub cpus: Option<Cpus>,
+}
+
 /// What all processes of an installation have in common.
 struct Common<'a> {
     binary: &'a Path,
     /// The port of Redis.
     redis: u16,
-    env: Vec<(String, String)>,
-    /// Whether their connections can be cut.
-    is_cut: bool,
+    manner: Manner,
 }
 
 impl Local {
@@ -115,18 +132,16 @@ impl Local {
         binary: &Path,
         folder: &Path,
         shape: Shape,
-        env: Vec<(String, String)>,
-        is_cut: bool,
+        manner: Manner,
     ) -> anyhow::Result<Self> {
         let port = free_port()?;
         // Redis goes to its folder before it reads other paths.
         let folder = folder.canonicalize()?;
         let key_file = folder.join("key");
         let mut own = Self { key_file, folder, members: Vec::new(), parts: Vec::new(), ways: Vec::new() };
-        own.add(own.redis(port), Part::Redis)
-            .await
-            .context("an installation needs redis-server: install it")?;
-        let common = Common { binary, redis: port, env, is_cut };
+        let redis = Launch { cpus: manner.cpus.clone(), ..own.redis(port) };
+        own.add(redis, Part::Redis).await.context("an installation needs redis-server: install it")?;
+        let common = Common { binary, redis: port, manner };
         for ((role, part), count) in ROLES.into_iter().zip(shape.counts).rev() {
             let launches: Vec<Launch> = (1..=count)
                 .map(|number| own.member(&common, (role, part), number))
@@ -169,9 +184,9 @@ impl Local {
         number: u16,
     ) -> anyhow::Result<Launch> {
         let name = format!("{role}-{number}");
-        let mut env = common.env.clone();
+        let mut env = common.manner.env.clone();
         let mut redis = common.redis;
-        if common.is_cut {
+        if common.manner.is_cut {
             let listens = free_port()?;
             let to_redis = Way::open(format!("{name} to redis"), redis)?;
             let to_it = Way::open(format!("all to {name}"), listens)?;
@@ -203,8 +218,13 @@ impl Local {
             log: self.folder.join(format!("{name}.log")),
             name,
             kind: Kind::Doorbell,
-            cpus: None,
+            cpus: common.manner.cpus.clone(),
         })
+    }
+
+    /// Those to which clients connect.
+    pub fn gateways(&self) -> impl Iterator<Item = &Member> {
+        self.those(is_door)
     }
 
     /// Those of which `is` holds, by what they are.
@@ -230,8 +250,7 @@ impl Cluster for Local {
     }
 
     fn urls(&self) -> Vec<String> {
-        let gateways = self.those(is_door);
-        gateways.map(|gateway| format!("ws://{}", gateway.address())).collect()
+        self.gateways().map(|gateway| format!("ws://{}", gateway.address())).collect()
     }
 
     fn metrics_urls(&self) -> Vec<String> {
