@@ -3,6 +3,7 @@
 //! Everything about a session lies behind one short lock, so that frames never interleave; a write under it never
 //! waits. Idle, a session owns its socket, its rules and nothing else (GW-3).
 
+mod appointment;
 pub(crate) mod event;
 mod following;
 pub(crate) mod follows;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use doorbell_protocol::codec::decode_client;
 use doorbell_protocol::frames::Token;
 use doorbell_protocol::{
-    CallId, Clock, DecodeError, DeviceId, Encoding, Payload, SessionId, Timestamp, TopicId, UserId, Version,
+    CallId, Clock, DecodeError, DeviceId, Encoding, Payload, SessionId, TopicId, UserId, Version,
 };
 use doorbell_rpc::{CallRequest, Messages, failpoint, sabotage};
 use futures_util::task::AtomicWaker;
@@ -42,7 +43,6 @@ use crate::session::phase::{HintGate, ReadGate};
 use crate::session::state::{At, Rules, State};
 use crate::signals::Passing;
 use crate::socket::{HeldSocket, Transport};
-use crate::sweep::AHEAD_SECONDS_MAX;
 use crate::uptime::{Moment, Uptime};
 use crate::ws;
 
@@ -415,29 +415,6 @@ impl Session {
             core.state.on_writes_ended();
         }
         false
-    }
-
-    /// Comes by with the sweep: answers what is to be done. Then it needs a new appointment.
-    pub(crate) fn tick(&self, setting: &Setting) -> Errands {
-        self.tell(Event::Tick { heard: self.heard(), wall: (setting.clock)() }, setting)
-    }
-
-    /// The second in which the sweep must come by.
-    pub(crate) fn next_due(&self, wall: Timestamp, setting: &Setting) -> u64 {
-        let at = self.at(setting);
-        let due = self.core.lock().state.due(self.heard(), wall, &at);
-        let now = at.now.second();
-        due.second_after().clamp(now + 1, now + AHEAD_SECONDS_MAX)
-    }
-
-    /// Notes the present appointment with the sweep: an older one is void.
-    pub(crate) fn set_due(&self, second: u64) {
-        self.due.store(second, Ordering::Relaxed);
-    }
-
-    /// The second of the session's present appointment with the sweep.
-    pub(crate) fn due(&self) -> u64 {
-        self.due.load(Ordering::Relaxed)
     }
 }
 
