@@ -164,7 +164,12 @@ impl Evidence<'_> {
 
     /// Whether a fault was on at that moment, or had ended less than T before.
     pub fn troubled(&self, at: Micros) -> bool {
-        self.faults.iter().any(|fault| fault.begin <= at && at <= fault.calm)
+        self.troubled_between(at, at)
+    }
+
+    /// The same of some moment between two.
+    pub fn troubled_between(&self, from: Micros, to: Micros) -> bool {
+        self.faults.iter().any(|fault| fault.begin <= to && from <= fault.calm)
     }
 
     /// Whether a user certainly was a member from one moment to another.

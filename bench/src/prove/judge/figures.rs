@@ -12,6 +12,8 @@ use crate::prove::metrics::{BEGUN, CACHES, DEAD_LETTERS, FILES, HELD, OLDEST, QU
 const LEASE_SECONDS: f64 = 5.0;
 /// Files that a store may open beyond those of its beginning.
 const FILES_FREE: f64 = 32.0;
+/// Connections to and from each other server, which are made when they are first needed, and kept.
+const FILES_A_SERVER: f64 = 2.0;
 /// Memory that a store may fill whatever clients do: its write buffers and block cache.
 const STORE_BYTES: f64 = 96.0 * 1024.0 * 1024.0;
 
@@ -51,11 +53,13 @@ pub fn nothing_left(evidence: &Evidence) -> Outcome {
     figures.demand(&mut outcome, Moment::Before, &needed);
     figures.demand(&mut outcome, Moment::Warm, &[RESIDENT, BEGUN]);
     figures.demand(&mut outcome, Moment::Left, &needed);
+    let others = u32::try_from(figures.targets.len() - 1).unwrap_or(u32::MAX);
+    let files_free = FILES_FREE + FILES_A_SERVER * f64::from(others);
     for (target, values) in figures.at(Moment::Left) {
         // Without a beginning there is nothing to compare with: that it is missing has been said.
         let Some(before) = figures.of_target(Moment::Before, target) else { continue };
         let held = HELD.iter().filter_map(|name| Some((*name, *before.get(name)?)));
-        let files = before.get(FILES).map(|files| (FILES, files + FILES_FREE));
+        let files = before.get(FILES).map(|files| (FILES, files + files_free));
         let bounds = held.chain(files).map(|(name, bound)| {
             (name, before.get(name).copied().unwrap_or(0.0), bound, values.get(name).copied())
         });

@@ -10,7 +10,8 @@ use crate::prove::history::{Micros, Role};
 pub fn of(evidence: &Evidence) -> Latency {
     let mut latency = Latency::default();
     for (sent, took) in each(evidence) {
-        let spread = if evidence.troubled(sent) { &mut latency.faulty } else { &mut latency.calm };
+        let troubled = evidence.troubled_between(sent, sent.saturating_add(took.into()));
+        let spread = if troubled { &mut latency.faulty } else { &mut latency.calm };
         spread.sorted.push(took);
     }
     latency.calm.sorted.sort_unstable();

@@ -6,7 +6,7 @@ use super::evidence::Evidence;
 use super::simulator;
 use super::verdict::{Overall, Rule, Verdict};
 use super::{Judgement, judge};
-use crate::prove::history::{Bounds, Conversation, Event, Harmed, Kind, Phase, Role, Run, What};
+use crate::prove::history::{Bounds, Conversation, Deed, Event, Harmed, Kind, Part, Phase, Role, Run, What};
 use crate::prove::metrics::HELD;
 
 mod available;
@@ -298,6 +298,15 @@ fn a_run_that_shows_nothing_is_invalid() {
     let mut seen = BTreeSet::new();
     steady.retain(|event| !matches!(&event.1, What::Open { client, .. } if !seen.insert(*client)));
     assert!(reasons(&steady).iter().any(|reason| reason.contains("no client had to come back")));
+    for event in &mut steady {
+        if let What::FaultBegin { harmed, .. } = &mut event.1 {
+            *harmed = Some(Harmed { deed: Deed::Kill, parts: vec![Part::Redis], targets: Vec::new() });
+        }
+    }
+    assert!(
+        reasons(&steady).iter().all(|reason| !reason.contains("come back")),
+        "Redis holds no socket of theirs"
+    );
 
     let cut = &sound[..sound.len() / 2];
     assert!(reasons(cut).iter().any(|reason| reason.contains("did not come to its end")));

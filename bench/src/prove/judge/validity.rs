@@ -2,7 +2,7 @@
 
 use super::evidence::Evidence;
 use super::verdict::Counts;
-use crate::prove::history::{Micros, Phase};
+use crate::prove::history::{Deed, Micros, Phase};
 
 /// Why it shows nothing; empty where it does.
 pub fn reasons(evidence: &Evidence) -> Vec<String> {
@@ -16,7 +16,11 @@ pub fn reasons(evidence: &Evidence) -> Vec<String> {
         reasons.push("the run did not come to its end".to_owned());
     }
     if evidence.run.nemesis {
-        if counts.reconnects == 0 {
+        // Where every fault is known to leave clients their sockets, as one of Redis does, nobody comes back.
+        let takes_sockets = evidence.faults.iter().any(|fault| {
+            fault.harmed.as_ref().is_none_or(|harmed| harmed.deed == Deed::Kill && !harmed.targets.is_empty())
+        });
+        if counts.reconnects == 0 && (takes_sockets || evidence.faults.is_empty()) {
             reasons.push("no client had to come back, so no fault reached one".to_owned());
         }
         if counts.effective * 10 < counts.faults * 9 || counts.faults == 0 {

@@ -194,7 +194,7 @@ impl Spread {
 /// How long hints took, outside and inside of faults.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Latency {
-    /// Sent while no fault was on, nor within T after one.
+    /// Sent and hinted while no fault was on, nor within T after one.
     pub calm: Spread,
     /// The others.
     pub faulty: Spread,
