@@ -13,18 +13,23 @@ use doorbell_rpc::{
 use crate::{Links, Others, Remote, View};
 use doorbell_rpc::remote::MessageDoor;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// When a client should try again that found nobody: the owner of the store is being started, or its lease ends.
 const RETRY_AFTER_MS: u64 = 1_000;
 /// How long a call waits for somebody to open the store: a start takes less.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long who did not serve is left alone, where its word has lapsed.
+const SILENCE: Duration = Duration::from_millis(500);
+
 /// Whoever has the store open, in this process or another.
 pub struct StoreOwner {
     links: Arc<Links>,
     others: Others,
-    /// Who was called last and did not serve: without a word of its own it is not called again.
-    silent: Mutex<Option<InstanceId>>,
+    /// Who was called last and did not serve, and until when it is not called again without a word of its own. Not for longer:
+    /// one answer may fail for reasons of its own.
+    silent: Mutex<Option<(InstanceId, Instant)>>,
 }
 
 /// The way to it.
@@ -49,9 +54,9 @@ impl StoreOwner {
     fn heard<T, E>(&self, from: &There, answer: Result<T, E>) -> Result<T, E> {
         let mut silent = self.silent.lock();
         if answer.is_err() {
-            *silent = Some(from.id.clone());
+            *silent = Some((from.id.clone(), Instant::now() + SILENCE));
             self.others.changed();
-        } else if silent.as_ref() == Some(&from.id) {
+        } else if silent.as_ref().is_some_and(|(id, _)| *id == from.id) {
             *silent = None;
         }
         answer
@@ -59,7 +64,10 @@ impl StoreOwner {
 
     /// Whoever says that the store is open there; or, where nobody does, who said so last, as long as it serves.
     fn owner(&self, view: &View) -> Option<Arc<Instance>> {
-        let serves = |last: &&Arc<Instance>| self.silent.lock().as_ref() != Some(&last.id);
+        let now = Instant::now();
+        let serves = |last: &&Arc<Instance>| {
+            self.silent.lock().as_ref().is_none_or(|(id, until)| *id != last.id || *until <= now)
+        };
         view.store_owner().or_else(|| view.last_store_owner().filter(serves)).cloned()
     }
 

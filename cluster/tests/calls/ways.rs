@@ -129,10 +129,19 @@ async fn whose_word_has_lapsed_is_called_as_long_as_it_serves_and_nobody_else_ha
     assert!(owner.moved(Vec::new()).await.is_err());
     let asked = cut.calls();
     assert!(owner.moved(Vec::new()).await.is_err());
-    assert_eq!(cut.calls(), asked, "who does not serve is not asked without a word of its own");
+    assert!(
+        cut.calls() <= asked + 1,
+        "who does not serve is left alone for a while: {}",
+        cut.calls() - asked
+    );
+    cut.is_away.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    owner.moved(Vec::new()).await.unwrap();
+    assert!(cut.calls() > asked + 1, "and then asked again: one answer may fail for reasons of its own");
 
     let store = Some(StoreFacts { id: "s".to_owned(), opened_ms: 2 });
     let successor = rig.add(Instance { store, ..instance("m2", &[Role::Message], None) });
+    rig.settled().await;
     owner.moved(Vec::new()).await.unwrap();
     assert_eq!(successor.calls(), 1);
 }
