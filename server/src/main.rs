@@ -55,8 +55,8 @@ use doorbell_protocol::frames::TOKEN_BYTES_MAX;
 use cli::{ApiKeyArgs, CheckArgs, Cli, Command, Flags, TokenArgs};
 use config::{Config, ConfigError, Layers};
 
-/// Of an idle session's 1,140 bytes with the system's allocator, 200 were room between blocks that tokio aligns to cache
-/// lines; with this one they are 940: `docs/performance.md`.
+/// The system's allocator leaves room between the blocks of a session, some of which tokio aligns to cache lines:
+/// `docs/performance.md`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
