@@ -55,11 +55,6 @@ use doorbell_protocol::frames::TOKEN_BYTES_MAX;
 use cli::{ApiKeyArgs, CheckArgs, Cli, Command, Flags, TokenArgs};
 use config::{Config, ConfigError, Layers};
 
-/// The system's allocator leaves room between the blocks of a session, some of which tokio aligns to cache lines:
-/// `docs/performance.md`.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The exit code of a configuration that is wrong; clap uses the same for a wrong command line.
 const WRONG: u8 = 2;
 
