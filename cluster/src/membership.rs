@@ -151,7 +151,9 @@ impl Membership {
         let answer = self.peer.within(self.config.announce_interval, call).await;
         self.metrics.announced(answer.is_ok());
         match answer {
-            Ok(answer) => {
+            Ok(mut answer) => {
+                // Who has this process's own address ran there before it: a call to that one would come back here.
+                answer.live.retain(|other| other.id == instance.id || other.address != instance.address);
                 self.belief.heard(answer, Instant::now());
                 let view = Arc::new(self.belief.view());
                 self.metrics.seen(&view);

@@ -72,15 +72,17 @@ impl StoreOwner {
     }
 
     async fn way(&self) -> Result<Way<'_>, Error> {
-        if let Some(store) = self.links.local().store.get() {
-            return Ok(Way::Here(store));
+        let here = || self.links.local().store.get().map(Way::Here);
+        if let Some(here) = here() {
+            return Ok(here);
         }
         let owner = self.others.await_one(PATIENCE, |view| self.owner(view)).await;
         match owner {
             Some(owner) if !self.links.is_own(&owner) => {
                 Ok(Way::There(There { id: owner.id.clone(), link: self.links.to(&owner) }))
             }
-            _ => Err(Error::Unavailable {
+            // Meanwhile it may have been opened here.
+            _ => here().ok_or_else(|| Error::Unavailable {
                 service: "message-svc",
                 reason: "no process has the message store open".to_owned(),
             }),

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use doorbell_backplane::Role;
+use doorbell_backplane::{Instance, Role};
 use doorbell_protocol::InstanceId;
 use tokio::time::sleep;
 
@@ -47,4 +47,18 @@ async fn who_ends_takes_its_word_back() {
     while rig.lobby.others.lock().contains_key(&own) {
         sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_ran_at_this_address_before_is_not_called_though_its_word_holds() {
+    let rig = Rig::new(&[Role::Message]).await;
+    let address = instance("own", &[], None).address;
+    rig.add(Instance { address, ..instance("before", &[Role::Message], Some("s")) });
+    rig.add(instance("other", &[Role::Gateway], None));
+
+    sleep(Duration::from_millis(2_100)).await;
+
+    let view = rig.others.view();
+    assert_eq!(view.all().iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["other", "own"]);
+    assert!(view.store_owner().is_none() && view.last_store_owner().is_none());
 }
