@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use doorbell_backplane::{BucketLevel, Buckets, Error, Partition};
 use doorbell_rpc::Peer;
-use futures_util::future::try_join_all;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use futures_util::future::join_all;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -26,6 +26,8 @@ const KEEP_TIMEOUT: Duration = Duration::from_secs(2);
 const KEPT_MAX: usize = 4_096;
 /// For everything that is taken over: sends wait for it.
 const RECALL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two tries of a partition.
+const RECALL_PAUSE: Duration = Duration::from_millis(100);
 /// Buckets in one answer.
 const RECALLED_MAX: usize = 1_000;
 
@@ -54,51 +56,57 @@ impl Keeper {
     /// Keeps what was taken since the last round. What cannot be kept is noted again for the next one, which has less of it:
     /// a bucket that is full by then is none of its business.
     async fn round(&self, peer: &Peer) {
-        let mut levels = self.throttles.taken(KEEP_INTERVAL);
+        let levels = self.throttles.taken(KEEP_INTERVAL);
         if levels.is_empty() {
             return self.metrics.throttles.round(Round::Quiet);
         }
-        while !levels.is_empty() {
-            let rest = levels.split_off(levels.len().min(KEPT_MAX));
-            let kept = peer.within(KEEP_TIMEOUT, self.buckets.keep(levels.clone())).await;
+        let mut round = Round::Kept;
+        for batch in levels.chunks(KEPT_MAX) {
+            let kept = peer.within(KEEP_TIMEOUT, self.buckets.keep(batch.to_vec())).await;
+            // The others are not held up: what failed may be one partition's alone.
             if kept.is_err() {
-                levels.extend(rest);
-                levels.iter().for_each(|level| self.throttles.note(level.bucket));
-                return self.metrics.throttles.round(Round::Failed);
+                batch.iter().for_each(|level| self.throttles.note(level.bucket));
+                round = Round::Failed;
             }
-            levels = rest;
         }
-        self.metrics.throttles.round(Round::Kept);
+        self.metrics.throttles.round(round);
     }
 
-    /// Takes over the buckets as whoever had the store before left them. Without an answer in time they begin full, which is
-    /// said in the log: a user may then do too much once, and nobody has to wait.
+    /// Takes over the buckets as whoever had the store before left them. Those of a partition that does not answer in time begin
+    /// full, which is said in the log: a user may then do too much once, and nobody has to wait.
     pub async fn recall(&self) {
-        let recalls = self.buckets.partitions().all().map(|partition| self.recall_partition(partition));
-        match timeout(RECALL_TIMEOUT, try_join_all(recalls)).await {
-            Ok(Ok(taken)) => match taken.iter().sum::<usize>() {
-                0 => {}
-                buckets => info!(buckets, "throttles go on as they were left"),
-            },
-            Ok(Err(error)) => self.not_recalled(&error.to_string()),
-            Err(_) => self.not_recalled(&format!("no answer within {RECALL_TIMEOUT:?}")),
+        let by = Instant::now() + RECALL_TIMEOUT;
+        let recalls = self.buckets.partitions().all().map(async |partition| {
+            let mut failed = None;
+            let recalled = timeout_at(by, self.recall_partition(partition, &mut failed)).await;
+            recalled.map_err(|_| failed.map_or_else(|| "no answer".to_owned(), |error| error.to_string()))
+        });
+        let recalled = join_all(recalls).await;
+        let buckets: usize = recalled.iter().flatten().sum();
+        if buckets > 0 {
+            info!(buckets, "throttles go on as they were left");
+        }
+        if let Some(error) = recalled.iter().find_map(|recalled| recalled.as_ref().err()) {
+            warn!(error, "how throttles stood cannot be read: those that were not read begin anew");
         }
     }
 
-    async fn recall_partition(&self, partition: Partition) -> Result<usize, Error> {
+    /// Until it is done: what fails is tried again, and told in `failed` to whoever has no more time.
+    async fn recall_partition(&self, partition: Partition, failed: &mut Option<Error>) -> usize {
         let mut taken = 0;
         loop {
-            let levels = self.buckets.recall(partition, taken, RECALLED_MAX).await?;
-            if levels.is_empty() {
-                return Ok(taken);
+            match self.buckets.recall(partition, taken, RECALLED_MAX).await {
+                Ok(levels) if levels.is_empty() => return taken,
+                Ok(levels) => {
+                    taken += levels.len();
+                    levels.into_iter().for_each(|level: BucketLevel| self.throttles.restore(level));
+                }
+                Err(error) => {
+                    *failed = Some(error);
+                    sleep(RECALL_PAUSE).await;
+                }
             }
-            taken += levels.len();
-            levels.into_iter().for_each(|level: BucketLevel| self.throttles.restore(level));
         }
-    }
-
-    fn not_recalled(&self, error: &str) {
-        warn!(error, "how throttles stood cannot be read: those that were not read begin anew");
     }
 }
 
