@@ -6,6 +6,7 @@ use std::time::Duration;
 use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::history::{Phase, Role, What};
@@ -95,13 +96,24 @@ impl Client {
 
     /// Moves from a gateway that asked it to, or is silent: a new session elsewhere first, then the end of the old one. `None` where
     /// the run is over.
-    pub async fn move_from(&mut self, old: Link) -> Option<Link> {
+    pub async fn move_from(&mut self, mut old: Link) -> Option<Link> {
         self.shunned = Some(self.at);
-        // What comes meanwhile on the old one, the new one asks for with its cursor.
-        let new = match self.try_enter().await {
-            Ok(new) => Some(new),
-            Err(_) => self.enter().await,
+        let entering = async {
+            match self.try_enter().await {
+                Ok(new) => Some(new),
+                Err(_) => self.enter().await,
+            }
         };
+        // Until it is left, what the old one is told, and whether it ends before the new one is there, stands in the history.
+        let left = CancellationToken::new();
+        let (new, ()) = tokio::join!(
+            async {
+                let new = entering.await;
+                left.cancel();
+                new
+            },
+            old.read_until(&left),
+        );
         old.leave().await;
         new
     }

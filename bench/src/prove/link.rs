@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_util::sync::CancellationToken;
 
 use super::history::What;
 use super::stage::Stage;
@@ -218,18 +219,32 @@ impl Link {
             if let Some(ended) = self.ended {
                 return Err(ended);
             }
-            match self.socket.next().await {
-                Some(Ok(Message::Text(text))) => {
-                    if let Some(came) = self.take(&text).await {
-                        return Ok(came);
-                    }
-                }
-                Some(Ok(Message::Close(close))) => {
-                    return Err(self.over(Ended(close.map(|close| close.code.into()))).await);
-                }
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Err(self.over(Ended(None)).await),
+            let message = self.socket.next().await;
+            if let Some(came) = self.on_message(message).await? {
+                return Ok(came);
             }
+        }
+    }
+
+    async fn on_message(&mut self, message: Option<Result<Message, Error>>) -> Result<Option<Came>, Ended> {
+        match message {
+            Some(Ok(Message::Text(text))) => Ok(self.take(&text).await),
+            Some(Ok(Message::Close(close))) => {
+                Err(self.over(Ended(close.map(|close| close.code.into()))).await)
+            }
+            Some(Ok(_)) => Ok(None),
+            Some(Err(_)) | None => Err(self.over(Ended(None)).await),
+        }
+    }
+
+    /// Reads what nobody acts on any more, until it is to be left or has ended. What was read is written down before it stops.
+    pub async fn read_until(&mut self, left: &CancellationToken) {
+        while self.ended.is_none() {
+            let message = tokio::select! {
+                message = self.socket.next() => message,
+                () = left.cancelled() => return,
+            };
+            let _ = self.on_message(message).await;
         }
     }
 

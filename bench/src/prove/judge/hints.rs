@@ -178,7 +178,7 @@ impl Heard {
     }
 
     /// Whether a session knew a version by `due`: from a hint of it or a later one; from an answer that names or shows it,
-    /// never from the question; or it was told, after it was sent, that anything may have changed.
+    /// never from the question; or it was told, after it was sent, that anything may have changed, and was still there to ask.
     fn knows(
         &self,
         (number, session): (u32, &Session),
@@ -189,7 +189,7 @@ impl Heard {
         let told = self.0.get(&(number, conversation)).map_or(&[][..], Vec::as_slice);
         let last = told.partition_point(|(at, _)| *at <= due).checked_sub(1);
         last.and_then(|last| told.get(last)).is_some_and(|(_, greatest)| *greatest >= version)
-            || within(&session.wide, sent, due)
+            || session.closed.is_none_or(|closed| closed > due) && within(&session.wide, sent, due)
     }
 }
 
