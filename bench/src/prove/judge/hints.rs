@@ -202,3 +202,30 @@ fn within(moments: &[Micros], from: Micros, to: Micros) -> bool {
 fn seconds(micros: Micros) -> f64 {
     micros as f64 / 1e6
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn that_anything_may_have_changed_counts_for_who_was_there_to_ask() {
+        let heard = Heard(HashMap::new());
+        let session = |closed| Session {
+            client: 0,
+            user: 0,
+            role: Role::Hinted,
+            target: None,
+            opened: 0,
+            closed,
+            hints: HashMap::new(),
+            wide: vec![20],
+            pulled: HashSet::new(),
+            answers: HashMap::new(),
+        };
+        let knows = |closed| heard.knows((0, &session(closed)), 0, 1, (10, 100));
+        assert!(knows(None) && knows(Some(101)));
+        assert!(!knows(Some(30)), "it ended before the limit: an answer that it had would be in the history");
+    }
+}
