@@ -62,3 +62,26 @@ async fn what_is_no_bucket_of_ours_is_passed_over() {
 
     assert_eq!(recalled.iter().map(|level| level.bucket).collect::<Vec<_>>(), [bucket]);
 }
+
+/// R8.
+#[tokio::test]
+async fn a_time_that_never_comes_neither_ends_what_is_kept_nor_is_recalled() {
+    let server = Server::start(&[]);
+    let redis = connect(&[server.url()]).await.unwrap();
+    let (home, bucket, key) = bucket(&redis);
+    let keep = || redis.keep(vec![BucketLevel { bucket, full_in: MINUTE }]);
+    keep().await.unwrap();
+    let buckets = async || {
+        let recalled = redis.recall(home, 0, 10).await.unwrap();
+        recalled.iter().map(|level| level.bucket).collect::<Vec<_>>()
+    };
+    for never in [&b"inf"[..], b"1e300", b"-inf"] {
+        redis.ask(&[b"ZADD", key.as_bytes(), never, b"00000000000000000000000000000007"]).await.unwrap();
+
+        assert_eq!(buckets().await, [bucket], "before the next round");
+        keep().await.unwrap();
+
+        assert_eq!(buckets().await, [bucket]);
+        assert!((1..=60_000).contains(&left_ms(&redis, &key).await), "it expires with what is ours");
+    }
+}

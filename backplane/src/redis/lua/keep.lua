@@ -5,7 +5,7 @@
 -- ARGV buckets kept at most; for each: bucket, ms until it is full
 -- REPLY how many are kept
 
-local FORGOTTEN_MAX = 1000
+local FORGOTTEN_MAX, FAR_MS = 1000, 1e14
 local now, most = tick(), tonumber(ARGV[1])
 local words = {}
 for at = 2, #ARGV - 1, 2 do
@@ -13,6 +13,8 @@ for at = 2, #ARGV - 1, 2 do
   words[#words + 1] = ARGV[at]
 end
 if #words > 0 then call('ZADD', buckets, unpack(words)) end
+-- Somebody else's: no bucket takes thousands of years, and no key may last as long.
+call('ZREMRANGEBYSCORE', buckets, format('%.0f', now + FAR_MS), '+inf')
 local size, full = call('ZCARD', buckets), call('ZCOUNT', buckets, '-inf', format('%.0f', now))
 local forgotten = math.min(math.max(full, size - most), FORGOTTEN_MAX)
 if forgotten > 0 then call('ZREMRANGEBYRANK', buckets, 0, forgotten - 1) end

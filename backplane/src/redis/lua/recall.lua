@@ -1,17 +1,13 @@
--- Buckets that are not full, those first that take longest.
+-- Buckets that are not full, those first that take longest; a time beyond thousands of years was written by somebody else.
 --
 -- KEYS meta buckets
 -- FLAGS allow-oom
 -- ARGV how many to pass over, how many at most
 -- REPLY bucket, ms until it is full of each
 
-local now, first = now_seen(), tonumber(ARGV[1])
-local found = call('ZREVRANGE', buckets, first, first + tonumber(ARGV[2]) - 1, 'WITHSCORES')
-local reply = {}
-for at = 1, #found, 2 do
-  local left = tonumber(found[at + 1]) - now
-  if left <= 0 then break end
-  reply[#reply + 1] = found[at]
-  reply[#reply + 1] = format('%.0f', left)
-end
+local FAR_MS = 1e14
+local now = now_seen()
+local from, to = format('%.0f', now + FAR_MS), '(' .. format('%.0f', now)
+local reply = call('ZREVRANGEBYSCORE', buckets, from, to, 'WITHSCORES', 'LIMIT', ARGV[1], ARGV[2])
+for at = 2, #reply, 2 do reply[at] = format('%.0f', tonumber(reply[at]) - now) end
 return reply
