@@ -38,8 +38,9 @@ use pressure::{Pressure, Response as Reaction};
 use crate::socket::Transport;
 use crate::tls::Tls;
 
-/// Connections that the kernel holds until we accept them: a burst of clients that lost another gateway.
-const BACKLOG: u32 = 4096;
+/// Connections that the kernel holds until we accept them: a burst of clients that lost another gateway. Of `net.core.somaxconn` it takes
+/// no more.
+pub const BACKLOG: u32 = 4096;
 /// Refused connections that may be told so at once; beyond them the connection is just closed.
 const REFUSALS_MAX: usize = 256;
 

@@ -1,6 +1,8 @@
 //! What `doorbell check` finds beyond the configuration's own rules: what of this host would keep it from starting, or
 //! have it serve badly. It only looks.
 
+mod host;
+
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::Path;
 
@@ -11,9 +13,8 @@ use rustix::fs::{Access, FsWord, access, statfs, statvfs};
 use crate::config::{Config, Demo};
 use crate::wiring::backends;
 use crate::{apikeyfile, certificate, clock, descriptors, jwks, keyfile, peerkey, trust};
+use host::Limits;
 
-/// Below this many open files it says so: each socket is one, and a gateway is made for many.
-const FILES_FEW: u64 = 65_536;
 /// What `statfs` calls a file system in memory.
 const TMPFS: FsWord = 0x0102_1994;
 /// As message-svc does: of a small disk, the eighth part is kept free.
@@ -41,7 +42,6 @@ pub fn look<'a>(config: &Config, ignored: impl Iterator<Item = &'a str>) -> Foun
     if !config.is_cluster() || config.keeps_messages() {
         data(config, &mut found);
     }
-    files(descriptors::limit(), &mut found);
     let ignored = ignored.map(|name| format!("{name} is set and names no key: it is ignored"));
     found.warnings.extend(ignored);
     found
@@ -154,9 +154,11 @@ fn address(config: &Config, found: &mut Found) {
             config.listen
         ));
     }
-    if !addresses.iter().all(|address| address.ip().is_loopback()) {
+    let loopback = addresses.iter().all(|address| address.ip().is_loopback());
+    if !loopback {
         open_to_others(config, found);
     }
+    found.warnings.extend(Limits::of_this_host(descriptors::limit()).missing(loopback));
 }
 
 /// Others than this machine can connect.
@@ -197,8 +199,7 @@ fn data(config: &Config, found: &mut Found) {
     }
     let Ok(disk) = statvfs(place) else { return };
     let (free, size) = (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
-    let reserve = config.message.disk_reserve_bytes.min(size / RESERVE_DIVISOR);
-    if free < reserve {
+    if let Some(reserve) = reserve_lacking(free, size, config.message.disk_reserve_bytes) {
         found.warnings.push(format!(
             "`data_dir` is {shown}: {free} bytes are free, and `message.disk_reserve_bytes` keeps {reserve} of them; \
              whatever writes is refused until there is room"
@@ -206,18 +207,15 @@ fn data(config: &Config, found: &mut Found) {
     }
 }
 
+/// What is kept free of a disk of this size, where less is.
+fn reserve_lacking(free: u64, size: u64, wanted: u64) -> Option<u64> {
+    let reserve = wanted.min(size / RESERVE_DIVISOR);
+    (free < reserve).then_some(reserve)
+}
+
 /// The last ancestor of a relative path is empty: the current directory.
 fn or_here(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
-}
-
-fn files(limit: u64, found: &mut Found) {
-    if limit < FILES_FEW {
-        found.warnings.push(format!(
-            "{limit} open files are allowed, and each socket is one: raise the hard limit (`ulimit -Hn`, LimitNOFILE= \
-             of systemd) above the number of clients"
-        ));
-    }
 }
 
 #[cfg(test)]
@@ -225,7 +223,6 @@ mod tests {
     use super::*;
     use doorbell_gateway::auth::KeySource;
     use std::os::unix::fs::PermissionsExt;
-    use std::path::PathBuf;
 
     fn config(more: &str) -> (tempfile::TempDir, Config) {
         let scratch = tempfile::tempdir().unwrap();
@@ -300,22 +297,22 @@ mod tests {
     }
 
     #[test]
-    fn few_files_and_a_reserve_that_is_not_free_are_warnings() {
-        let mut found = Found::default();
-        files(FILES_FEW, &mut found);
-        assert!(found.warnings.is_empty());
-        files(1_024, &mut found);
-        assert!(found.warnings[0].starts_with("1024 open files"), "{found:?}");
+    fn an_ignored_variable_is_a_warning() {
+        let (_scratch, config) = config("");
+        let found = look(&config, ["DOORBELL_PORT"].into_iter());
+        assert!(found.warnings.iter().any(|line| line.contains("DOORBELL_PORT")), "{found:?}");
+    }
 
-        let (_scratch, mut full) = config("");
-        // Nothing is ever free here.
-        full.data_dir = PathBuf::from("/proc/self");
-        assert!(
-            look(&full, ["DOORBELL_PORT"].into_iter())
-                .warnings
-                .iter()
-                .any(|line| line.contains("DOORBELL_PORT"))
-        );
+    #[test]
+    fn a_disk_with_less_than_its_reserve_is_a_warning() {
+        for (free, size, wanted, kept) in [
+            (99, 8_000, 100, Some(100)),
+            (100, 8_000, 100, None),
+            (100, 800, 1_000, None),
+            (99, 8_000, 5_000, Some(1_000)),
+        ] {
+            assert_eq!(reserve_lacking(free, size, wanted), kept, "{free} of {size}");
+        }
     }
 
     #[test]

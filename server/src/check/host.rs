@@ -1,0 +1,166 @@
+//! What of this host keeps it from holding many sockets: the limit of open files, the kernel's backlog, ports, connection tracking, memory.
+
+use std::path::Path;
+
+use doorbell_gateway::listener::BACKLOG;
+
+/// Below this many open files it says so: each socket is one, and a gateway is made for many.
+const FILES_FEW: u64 = 65_536;
+/// What an idle plain session takes of a server's memory, with room to spare: some 1.2 KB of the process (`docs/performance.md`, "Memory")
+/// and 4.6 KB of the kernel, half of what it takes for both ends; and as much again for the rest of the machine.
+const SESSION_BYTES: u64 = 8_192;
+
+/// What this host gives, as far as it can be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// Files that a process may open (`ulimit -Hn`).
+    files: u64,
+    /// Connections that wait to be accepted at most, whatever a listener asks for (`net.core.somaxconn`).
+    backlog: Option<u64>,
+    /// Ports that one local address has for connections it begins (`net.ipv4.ip_local_port_range`).
+    ports: Option<u64>,
+    /// Connections that the firewall follows at most (`net.netfilter.nf_conntrack_max`); none where it follows none.
+    tracked: Option<u64>,
+    /// Bytes of memory: the machine's, or the control group's where that is less.
+    memory: Option<u64>,
+}
+
+impl Limits {
+    /// Those of this host.
+    pub fn of_this_host(files: u64) -> Self {
+        Self {
+            files,
+            backlog: number("/proc/sys/net/core/somaxconn"),
+            ports: read("/proc/sys/net/ipv4/ip_local_port_range").and_then(|range| ports(&range)),
+            tracked: number("/proc/sys/net/netfilter/nf_conntrack_max"),
+            memory: memory(),
+        }
+    }
+
+    /// What a server will miss, one line each; `behind` a proxy on this host, where it listens on the loopback alone.
+    pub fn missing(self, behind: bool) -> Vec<String> {
+        let mut missing = Vec::new();
+        if self.files < FILES_FEW {
+            missing.push(format!(
+                "{} open files are allowed, and each socket is one: raise the hard limit (`ulimit -Hn`, LimitNOFILE= \
+                 of systemd) above the number of clients",
+                self.files
+            ));
+        }
+        if let Some(backlog) = self.backlog.filter(|backlog| *backlog < u64::from(BACKLOG)) {
+            missing.push(format!(
+                "{backlog} connections may wait to be accepted (`net.core.somaxconn`), and when everybody returns at once those beyond \
+                 it wait a second or more: sysctl -w net.core.somaxconn={BACKLOG}"
+            ));
+        }
+        if let Some(tracked) = self.tracked.filter(|tracked| *tracked < self.files) {
+            missing.push(format!(
+                "the firewall follows {tracked} connections (`net.netfilter.nf_conntrack_max`) and drops what comes beyond, where \
+                 {} files may be open: raise it above twice the number of clients, or follow none of this port",
+                self.files
+            ));
+        }
+        if let Some(ports) = self.ports.filter(|ports| behind && *ports < self.files) {
+            missing.push(format!(
+                "a proxy on this machine reaches this port by {ports} connections from each address of its own \
+                 (`net.ipv4.ip_local_port_range`): give it several, or widen the range, sysctl -w net.ipv4.ip_local_port_range='1024 65535'"
+            ));
+        }
+        if let Some(sessions) =
+            self.memory.map(|bytes| bytes / SESSION_BYTES).filter(|sessions| *sessions < self.files)
+        {
+            missing.push(format!(
+                "memory is for some {sessions} idle sessions at {SESSION_BYTES} bytes each, process and kernel, where {} files may be \
+                 open: lower the limit of open files (LimitNOFILE= of systemd), so that new clients are turned away before memory ends",
+                self.files
+            ));
+        }
+        missing
+    }
+}
+
+fn read(path: impl AsRef<Path>) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+fn number(path: impl AsRef<Path>) -> Option<u64> {
+    read(path)?.trim().parse().ok()
+}
+
+/// How many ports `FIRST LAST` is.
+fn ports(range: &str) -> Option<u64> {
+    let mut ends = range.split_whitespace().map(str::parse::<u64>);
+    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    (last + 1).checked_sub(first)
+}
+
+/// The least of the machine's memory and of what this process' control groups allow (`memory.max` of version 2, itself and all above).
+fn memory() -> Option<u64> {
+    let machine = total(&read("/proc/meminfo")?)?;
+    let group = read("/proc/self/cgroup").and_then(|groups| own_group(&groups).map(str::to_owned));
+    let own = Path::new("/sys/fs/cgroup").join(group.as_deref().unwrap_or_default());
+    let limits = own
+        .ancestors()
+        .filter(|dir| dir.starts_with("/sys/fs/cgroup"))
+        .filter_map(|dir| number(dir.join("memory.max")));
+    limits.chain([machine]).min()
+}
+
+/// `MemTotal` of `/proc/meminfo`, which counts in KiB.
+fn total(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1_024)
+}
+
+/// The group of version 2 in `/proc/self/cgroup`, relative to where they are mounted.
+fn own_group(groups: &str) -> Option<&str> {
+    groups.lines().find_map(|line| line.strip_prefix("0::/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENOUGH: Limits = Limits {
+        files: 1 << 20,
+        backlog: Some(4_096),
+        ports: Some(28_232),
+        tracked: Some(1 << 21),
+        memory: Some(1 << 33),
+    };
+
+    #[test]
+    fn a_host_that_is_set_for_many_sockets_lacks_nothing() {
+        assert_eq!(ENOUGH.missing(false), [""; 0]);
+        // What cannot be read is not said to be missing.
+        assert_eq!(Limits { files: 1 << 20, ..Limits::default() }.missing(true), [""; 0]);
+    }
+
+    #[test]
+    fn each_limit_is_told_alone_with_its_number_and_where_it_is_set() {
+        for (limits, behind, number, place) in [
+            (Limits { files: 1_024, ..ENOUGH }, false, "1024 open files", "ulimit -Hn"),
+            (Limits { backlog: Some(128), ..ENOUGH }, false, "128 connections", "net.core.somaxconn=4096"),
+            (Limits { tracked: Some(65_536), ..ENOUGH }, false, "65536 connections", "nf_conntrack_max"),
+            (ENOUGH, true, "28232 connections", "ip_local_port_range"),
+            (Limits { memory: Some(1 << 30), ..ENOUGH }, false, "131072 idle sessions", "LimitNOFILE="),
+        ] {
+            let told = limits.missing(behind);
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].contains(number) && told[0].contains(place), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_writes_is_read() {
+        assert_eq!(ports("32768\t60999\n"), Some(28_232));
+        assert_eq!(ports("9 1"), None);
+        assert_eq!(total("MemTotal:       24689612 kB\nMemFree: 1 kB\n"), Some(24_689_612 * 1_024));
+        assert_eq!(
+            own_group("12:cpu:/old\n0::/system.slice/doorbell.service\n"),
+            Some("system.slice/doorbell.service")
+        );
+        let here = Limits::of_this_host(1);
+        assert!(here.backlog.is_some() && here.ports.is_some() && here.memory.is_some(), "{here:?}");
+    }
+}
