@@ -29,26 +29,79 @@ struct Bench {
     users: Vec<Vec<UserId>>,
 }
 
-/// What scripts took, call by call: of many, the tenth that others disturbed least says what the work is.
-struct Sampled {
-    last: f64,
-    each: Vec<f64>,
+/// One step of a pass, while it runs.
+struct Watch<'a> {
+    server: &'a Server,
+    batch: usize,
+    cpu: f64,
+    /// Where calls are sampled: what scripts had taken before, and what each call added for a user. Asking costs Redis more than a
+    /// call does, so a pass is sampled for its scripts or weighed for its CPU.
+    scripts: Option<(f64, Vec<f64>)>,
 }
 
-impl Sampled {
-    const fn new(last: f64) -> Self {
-        Self { last, each: Vec::new() }
+/// What a step cost for one user, in microseconds.
+#[derive(Clone, Copy)]
+enum Cost {
+    /// All that Redis' main thread took.
+    Cpu(f64),
+    /// Inside scripts alone: of the tenth of the calls that others disturbed least, and of half of them.
+    Scripts(f64, f64),
+}
+
+/// What a pass measures.
+#[derive(Clone, Copy)]
+enum Measured {
+    Cpu,
+    Scripts,
+}
+
+/// Of each batch size. The runs for its CPU differ: the least disturbed is the one to look at.
+const PASSES: [Measured; 4] = [Measured::Cpu, Measured::Cpu, Measured::Cpu, Measured::Scripts];
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+impl<'a> Watch<'a> {
+    fn start(server: &'a Server, batch: usize, measured: Measured) -> Self {
+        let scripts = matches!(measured, Measured::Scripts).then(|| (in_scripts(server), Vec::new()));
+        Self { server, batch, cpu: cpu(server), scripts }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
-    fn add(&mut self, now: f64, users: usize) {
-        self.each.push((now - self.last) / users as f64);
-        self.last = now;
+    /// A call was answered.
+    fn called(&mut self) {
+        if let Some((last, each)) = &mut self.scripts {
+            let now = in_scripts(self.server);
+            each.push((now - *last) / self.batch as f64);
+            *last = now;
+        }
     }
 
-    fn quiet(mut self) -> (f64, f64) {
-        self.each.sort_by(f64::total_cmp);
-        (self.each[self.each.len() / 10], self.each[self.each.len() / 2])
+    fn cost(self, users: usize) -> Cost {
+        match self.scripts {
+            None => Cost::Cpu((cpu(self.server) - self.cpu) * 1e6 / users as f64),
+            Some((_, mut each)) => {
+                each.sort_by(f64::total_cmp);
+                Cost::Scripts(each[each.len() / 10], each[each.len() / 2])
+            }
+        }
+    }
+}
+
+impl Cost {
+    const fn figure(self) -> f64 {
+        match self {
+            Self::Cpu(all) => all,
+            Self::Scripts(least, _) => least,
+        }
+    }
+}
+
+impl std::fmt::Display for Cost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cpu(all) => write!(f, "{all:>6.2} µs of CPU a user"),
+            Self::Scripts(least, half) => {
+                write!(f, "{least:>6.2} µs a user in scripts (a tenth), {half:>6.2} (half)")
+            }
+        }
     }
 }
 
@@ -105,55 +158,61 @@ impl Bench {
         self.redis.partitions().all().flat_map(own).collect()
     }
 
-    /// Reports what each step costs Redis for one user.
+    /// Reports what each step costs Redis for one user: three passes for its CPU, one for its scripts.
     async fn measure(&self, batch: usize, calls_each: usize, version: u64) {
+        for (version, measured) in (version..).zip(PASSES) {
+            let [queue, merge, claim, ack] = self.pass(batch, calls_each, version, measured).await;
+            for (step, cost) in [("queue", queue), ("merge", merge), ("claim", claim), ("ack", ack)] {
+                println!("    {step:<8} {cost}");
+            }
+            let all = queue.figure() + claim.figure() + ack.figure();
+            let what = match measured {
+                Measured::Cpu => "of CPU",
+                Measured::Scripts => "in scripts",
+            };
+            println!("batches of {batch:>3}: queue + claim + ack {all:>5.2} µs {what}");
+        }
+    }
+
+    /// Queues, merges, claims and settles everybody once.
+    async fn pass(&self, batch: usize, calls_each: usize, version: u64, measured: Measured) -> [Cost; 4] {
         let calls = self.calls(batch, calls_each);
         let count: usize = calls.iter().map(|(_, users)| users.len()).sum();
-        let mut costs = Vec::new();
-        for step in ["queue", "merge"] {
-            let before = (cpu(&self.server), in_scripts(&self.server));
-            let mut sampled = Sampled::new(before.1);
-            for (_, users) in &calls {
-                self.redis.hint(news(users, version)).await.expect(ANSWERS);
-                sampled.add(in_scripts(&self.server), batch);
-            }
-            costs.push(self.cost(step, before, count, sampled));
-        }
-        let before = (cpu(&self.server), in_scripts(&self.server));
-        let mut sampled = Sampled::new(before.1);
-        let mut claims = Vec::new();
+        let watch = || Watch::start(&self.server, batch, measured);
+
+        let queue = self.hint(&calls, version, watch()).await.cost(count);
+        let merge = self.hint(&calls, version, watch()).await.cost(count);
+        let (mut watched, mut settlements) = (watch(), Vec::new());
         for (partition, _) in &calls {
-            claims.push((*partition, self.redis.claim(*partition, batch, LEASE).await.expect(ANSWERS)));
-            sampled.add(in_scripts(&self.server), batch);
+            let claims = self.redis.claim(*partition, batch, LEASE).await.expect(ANSWERS);
+            settlements.push((*partition, claims.into_iter().map(settled).collect::<Vec<_>>()));
+            watched.called();
         }
-        costs.push(self.cost("claim", before, count, sampled));
-        let claimed: usize = claims.iter().map(|(_, claims)| claims.len()).sum();
-        assert_eq!(claimed, count, "all are claimed");
-        let settlements: Vec<(Partition, Vec<Settlement>)> = claims
-            .into_iter()
-            .map(|(partition, claims)| {
-                let settle = |claim: doorbell_backplane::Claim| Settlement {
-                    user: claim.user,
-                    token: claim.token,
-                    absent: Vec::new(),
-                    unreachable: Vec::new(),
-                };
-                (partition, claims.into_iter().map(settle).collect())
-            })
-            .collect();
-        let before = (cpu(&self.server), in_scripts(&self.server));
-        let mut sampled = Sampled::new(before.1);
+        let claim = watched.cost(count);
+        assert_eq!(
+            settlements.iter().map(|(_, claims)| claims.len()).sum::<usize>(),
+            count,
+            "all are claimed"
+        );
+        let mut watched = watch();
         for (partition, settlements) in settlements {
             self.redis.settle(partition, settlements, Duration::ZERO).await.expect(ANSWERS);
-            sampled.add(in_scripts(&self.server), batch);
+            watched.called();
         }
-        costs.push(self.cost("ack", before, count, sampled));
-        let whole = |at: fn(&(f64, f64)) -> f64| at(&costs[0]) + at(&costs[2]) + at(&costs[3]);
-        println!(
-            "batches of {batch:>3}: queue + claim + ack {:>5.2} µs, {:>5.2} of it in scripts",
-            whole(|cost| cost.0),
-            whole(|cost| cost.1)
-        );
+        [queue, merge, claim, watched.cost(count)]
+    }
+
+    async fn hint<'a>(
+        &self,
+        calls: &[(Partition, Vec<UserId>)],
+        version: u64,
+        mut watch: Watch<'a>,
+    ) -> Watch<'a> {
+        for (_, users) in calls {
+            self.redis.hint(news(users, version)).await.expect(ANSWERS);
+            watch.called();
+        }
+        watch
     }
 
     async fn measure_offline(&self, batch: usize, calls: usize) {
@@ -162,25 +221,20 @@ impl Bench {
         let strangers = (0..).map(|n| UserId::new(format!("stranger-{n:08}")).expect("valid"));
         let strangers: Vec<UserId> =
             strangers.filter(|user| partitions.of(user) == home).take(batch).collect();
-        let before = (cpu(&self.server), in_scripts(&self.server));
-        let mut sampled = Sampled::new(before.1);
-        for version in (1_u64..).take(calls) {
-            let report = self.redis.hint(news(&strangers, version)).await.expect(ANSWERS);
-            assert_eq!(report.offline.len(), batch);
-            sampled.add(in_scripts(&self.server), batch);
+        for measured in [Measured::Cpu, Measured::Scripts] {
+            let mut watch = Watch::start(&self.server, batch, measured);
+            for version in (1_u64..).take(calls) {
+                let report = self.redis.hint(news(&strangers, version)).await.expect(ANSWERS);
+                assert_eq!(report.offline.len(), batch);
+                watch.called();
+            }
+            println!("    offline, batches of {batch}: {}", watch.cost(batch * calls));
         }
-        self.cost(&format!("offline, batches of {batch}"), before, batch * calls, sampled);
     }
+}
 
-    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-    fn cost(&self, step: &str, before: (f64, f64), users: usize, sampled: Sampled) -> (f64, f64) {
-        let all = (cpu(&self.server) - before.0) * 1e6 / users as f64;
-        let (least, median) = sampled.quiet();
-        println!(
-            "    {step:<8} {all:>6.2} µs a user; in scripts {least:>6.2} (a tenth), {median:>6.2} (half)"
-        );
-        (all, least)
-    }
+fn settled(claim: doorbell_backplane::Claim) -> Settlement {
+    Settlement { user: claim.user, token: claim.token, absent: Vec::new(), unreachable: Vec::new() }
 }
 
 fn news(users: &[UserId], version: u64) -> Vec<UserHint> {
@@ -198,7 +252,7 @@ fn main() {
     runtime.block_on(async {
         let bench = Bench::new().await;
         for (version, (batch, calls_each)) in
-            (1..).zip([(1, 1_000), (10, 400), (100, 60), (100, 60), (250, 24)])
+            (1..).step_by(PASSES.len()).zip([(1, 1_000), (10, 400), (100, 60), (100, 60), (250, 24)])
         {
             bench.measure(batch, calls_each, version).await;
         }
