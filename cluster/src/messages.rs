@@ -110,10 +110,10 @@ impl Messages for StoreOwner {
 
 #[async_trait]
 impl Audiences for StoreOwner {
-    async fn large_topics(&self, user: &UserId) -> Result<Vec<Hint>, Error> {
+    async fn large_topics(&self, users: Vec<UserId>) -> Result<Vec<Vec<Hint>>, Error> {
         match self.way().await? {
-            Way::Here(store) => store.audiences.large_topics(user).await,
-            Way::There(there) => self.heard(&there, there.link.large_topics(user).await),
+            Way::Here(store) => store.audiences.large_topics(users).await,
+            Way::There(there) => self.heard(&there, there.link.large_topics(users).await),
         }
     }
 

@@ -62,7 +62,7 @@ async fn a_process_that_is_killed_and_comes_back_is_called_again() {
         assert!(is_unreachable(&connection.deliver(one("ada")).await), "nobody is there");
         let refused = connection.call(call("messages.send")).await.unwrap_err();
         assert_eq!((refused.code, refused.retry_after_ms), (ErrorCode::Unavailable, Some(1_000)));
-        let refused = connection.large_topics(&user("ada")).await.unwrap_err();
+        let refused = connection.large_topics(vec![user("ada")]).await.unwrap_err();
         assert!(matches!(refused, Error::Unavailable { service: "message-svc", .. }), "{refused:?}");
 
         rig = Rig::start_at(address, double.served("gw-1"), &key("one"), &config()).await;
@@ -148,7 +148,7 @@ async fn beyond_the_bound_calls_are_busy_at_once() {
         double.begun(4).await;
         let refused = connection.deliver(one("ada")).await.unwrap_err();
         assert!(matches!(refused, Error::Busy { gateway } if gateway.as_str() == "gw-1"));
-        assert!(connection.large_topics(&user("ada")).await.is_ok(), "another lane has its own bound");
+        assert!(connection.large_topics(vec![user("ada")]).await.is_ok(), "another lane has its own bound");
         double.permits.add_permits(4);
     };
     tokio::join!(open(), open(), open(), open(), others);
@@ -274,6 +274,14 @@ async fn a_stop_does_not_wait_for_calls_that_do_not_end() {
 }
 
 #[tokio::test]
+async fn an_answer_for_fewer_users_than_asked_for_is_none() {
+    let double = Double::new();
+    let rig = Rig::start(double.served("gw-1")).await;
+    let answered = rig.connect().large_topics(vec![user("ada"), user("forgotten")]).await;
+    assert!(answered.unwrap_err().to_string().contains("1 answers to 2 questions"));
+}
+
+#[tokio::test]
 async fn a_gateway_answers_for_itself_alone() {
     let double = Double::new();
     let rig = Rig::start(double.served("gw-2")).await;
@@ -283,7 +291,7 @@ async fn a_gateway_answers_for_itself_alone() {
     let nothing = Rig::start(doorbell_rpc::remote::Served::default()).await;
     let connection = nothing.connect();
     assert!(is_unreachable(&connection.deliver(one("ada")).await));
-    let refused = connection.large_topics(&user("ada")).await.unwrap_err();
+    let refused = connection.large_topics(vec![user("ada")]).await.unwrap_err();
     assert_eq!(refused.to_string(), "message-svc is unavailable: there is none here");
     assert_eq!(connection.call(call("messages.send")).await.unwrap_err().code, ErrorCode::Unavailable);
 }

@@ -161,11 +161,12 @@ async fn a_message_service_is_asked_and_answers() {
         let refused = services.call(call("ada", "unavailable")).await.unwrap_err();
         assert_eq!((refused.code, refused.retry_after_ms), (ErrorCode::Unavailable, Some(250)));
 
-        assert_eq!(services.large_topics(&user("ada")).await.unwrap(), [hint("large", 5), hint("larger", 0)]);
+        let large = services.large_topics(vec![user("ada"), user("bob")]).await.unwrap();
+        assert_eq!(large, [[hint("large", 5), hint("of-ada", 0)], [hint("large", 5), hint("of-bob", 0)]]);
         let allowed = services.authorize(&user("ada"), vec![topic("a")]).await.unwrap();
         assert_eq!(allowed, [hint("a", Version::MAX.get())]);
         for name in FAILURES {
-            assert!(is_same(&services.large_topics(&user(name)).await.unwrap_err(), name), "{name}");
+            assert!(is_same(&services.large_topics(vec![user(name)]).await.unwrap_err(), name), "{name}");
             assert!(is_same(&services.authorize(&user(name), Vec::new()).await.unwrap_err(), name), "{name}");
         }
     })

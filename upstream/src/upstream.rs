@@ -173,8 +173,8 @@ impl Messages for Upstream {
 #[async_trait]
 impl Audiences for Upstream {
     /// None: an upstream's topics are followed by `subscribe`.
-    async fn large_topics(&self, _: &UserId) -> Result<Vec<Hint>, doorbell_rpc::Error> {
-        Ok(Vec::new())
+    async fn large_topics(&self, users: Vec<UserId>) -> Result<Vec<Vec<Hint>>, doorbell_rpc::Error> {
+        Ok(vec![Vec::new(); users.len()])
     }
 
     async fn authorize(&self, user: &UserId, topics: Vec<TopicId>) -> Result<Vec<Hint>, doorbell_rpc::Error> {

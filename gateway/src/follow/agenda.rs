@@ -135,6 +135,22 @@ impl<W: Work> Agenda<W> {
         }
     }
 
+    /// Waits for an ask that is due, and takes it with those that are due as well, `asks_max` in all. One that failed before is alone:
+    /// what fails for one user fails for all that were asked with them, and no more than once.
+    ///
+    /// *Cancel safety*: nothing is taken by a call that is dropped.
+    pub(super) async fn next_few(&self, asks_max: usize) -> Vec<Due<W>> {
+        let first = self.next().await;
+        let alone = first.failures > 0;
+        let mut few = vec![first];
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        while !alone && few.len() < asks_max && state.is_next_the_first(now) {
+            few.extend(state.take(now));
+        }
+        few
+    }
+
     /// An ask has its answer.
     pub(super) fn done(&self, user: &UserId) {
         self.end(user, |slot| slot.failures = 0);
@@ -198,18 +214,31 @@ impl<W: Work> State<W> {
         self.lines[rank as usize].insert(place, user.clone());
     }
 
+    /// The line whose turn it is of those with an ask that is due by now.
+    fn turn(&self, now: Instant) -> Option<Rank> {
+        match [Rank::Urgent, Rank::Ordinary].map(|rank| self.is_due(rank, now)) {
+            [true, true] if self.passed_over + 1 >= TURNS => Some(Rank::Ordinary),
+            [true, _] => Some(Rank::Urgent),
+            [false, true] => Some(Rank::Ordinary),
+            [false, false] => None,
+        }
+    }
+
+    fn is_due(&self, rank: Rank, now: Instant) -> bool {
+        self.lines[rank as usize].first_key_value().is_some_and(|(place, _)| place.0 <= now)
+    }
+
+    /// Whether there is an ask to take, and none for its user failed just before.
+    fn is_next_the_first(&self, now: Instant) -> bool {
+        let next = self.turn(now).and_then(|rank| self.lines[rank as usize].first_key_value());
+        next.and_then(|(_, user)| self.users.get(user)).is_some_and(|slot| slot.failures == 0)
+    }
+
     /// Takes the ask whose turn it is of those that are due by now.
     fn take(&mut self, now: Instant) -> Option<Due<W>> {
-        let due =
-            |line: &BTreeMap<Place, UserId>| line.first_key_value().is_some_and(|(place, _)| place.0 <= now);
-        let [urgent, ordinary] = self.lines.each_ref().map(due);
-        let rank = match (urgent, ordinary) {
-            (true, true) if self.passed_over + 1 >= TURNS => Rank::Ordinary,
-            (true, _) => Rank::Urgent,
-            (false, true) => Rank::Ordinary,
-            (false, false) => return None,
-        };
-        self.passed_over = if rank == Rank::Urgent && ordinary { self.passed_over + 1 } else { 0 };
+        let rank = self.turn(now)?;
+        let passes_over = rank == Rank::Urgent && self.is_due(Rank::Ordinary, now);
+        self.passed_over = if passes_over { self.passed_over + 1 } else { 0 };
         let (_, user) = self.lines[rank as usize].pop_first()?;
         let slot = self.users.get_mut(&user)?;
         slot.place = None;
@@ -347,6 +376,28 @@ mod tests {
         assert_eq!(next(&agenda), Some(("u0".into(), vec![1], 0)), "it pauses, and holds up nobody");
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(next(&agenda), Some(("ada".into(), vec![100], 1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_are_due_are_taken_together_and_one_that_failed_alone() {
+        let agenda: Agenda<Vec<u32>> = Agenda::default();
+        let few = |asks_max| {
+            let due = agenda.next_few(asks_max).now_or_never().unwrap_or_default();
+            due.into_iter().map(|due| due.user.to_string()).collect::<Vec<_>>()
+        };
+        want_for_many(&agenda, 3);
+        agenda.want(&user("later"), Instant::now() + Duration::from_secs(1), |work| work.push(1));
+        agenda.want(&user("ada"), Instant::now(), |work| work.push(100));
+        assert_eq!(few(3), ["ada", "u0", "u1"]);
+        assert_eq!(few(3), ["u2"]);
+        for name in ["u0", "u1"] {
+            agenda.failed(&user(name), Instant::now(), |work| work.push(1));
+        }
+        want_for_many(&agenda, 5);
+        assert_eq!(few(3), ["u0"]);
+        assert_eq!(few(3), ["u1"]);
+        assert_eq!(few(3), ["u3", "u4"]);
+        assert_eq!(few(3), [""; 0]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Asking for a user's large topics: when a session starts, when a refollow mark comes, and when the user was
 //! registered again.
 //!
-//! One ask at a time for a user, some for all. A mark that comes during one starts another after it, and only that
+//! One ask at a time for a user, and a call for some users at once. A mark that comes during one starts another after it, and only that
 //! one's end answers the mark: an answer may be older than what came while it was on its way.
 //!
 //! A mark goes before sessions that start: until it is answered, whoever was removed hears of what is not theirs any
@@ -12,6 +12,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use doorbell_protocol::{Hint, TopicId, UserId, Version};
 use futures_util::StreamExt;
@@ -33,6 +34,11 @@ use crate::session::outbox::Source;
 
 /// Topics in one hint: as many as a session holds merged.
 const HINT_TOPICS: usize = doorbell_protocol::hint::TOPICS_MAX;
+
+/// Users in one call: when everybody returns at once, a call is a hundredth of what it was, and its answer comes soon all the same.
+const USERS_MAX: usize = 100;
+/// How long asks gather after a call: whoever comes alone waits for nothing, and who comes in a crowd no longer than anybody notices.
+const GATHER: Duration = Duration::from_millis(2);
 
 /// What one ask for a user is for.
 #[derive(Default)]
@@ -121,46 +127,65 @@ impl Gateway {
         begins
     }
 
-    /// Asks as long as it is polled.
+    /// Asks as long as it is polled. Where asks come one after the other, those that come within [`GATHER`] of the last call share the
+    /// next: a call costs both sides more than a user in it.
     pub(crate) async fn ask_for_large_topics(&self) {
         let in_flight_max = self.setting().rules.config.asks_in_flight_max.get();
         let rounds = &self.following().rounds;
         let mut asks = FuturesUnordered::new();
+        let mut gathered = Instant::now();
         loop {
             self.setting().metrics.topics.asks_waiting(rounds.len());
+            let next = async {
+                tokio::time::sleep_until(gathered).await;
+                rounds.next_few(USERS_MAX).await
+            };
             tokio::select! {
-                due = rounds.next(), if asks.len() < in_flight_max => asks.push(self.ask(due)),
+                due = next, if asks.len() < in_flight_max => {
+                    asks.push(self.ask(due));
+                    gathered = Instant::now() + GATHER;
+                }
                 Some(()) = asks.next(), if !asks.is_empty() => {}
             }
         }
     }
 
-    async fn ask(&self, due: Due<Round>) {
-        let Due { user, work: round, failures } = due;
+    async fn ask(&self, mut due: Vec<Due<Round>>) {
         let following = self.following();
         let metrics = &self.setting().metrics.topics;
-        if self.local().sessions(&user).is_empty() {
-            // Whoever comes next asks for themselves.
-            return following.rounds.done(&user);
+        due.retain(|one| {
+            let here = !self.local().sessions(&one.user).is_empty();
+            if !here {
+                // Whoever comes next asks for themselves.
+                following.rounds.done(&one.user);
+            }
+            here
+        });
+        if due.is_empty() {
+            return;
         }
         let deadline = self.setting().rules.config.audience_timeout;
-        let heads = match self.store_reader().era(deadline).await {
+        let answer = match self.store_reader().era(deadline).await {
             Some(era) => {
-                let ask = following.audiences.large_topics(&user);
-                following.peer.within(deadline, ask).await.ok().map(|heads| Heads { heads, era })
+                let ask = following.audiences.large_topics(due.iter().map(|one| one.user.clone()).collect());
+                following.peer.within(deadline, ask).await.ok().map(|heads| (heads, era))
             }
             None => None,
         };
-        match heads {
-            Some(heads) => {
-                metrics.asked(Answer::Done);
-                self.follow_large_topics(&user, heads, round);
-                following.rounds.done(&user);
+        match answer {
+            Some((heads, era)) => {
+                for (Due { user, work, .. }, heads) in due.into_iter().zip(heads) {
+                    metrics.asked(Answer::Done);
+                    self.follow_large_topics(&user, Heads { heads, era }, work);
+                    following.rounds.done(&user);
+                }
             }
             None => {
-                metrics.asked(Answer::Failed);
-                let by = Instant::now() + backoff(failures);
-                following.rounds.failed(&user, by, |wanted| wanted.merge(round));
+                for Due { user, work, failures } in due {
+                    metrics.asked(Answer::Failed);
+                    let by = Instant::now() + backoff(failures);
+                    following.rounds.failed(&user, by, |wanted| wanted.merge(work));
+                }
             }
         }
     }
@@ -226,8 +251,6 @@ impl Gateway {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures_util::FutureExt;
 
     use super::*;

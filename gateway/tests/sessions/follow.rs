@@ -272,14 +272,16 @@ async fn sessions_that_start_at_once_are_no_storm_at_message_svc() {
         let name = format!("user-{}", number / 2);
         rig.members.join(&name, LARGE, 3);
         clients.push(rig.session(&name).await);
+        // The first four users have a call each; the others wait.
+        rig.asked((number / 2 + 1).min(4)).await;
     }
-    rig.asked(4).await;
     rig.members.let_go();
     for client in &mut clients {
         reach(client, 3).await;
     }
     assert_eq!(rig.members.in_flight_max.load(Ordering::SeqCst), 4);
     assert!(rig.members.asks() < 40, "{}: sessions of one user share an ask", rig.members.asks());
+    assert!(rig.members.calls() <= 9, "{}: users share a call", rig.members.calls());
     rig.stop().await;
 }
 

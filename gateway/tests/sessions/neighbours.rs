@@ -38,6 +38,7 @@ pub struct Members {
     /// Asks read what is true, then wait here with their answer.
     open: watch::Sender<bool>,
     /// Asks for large topics that came, by user.
+    calls: AtomicUsize,
     asked: Mutex<HashMap<UserId, usize>>,
     /// Asks to authorize that came, with their topics.
     pub authorized: Mutex<Vec<(UserId, HashSet<TopicId>)>>,
@@ -53,6 +54,7 @@ impl Default for Members {
             allowed: Mutex::default(),
             failing: AtomicBool::new(false),
             open: watch::Sender::new(true),
+            calls: AtomicUsize::default(),
             asked: Mutex::default(),
             authorized: Mutex::default(),
             in_flight: AtomicUsize::new(0),
@@ -98,7 +100,12 @@ impl Members {
         self.failing.store(false, Ordering::SeqCst);
     }
 
-    /// Asks for large topics that came.
+    /// Calls for large topics that came, each for some users.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// Asks for large topics that came, each for one user.
     pub fn asks(&self) -> usize {
         self.asked.lock().values().sum()
     }
@@ -118,7 +125,7 @@ impl Members {
         self.moves.lock().iter().filter(|moved| moved.user.as_str() == name).map(|moved| moved.way).collect()
     }
 
-    async fn answer(&self, hints: Vec<Hint>) -> Result<Vec<Hint>, Error> {
+    async fn answer<T: Send>(&self, answer: T) -> Result<T, Error> {
         if self.failing.load(Ordering::SeqCst) {
             return Err(unavailable("message-svc"));
         }
@@ -126,7 +133,7 @@ impl Members {
         self.in_flight_max.fetch_max(in_flight, Ordering::SeqCst);
         self.open.subscribe().wait_for(|open| *open).await.expect("the sender lives in self");
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
-        Ok(hints)
+        Ok(answer)
     }
 }
 
@@ -139,9 +146,12 @@ fn hints(of: Option<&BTreeMap<TopicId, Version>>) -> Vec<Hint> {
 
 #[async_trait]
 impl Audiences for Members {
-    async fn large_topics(&self, user: &UserId) -> Result<Vec<Hint>, Error> {
-        *self.asked.lock().entry(user.clone()).or_default() += 1;
-        let answer = hints(self.large.lock().get(user));
+    async fn large_topics(&self, users: Vec<UserId>) -> Result<Vec<Vec<Hint>>, Error> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        for user in &users {
+            *self.asked.lock().entry(user.clone()).or_default() += 1;
+        }
+        let answer = users.iter().map(|user| hints(self.large.lock().get(user))).collect();
         self.answer(answer).await
     }
 

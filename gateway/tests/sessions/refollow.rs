@@ -162,14 +162,14 @@ async fn a_mark_is_asked_for_before_all_sessions_that_start_also_where_it_failed
     }
 
     rig.members.leave("ada", LARGE);
-    let before = rig.members.asks();
+    let before = rig.members.calls();
     let marking = Arc::clone(&rig);
     let marked = TaskTracker::new().spawn(async move { marking.mark("ada").await });
     rig.until("ada is asked for", || rig.members.asked_for("ada") >= 2).await;
-    let others = rig.members.asks() - before - 1;
+    let others = rig.members.calls() - before - 1;
     assert!(others <= 3, "one is under way when it comes, and another may begin: {others}");
     rig.until("ada is asked for", || rig.members.asked_for("ada") >= 3).await;
-    let others = rig.members.asks() - before - 2;
+    let others = rig.members.calls() - before - 2;
     assert!(others <= 8, "twice the time of an ask is its pause: {others}");
 
     rig.members.let_go();

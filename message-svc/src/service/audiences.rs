@@ -16,9 +16,11 @@ const ONLINE_TIMEOUT: Duration = Duration::from_millis(500);
 
 #[async_trait]
 impl Audiences for MessageService {
-    async fn large_topics(&self, user: &UserId) -> Result<Vec<Hint>, Error> {
-        let (user, small_audience_max) = (user.clone(), self.tools.config.small_audience_max);
-        let read = self.audiences.read(move |store| audiences::large(store, &user, small_audience_max));
+    async fn large_topics(&self, users: Vec<UserId>) -> Result<Vec<Vec<Hint>>, Error> {
+        let small_audience_max = self.tools.config.small_audience_max;
+        let read = self.audiences.read(move |store| {
+            users.iter().map(|user| audiences::large(store, user, small_audience_max)).collect()
+        });
         read.await.map_err(unavailable)
     }
 

@@ -107,7 +107,7 @@ async fn what_gateways_ask_about_audiences_waits_for_no_call_and_no_call_for_it(
     }
     assert!(timeout(A_WHILE, house.ask_for_status("ada")).await.is_err(), "every read of calls is held");
 
-    soon(house.service.large_topics(&ada)).await.unwrap();
+    soon(house.service.large_topics(vec![ada.clone()])).await.unwrap();
     soon(house.service.authorize(&ada, Vec::new())).await.unwrap();
 
     drop(calling);
@@ -116,7 +116,7 @@ async fn what_gateways_ask_about_audiences_waits_for_no_call_and_no_call_for_it(
         asking.push(hold(&audiences, &mut house.held).await);
     }
     assert!(
-        timeout(A_WHILE, house.service.large_topics(&ada)).await.is_err(),
+        timeout(A_WHILE, house.service.large_topics(vec![ada.clone()])).await.is_err(),
         "every read of theirs is held"
     );
     soon(house.ask_for_status("ada")).await.unwrap();

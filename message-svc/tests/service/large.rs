@@ -35,7 +35,8 @@ async fn inbox_moved(house: &House, user: &str, version: u64) {
 
 async fn large_topics(house: &House, user: &str) -> BTreeMap<String, u64> {
     let user = UserId::new(user).unwrap();
-    versions(house.service().large_topics(&user).await.unwrap())
+    let [topics] = house.service().large_topics(vec![user]).await.unwrap().try_into().unwrap();
+    versions(topics)
 }
 
 fn versions(hints: Vec<Hint>) -> BTreeMap<String, u64> {

@@ -248,9 +248,12 @@ impl Messages for Connection {
 
 #[async_trait]
 impl Audiences for Connection {
-    async fn large_topics(&self, user: &UserId) -> Result<Vec<Hint>, Error> {
-        let call = Call::LargeTopics(wire::LargeTopics { user: user.to_string() });
-        self.ask_service(Method::LargeTopics, call, reads!(Hints => hints)).await
+    async fn large_topics(&self, users: Vec<UserId>) -> Result<Vec<Vec<Hint>>, Error> {
+        let asked = users.len();
+        let users = users.iter().map(UserId::to_string).collect();
+        let call = Call::LargeTopics(wire::LargeTopics { users });
+        let read = |answer| convert::as_many(asked, hints_of_users(answer)?);
+        self.ask_service(Method::LargeTopics, call, reads!(HintsOfUsers => read)).await
     }
 
     async fn authorize(&self, user: &UserId, topics: Vec<TopicId>) -> Result<Vec<Hint>, Error> {
@@ -287,6 +290,10 @@ impl Mutes for Connection {
 
 fn hints(hints: wire::Hints) -> Checked<Vec<Hint>> {
     convert::hints_in(hints.hints)
+}
+
+fn hints_of_users(answer: wire::HintsOfUsers) -> Checked<Vec<Vec<Hint>>> {
+    answer.users.into_iter().map(hints).collect()
 }
 
 const fn done(_: wire::Done) -> Checked<()> {

@@ -125,8 +125,9 @@ fn message_work(door: &MessageDoor, call: Call) -> Checked<Work> {
             })
         }
         Call::LargeTopics(call) => {
-            let (audiences, user) = (Arc::clone(&door.audiences), UserId::new(call.user)?);
-            Box::pin(async move { answer(audiences.large_topics(&user).await, hints) })
+            let audiences = Arc::clone(&door.audiences);
+            let users = convert::each("users", call.users, |user| Ok(UserId::new(user)?))?;
+            Box::pin(async move { answer(audiences.large_topics(users).await, hints_of_users) })
         }
         Call::Authorize(call) => {
             let (audiences, user) = (Arc::clone(&door.audiences), UserId::new(call.user)?);
@@ -219,4 +220,9 @@ fn done((): ()) -> Answer {
 
 fn hints(hints: Vec<doorbell_protocol::Hint>) -> Answer {
     Answer::Hints(wire::Hints { hints: convert::hints_out(&hints) })
+}
+
+fn hints_of_users(users: Vec<Vec<doorbell_protocol::Hint>>) -> Answer {
+    let users = users.iter().map(|hints| wire::Hints { hints: convert::hints_out(hints) }).collect();
+    Answer::HintsOfUsers(wire::HintsOfUsers { users })
 }

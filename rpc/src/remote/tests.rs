@@ -256,7 +256,7 @@ async fn answers_that_break_a_rule_are_errors_that_say_so() {
             (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
             (delivered, expected) => panic!("{delivered:?}, {expected:?}"),
         }
-        assert!(connection.large_topics(&UserId::new("ada").unwrap()).await.is_err());
+        assert!(connection.large_topics(vec![UserId::new("ada").unwrap()]).await.is_err());
     }
 }
 

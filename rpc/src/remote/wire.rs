@@ -12,7 +12,7 @@ pub struct Request {
     pub gateway: ::prost::alloc::string::String,
     #[prost(
         oneof = "request::Call",
-        tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16"
+        tags = "4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17"
     )]
     pub call: ::core::option::Option<request::Call>,
 }
@@ -37,8 +37,6 @@ pub mod request {
         ChannelFollowers(super::ChannelFollowers),
         #[prost(message, tag = "11")]
         MessageCall(super::MessageCall),
-        #[prost(message, tag = "12")]
-        LargeTopics(super::LargeTopics),
         #[prost(message, tag = "13")]
         Authorize(super::Authorize),
         #[prost(message, tag = "14")]
@@ -47,13 +45,18 @@ pub mod request {
         Moved(super::Moved),
         #[prost(message, tag = "16")]
         Unmuted(super::Unmuted),
+        #[prost(message, tag = "17")]
+        LargeTopics(super::LargeTopics),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Answer {
     #[prost(uint64, tag = "1")]
     pub number: u64,
-    #[prost(oneof = "answer::Result", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
+    #[prost(
+        oneof = "answer::Result",
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
+    )]
     pub result: ::core::option::Option<answer::Result>,
 }
 /// Nested message and enum types in `Answer`.
@@ -84,6 +87,8 @@ pub mod answer {
         SignalPassed(super::SignalPassed),
         #[prost(message, tag = "13")]
         Missed(super::MissedUsers),
+        #[prost(message, tag = "14")]
+        HintsOfUsers(super::HintsOfUsers),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -160,6 +165,12 @@ pub struct Hint {
 pub struct Hints {
     #[prost(message, repeated, tag = "1")]
     pub hints: ::prost::alloc::vec::Vec<Hint>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HintsOfUsers {
+    /// In the order of the users asked for.
+    #[prost(message, repeated, tag = "1")]
+    pub users: ::prost::alloc::vec::Vec<Hints>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DirtyMap {
@@ -408,8 +419,8 @@ pub struct ErrorObject {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LargeTopics {
-    #[prost(string, tag = "1")]
-    pub user: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "1")]
+    pub users: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Authorize {

@@ -205,9 +205,11 @@ impl Messages for Double {
 
 #[async_trait]
 impl Audiences for Double {
-    async fn large_topics(&self, user: &UserId) -> Result<Vec<Hint>, Error> {
-        let _over = self.enter(format!("{user}"), user.as_str()).await?;
-        Ok(vec![hint("large", 5), hint("larger", 0)])
+    async fn large_topics(&self, users: Vec<UserId>) -> Result<Vec<Vec<Hint>>, Error> {
+        let first = users.first().map_or("nobody", UserId::as_str);
+        let _over = self.enter(format!("{users:?}"), first).await?;
+        let answered = users.iter().filter(|user| user.as_str() != "forgotten");
+        Ok(answered.map(|user| vec![hint("large", 5), hint(&format!("of-{user}"), 0)]).collect())
     }
 
     async fn authorize(&self, user: &UserId, topics: Vec<TopicId>) -> Result<Vec<Hint>, Error> {
