@@ -5,6 +5,7 @@
 //! enter has a greater one, so that a late leave removes nothing that is alive (GW-5).
 
 mod evict;
+mod held;
 mod shard;
 
 use std::sync::Arc;

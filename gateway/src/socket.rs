@@ -1,17 +1,21 @@
 //! A client's socket, plain or TLS: first the stream that HTTP is spoken on, then what a session holds.
 //!
-//! Map: `stream` the socket as hyper sees it; `held` what a session reads and writes; `tls` what TLS adds to it.
+//! Map: `stream` the socket as hyper sees it; `held` what a session reads and writes; `tls` what TLS adds to it; `wire` what both
+//! travel over.
 
 mod held;
 mod stream;
 mod tls;
+mod wire;
 
 use std::io;
 
+use tokio::io::DuplexStream;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 pub(crate) use held::HeldSocket;
+pub use wire::{Memory, Wire};
 
 /// How bytes travel between a client and this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,33 +60,39 @@ impl Transport {
 /// A connected socket.
 #[derive(Debug)]
 pub enum Socket {
-    /// Plain TCP.
-    Plain(TcpStream),
+    /// As it is.
+    Plain(Wire),
     /// TLS, its handshake done.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Wire>>),
 }
 
 impl From<TcpStream> for Socket {
     fn from(socket: TcpStream) -> Self {
-        Self::Plain(socket)
+        Self::Plain(socket.into())
+    }
+}
+
+impl From<DuplexStream> for Socket {
+    fn from(pipe: DuplexStream) -> Self {
+        Self::Plain(pipe.into())
     }
 }
 
 impl Socket {
     pub(crate) fn set_nodelay(&self) -> io::Result<()> {
         match self {
-            Self::Plain(socket) => socket.set_nodelay(true),
-            Self::Tls(socket) => socket.get_ref().0.set_nodelay(true),
+            Self::Plain(socket) => socket.set_nodelay(),
+            Self::Tls(socket) => socket.get_ref().0.set_nodelay(),
         }
     }
 
     /// What a session holds from here on.
     pub(crate) fn hold(self) -> HeldSocket {
         match self {
-            Self::Plain(stream) => HeldSocket::plain(stream),
+            Self::Plain(wire) => HeldSocket::Plain(wire),
             Self::Tls(stream) => {
-                let (stream, connection) = stream.into_inner();
-                HeldSocket::tls(stream, connection)
+                let (wire, connection) = stream.into_inner();
+                HeldSocket::tls(wire, connection)
             }
         }
     }

@@ -47,6 +47,10 @@ impl Sweep {
         let mut wheel = self.shards[shard_of(session)].lock();
         // A second that was swept in this moment would not be looked at again for a whole turn.
         let second = due().max(wheel.swept + 1);
+        if session.due() == second {
+            // It is in that slot: only what was swept is taken out of one.
+            return;
+        }
         session.set_due(second);
         wheel.slots[slot_of(second)].push(Arc::downgrade(session));
     }

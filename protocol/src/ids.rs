@@ -1,12 +1,12 @@
 //! Names of things: checked once at the edge, cheap to clone, safe to use as a key.
 //!
-//! Every id is an `Arc<str>` behind a private field with one checked constructor; serde goes through it.
+//! Every id is a counted string of one word behind a private field with one checked constructor; serde goes through it.
 //! Ids are compared byte for byte: no Unicode normalization is applied, so two spellings are two ids.
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
+use arcstr::ArcStr;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -27,7 +27,7 @@ macro_rules! string_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:path) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(ArcStr);
 
         impl $name {
             /// Checks `text` and keeps it.
@@ -37,7 +37,7 @@ macro_rules! string_id {
             pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidId> {
                 let text = text.as_ref();
                 $check($what, text)?;
-                Ok(Self(Arc::from(text)))
+                Ok(Self(ArcStr::from(text)))
             }
 
             /// The id as text.
@@ -55,7 +55,7 @@ macro_rules! string_id {
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&*self.0, f)
+                fmt::Debug::fmt(self.as_str(), f)
             }
         }
 
@@ -150,7 +150,7 @@ impl UserId {
     pub fn from_inside(text: impl AsRef<str>) -> Result<Self, InvalidId> {
         let text = text.as_ref();
         printable_user("user", text)?;
-        Ok(Self(Arc::from(text)))
+        Ok(Self(ArcStr::from(text)))
     }
 }
 

@@ -41,7 +41,7 @@ impl Secure {
     /// The handshake of a connected pair. The server's side of it runs on the runtime's worker, so that this thread may
     /// wait for it.
     pub async fn secure(&self, server: TcpStream, client: Plain) -> (Socket, SecureClient) {
-        let accepting = TaskTracker::new().spawn(self.tls.acceptor().accept(server));
+        let accepting = TaskTracker::new().spawn(self.tls.acceptor().accept(server.into()));
         let name = ServerName::try_from("localhost").expect("a good name");
         let connection = ClientConnection::new(Arc::clone(&self.trusting), name).expect("a good name");
         let mut stream = StreamOwned::new(connection, client);

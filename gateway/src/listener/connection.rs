@@ -124,7 +124,7 @@ impl Lives {
     /// There was no TLS handshake where there should have been one.
     async fn live(self: Arc<Self>, socket: TcpStream, peer: SocketAddr) -> Result<(), Failure> {
         let socket = match &self.tls {
-            None => Socket::Plain(socket),
+            None => socket.into(),
             Some(tls) => {
                 let handshake = secure(tls, socket, peer, self.handshake_timeout);
                 // A stop has nothing to wait for: no request is at hand.

@@ -85,7 +85,7 @@ async fn shake_hands(tls: &Tls, socket: TcpStream) -> Result<Socket, Refused> {
     let mut first = [0];
     match socket.peek(&mut first).await {
         Ok(1..) if is_plaintext(first[0]) => Err(Refused::Plaintext(socket)),
-        Ok(1..) => match tls.acceptor().accept(socket).await {
+        Ok(1..) => match tls.acceptor().accept(socket.into()).await {
             Ok(stream) => Ok(Socket::Tls(Box::new(stream))),
             Err(error) => match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
                 Some(error) => Err(Refused::Tls(error.clone())),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::SessionsOfUser;
-use super::shard::Held;
+use super::held::Held;
 use crate::Config;
 use crate::session::Session;
 use crate::uptime::Moment;
@@ -27,14 +27,16 @@ impl Eviction {
     pub(super) fn evict(self, sessions: &mut Held, newcomer: &Arc<Session>, now: Moment) -> SessionsOfUser {
         let mut evicted = SessionsOfUser::new();
         let device = newcomer.identity().and_then(|identity| identity.device.as_ref());
-        while sessions.iter().filter(|session| !session.was_told_goaway()).count() > self.sessions_max {
+        while sessions.as_slice().iter().filter(|session| !session.was_told_goaway()).count()
+            > self.sessions_max
+        {
             let rank = |session: &Session| {
                 let theirs = session.identity().and_then(|identity| identity.device.as_ref());
                 let same_device = device.is_some() && theirs == device;
                 let quiet = now.since(session.heard()) > self.recent;
                 (!same_device, !quiet)
             };
-            let candidates = sessions.iter().enumerate();
+            let candidates = sessions.as_slice().iter().enumerate();
             let first = candidates
                 .filter(|(_, session)| session.id() != newcomer.id() && !session.was_told_goaway())
                 .min_by_key(|(place, session)| (rank(session), *place));

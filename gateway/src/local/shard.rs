@@ -1,21 +1,27 @@
 //! One shard: users, each with sessions and the greatest stamp under which it was entered.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use doorbell_protocol::{SessionId, Stamp, UserId};
-use smallvec::SmallVec;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
+use super::held::Held;
 use super::{Left, Removed, SessionsOfUser};
 use crate::session::Session;
 
-/// Most users have one session; the oldest stands first.
-pub(super) type Held = SmallVec<[Arc<Session>; 1]>;
-
-#[derive(Default)]
+/// A user who has sessions: they know the name, so that it does not stand here again.
 struct User {
     sessions: Held,
     entered: Enter,
+}
+
+impl User {
+    fn name(&self) -> &UserId {
+        let identity = self.sessions.oldest().identity();
+        &identity.expect("who is in the index has said hello").user
+    }
 }
 
 /// How far the user's entry has come, with the greatest stamp that an enter was sent with. As large as an optional
@@ -60,36 +66,51 @@ impl Enter {
 
 #[derive(Default)]
 pub(super) struct Shard {
-    users: HashMap<UserId, User>,
+    users: HashTable<User>,
+    /// Of its own for each process: users may choose their names.
+    hasher: RandomState,
 }
 
 impl Shard {
+    /// Adds a session of this user's; answers all that the user has.
     pub(super) fn insert(&mut self, user: &UserId, session: &Arc<Session>) -> &mut Held {
-        let sessions = &mut self.users.entry(user.clone()).or_default().sessions;
-        sessions.push(Arc::clone(session));
-        sessions
+        let hash = |user: &UserId| self.hasher.hash_one(user);
+        match self.users.entry(hash(user), |known| known.name() == user, |known| hash(known.name())) {
+            Entry::Occupied(known) => {
+                let sessions = &mut known.into_mut().sessions;
+                sessions.push(Arc::clone(session));
+                sessions
+            }
+            Entry::Vacant(place) => {
+                let new = User { sessions: Held::One(Arc::clone(session)), entered: Enter::default() };
+                &mut place.insert(new).into_mut().sessions
+            }
+        }
     }
 
     pub(super) fn remove(&mut self, user: &UserId, session: SessionId) -> Removed {
-        let Some(held) = self.users.get_mut(user) else { return Removed::Unknown };
-        let Some(place) = held.sessions.iter().position(|other| other.id() == session) else {
+        let hash = self.hasher.hash_one(user);
+        let Ok(mut known) = self.users.find_entry(hash, |known| known.name() == user) else {
             return Removed::Unknown;
         };
-        held.sessions.remove(place);
-        if !held.sessions.is_empty() {
+        let sessions = &mut known.get_mut().sessions;
+        let Some(place) = sessions.as_slice().iter().position(|other| other.id() == session) else {
+            return Removed::Unknown;
+        };
+        if sessions.as_slice().len() > 1 {
+            sessions.remove(place);
             return Removed::OneOfMany;
         }
-        let left = held.entered.left();
-        self.users.remove(user);
+        let (gone, _) = known.remove();
         // A server that lost most of its clients gives the room back.
         if self.users.len() * 4 < self.users.capacity() {
-            self.users.shrink_to(self.users.len() * 2);
+            self.users.shrink_to(self.users.len() * 2, |known| self.hasher.hash_one(known.name()));
         }
-        Removed::Last(left)
+        Removed::Last(gone.entered.left())
     }
 
-    pub(super) fn sessions(&self, user: &UserId) -> Option<&Held> {
-        self.users.get(user).map(|held| &held.sessions)
+    pub(super) fn sessions(&self, user: &UserId) -> Option<&[Arc<Session>]> {
+        self.user(user).map(|known| known.sessions.as_slice())
     }
 
     pub(super) fn stamp(
@@ -97,21 +118,40 @@ impl Shard {
         user: &UserId,
         next: impl FnOnce() -> Stamp,
     ) -> Option<(Stamp, SessionsOfUser)> {
-        let held = self.users.get_mut(user)?;
+        let known = self.user_mut(user)?;
         let stamp = next();
-        held.entered.sent(stamp);
-        Some((stamp, held.sessions.iter().cloned().collect()))
+        known.entered.sent(stamp);
+        Some((stamp, known.sessions.as_slice().iter().cloned().collect()))
     }
 
     pub(super) fn confirm(&mut self, user: &UserId) -> bool {
-        self.users.get_mut(user).is_some_and(|held| held.entered.confirmed())
+        self.user_mut(user).is_some_and(|known| known.entered.confirmed())
     }
 
     pub(super) fn is_sent(&self, user: &UserId) -> bool {
-        self.users.get(user).is_some_and(|held| held.entered.left().is_some())
+        self.user(user).is_some_and(|known| known.entered.left().is_some())
     }
 
     pub(super) fn users(&self) -> Vec<UserId> {
-        self.users.keys().cloned().collect()
+        self.users.iter().map(|known| known.name().clone()).collect()
+    }
+
+    fn user(&self, user: &UserId) -> Option<&User> {
+        self.users.find(self.hasher.hash_one(user), |known| known.name() == user)
+    }
+
+    fn user_mut(&mut self, user: &UserId) -> Option<&mut User> {
+        self.users.find_mut(self.hasher.hash_one(user), |known| known.name() == user)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It stands in a table that is between seven sixteenths and seven eighths full (GW-3).
+    #[test]
+    fn a_users_place_in_the_index_costs_few_bytes() {
+        assert!(size_of::<User>() <= 40, "{}", size_of::<User>());
     }
 }

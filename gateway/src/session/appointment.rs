@@ -24,11 +24,12 @@ impl Session {
 
     /// Notes the present appointment with the sweep: an older one is void.
     pub(crate) fn set_due(&self, second: u64) {
-        self.due.store(second, Ordering::Relaxed);
+        // Half a word, which is enough for 136 years of uptime.
+        self.due.store(u32::try_from(second).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// The second of the session's present appointment with the sweep.
     pub(crate) fn due(&self) -> u64 {
-        self.due.load(Ordering::Relaxed)
+        self.due.load(Ordering::Relaxed).into()
     }
 }

@@ -41,7 +41,7 @@ impl Session {
 
     /// Whether the socket takes more; if not, the task is woken once it does.
     pub(crate) fn takes_more(&self, cx: &mut Context<'_>) -> bool {
-        self.core.lock().socket.as_ref().is_some_and(|socket| socket.poll_write_ready(cx).is_ready())
+        self.core.lock().socket.as_mut().is_some_and(|socket| socket.poll_write_ready(cx).is_ready())
     }
 
     /// The client's address; `None` once the socket has none.

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use doorbell_protocol::frames::{Goaway, Hello};
 use doorbell_protocol::{
-    CallId, ClientFrame, DeviceId, ErrorBody, ErrorCode, ServerFrame, SessionId, Timestamp, UserId,
+    CallId, ClientFrame, ErrorBody, ErrorCode, ServerFrame, SessionId, Timestamp, UserId,
 };
 
+use super::Identity;
 use super::event::{Action, Actions, Admission, Event};
 use super::heartbeat::{Beat, Heartbeat};
 use super::phase::{HintGate, Phase, ReadGate};
@@ -38,12 +39,12 @@ impl Rules {
     }
 }
 
-/// Which session, of which device, by which rules, at which moment.
+/// Which session, of whom, by which rules, at which moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct At<'r> {
     pub(crate) session: SessionId,
-    /// From `hello` on, where there is one.
-    pub(crate) device: Option<&'r DeviceId>,
+    /// Whose it is, from `hello` on.
+    pub(crate) identity: Option<&'r Identity>,
     pub(crate) rules: &'r Rules,
     pub(crate) now: Moment,
 }
@@ -51,6 +52,8 @@ pub(crate) struct At<'r> {
 /// What waits for the `welcome`. Gone after it.
 #[derive(Debug, Default)]
 struct Parked {
+    /// Whose it is, by the token that came with the upgrade.
+    user: Option<UserId>,
     hello: Option<Hello>,
     frame: Option<ClientFrame>,
     goaway: Option<Goaway>,
@@ -67,9 +70,7 @@ pub(crate) struct State {
     /// When the last ping went out.
     pinged: Moment,
     rate: Rate,
-    /// Whose it is: from the token that came with the upgrade, or with `hello`.
-    user: Option<UserId>,
-    /// When that token ends.
+    /// When its present token ends.
     expires: Timestamp,
     /// What that token grants; `None` is nothing.
     claims: Option<Arc<Claims>>,
@@ -78,8 +79,10 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(verified: Option<Verified>, now: Moment) -> Self {
-        let (user, expires, claims) = match verified {
-            Some(Verified { user, expires, claims }) => (Some(user), expires, claims),
+        let (parked, expires, claims) = match verified {
+            Some(Verified { user, expires, claims }) => {
+                (Some(Box::new(Parked { user: Some(user), ..Parked::default() })), expires, claims)
+            }
             None => (None, Timestamp::default(), None),
         };
         Self {
@@ -88,10 +91,9 @@ impl State {
             since: now,
             pinged: now,
             rate: Rate::default(),
-            user,
             expires,
             claims,
-            parked: None,
+            parked,
         }
     }
 
@@ -228,7 +230,7 @@ impl State {
             Pass::Flood => return self.close(End::Flooding, now, out),
         }
         match (self.phase, frame) {
-            (Phase::Hello, ClientFrame::Hello(hello)) => self.on_hello(hello, now, out),
+            (Phase::Hello, ClientFrame::Hello(hello)) => self.on_hello(hello, at, out),
             (Phase::Hello, _) => self.close(End::NotProtocol(NOT_HELLO.into()), now, out),
             (_, ClientFrame::Ping { id }) => out.push(Action::Send(ServerFrame::Pong { id })),
             (Phase::Entering, frame) => self.parked().frame = Some(frame),
@@ -280,14 +282,14 @@ impl State {
         }
     }
 
-    fn on_hello(&mut self, mut hello: Hello, now: Moment, out: &mut Actions) {
-        match hello.token.take() {
-            Some(token) => {
+    fn on_hello(&mut self, mut hello: Hello, at: &At<'_>, out: &mut Actions) {
+        match (hello.token.take(), self.user(at).cloned()) {
+            (Some(token), _) => {
                 self.parked().hello = Some(hello);
                 out.push(Action::Verify(token));
             }
-            None if self.user.is_some() => self.admit(&hello, now, out),
-            None => self.close(End::Unauthorized(AuthError::Missing), now, out),
+            (None, Some(user)) => self.admit(user, &hello, at.now, out),
+            (None, None) => self.close(End::Unauthorized(AuthError::Missing), at.now, out),
         }
     }
 
@@ -302,23 +304,22 @@ impl State {
             Err(AuthError::Undecided) => return out.push(undecided_token()),
             Err(_) => return out.push(refuse_token("it does not hold")),
         };
-        if self.user.as_ref().is_some_and(|user| *user != verified.user) {
+        if self.user(at).is_some_and(|user| *user != verified.user) {
             return self.close(End::OtherUser, now, out);
         }
         let device = verified.claims.as_ref().and_then(|claims| claims.device.as_ref());
-        if hello.is_none() && device.is_some() && device != at.device {
+        let present = at.identity.and_then(|identity| identity.device.as_ref());
+        if hello.is_none() && device.is_some() && device != present {
             return out.push(refuse_token("it is another device's"));
         }
-        self.user = Some(verified.user);
         self.expires = verified.expires;
         self.claims = verified.claims;
         if let Some(hello) = hello {
-            self.admit(&hello, now, out);
+            self.admit(verified.user, &hello, now, out);
         }
     }
 
-    fn admit(&mut self, hello: &Hello, now: Moment, out: &mut Actions) {
-        let Some(user) = self.user.clone() else { return };
+    fn admit(&mut self, user: UserId, hello: &Hello, now: Moment, out: &mut Actions) {
         self.enter_phase(Phase::Entering, now);
         let hint_window = Duration::from_millis(hello.hint_window_ms.into());
         // A token that names a device is that device's, whatever its bearer says.
@@ -427,6 +428,14 @@ impl State {
         self.since = now;
         if phase.is_over() {
             self.parked = None;
+        }
+    }
+
+    /// Whose it is, as far as a token has said so.
+    fn user<'s>(&'s self, at: &At<'s>) -> Option<&'s UserId> {
+        match at.identity {
+            Some(identity) => Some(&identity.user),
+            None => self.parked.as_ref()?.user.as_ref(),
         }
     }
 

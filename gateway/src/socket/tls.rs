@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 
 use rustls::ServerConnection;
 use tokio::io::ReadBuf;
-use tokio::net::TcpStream;
+
+use super::Wire;
 
 /// What may lie encrypted for a socket that takes nothing, in bytes, but for some 30 bytes a record: the largest record.
 const HELD_BYTES_MAX: usize = 16 * 1024;
@@ -39,8 +40,8 @@ impl Tls {
     }
 
     /// As [`super::HeldSocket::try_write`].
-    pub(super) fn try_write(&mut self, stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-        if self.push(stream)? == Pushed::Part {
+    pub(super) fn try_write(&mut self, wire: &mut Wire, bytes: &[u8]) -> io::Result<usize> {
+        if self.push(wire)? == Pushed::Part {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut taken = usize::from(std::mem::take(&mut self.owes_byte));
@@ -48,7 +49,7 @@ impl Tls {
         // More is encrypted only when all before it is written: what is held is bounded, whoever writes (GW-4).
         while taken < bytes.len() {
             taken += self.connection.writer().write(&bytes[taken..])?;
-            if self.push(stream)? == Pushed::Part {
+            if self.push(wire)? == Pushed::Part {
                 self.owes_byte = true;
                 taken -= 1;
                 break;
@@ -59,7 +60,7 @@ impl Tls {
 
     /// Reads what the client wrote; nothing and `Ok` is its end, and an error where that comes without `close_notify`.
     /// `WouldBlock`: all that the socket had is read. `Interrupted`: there was nothing to give in much that was read.
-    pub(super) fn try_read(&mut self, stream: &TcpStream, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
+    pub(super) fn try_read(&mut self, wire: &mut Wire, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
         for _ in 0..READS_MAX {
             // First what is decrypted already: the socket would not wake us for that.
             match self.connection.reader().read(buffer.initialize_unfilled()) {
@@ -70,20 +71,20 @@ impl Tls {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
-            self.connection.read_tls(&mut Incoming(stream))?;
+            self.connection.read_tls(&mut Incoming(wire))?;
             let processed = self.connection.process_new_packets();
             // What rustls itself has to say: an alert, or a key update's answer. Where the socket does not take it, it
             // goes out with the next write.
-            let pushed = self.push(stream);
+            let pushed = self.push(wire);
             processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             pushed?;
         }
         Err(io::ErrorKind::Interrupted.into())
     }
 
-    fn push(&mut self, stream: &TcpStream) -> io::Result<Pushed> {
+    fn push(&mut self, wire: &mut Wire) -> io::Result<Pushed> {
         while self.connection.wants_write() {
-            match self.connection.write_tls(&mut Outgoing(stream)) {
+            match self.connection.write_tls(&mut Outgoing(wire)) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Pushed::Part),
@@ -95,14 +96,14 @@ impl Tls {
 
     /// Tells the client that nothing was cut off. A socket that does not even take that is not waited for: a session that
     /// ends in order has said so in its own close frame.
-    pub(super) fn tell_end(&mut self, stream: &TcpStream) {
+    pub(super) fn tell_end(&mut self, wire: &mut Wire) {
         self.connection.send_close_notify();
-        let _ = self.push(stream);
+        let _ = self.push(wire);
     }
 }
 
 /// The socket as rustls reads it.
-struct Incoming<'s>(&'s TcpStream);
+struct Incoming<'s>(&'s mut Wire);
 
 impl Read for Incoming<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -111,7 +112,7 @@ impl Read for Incoming<'_> {
 }
 
 /// The socket as rustls writes it.
-struct Outgoing<'s>(&'s TcpStream);
+struct Outgoing<'s>(&'s mut Wire);
 
 impl Write for Outgoing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

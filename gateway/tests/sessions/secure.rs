@@ -47,7 +47,7 @@ impl Secure {
         let (server, client) = Rig::pair().await;
         let name = ServerName::try_from("localhost").unwrap();
         let connecting = self.connector.connect(name, client);
-        let (accepted, connected) = tokio::join!(self.tls.acceptor().accept(server), connecting);
+        let (accepted, connected) = tokio::join!(self.tls.acceptor().accept(server.into()), connecting);
         (Socket::Tls(Box::new(accepted.unwrap())), connected.unwrap())
     }
 

@@ -1,6 +1,6 @@
 use doorbell_protocol::Version;
 use doorbell_protocol::frames::{HintFrame, Token};
-use doorbell_protocol::{Payload, TopicId};
+use doorbell_protocol::{DeviceId, Payload, TopicId};
 
 use super::*;
 use crate::ws::Violation;
@@ -27,7 +27,7 @@ fn call(id: u64) -> ClientFrame {
 /// A session's rules and the second it is.
 struct Case {
     state: State,
-    device: Option<DeviceId>,
+    identity: Option<Identity>,
     rules: Rules,
     second: u64,
 }
@@ -35,7 +35,7 @@ struct Case {
 impl Case {
     fn new(with_upgrade: Option<Verified>) -> Self {
         let state = State::new(with_upgrade, Moment::from_secs(START));
-        Self { state, device: None, rules: rules(), second: START }
+        Self { state, identity: None, rules: rules(), second: START }
     }
 
     /// A session of ada's that has its welcome; its token ends a day later.
@@ -51,11 +51,17 @@ impl Case {
         let session = SessionId::from_bits(0);
         let at = At {
             session,
-            device: self.device.as_ref(),
+            identity: self.identity.as_ref(),
             rules: &self.rules,
             now: Moment::from_secs(self.second),
         };
-        self.state.on_event(event, &at).into_vec()
+        let actions = self.state.on_event(event, &at).into_vec();
+        for action in &actions {
+            if let Action::Admit(Admission { user, device, .. }) = action {
+                self.identity = Some(Identity { user: user.clone(), device: device.clone() });
+            }
+        }
+        actions
     }
 
     fn tick(&mut self, heard: u64, wall_ms: u64) -> Vec<Action> {
@@ -354,7 +360,7 @@ fn the_sweep_is_asked_for_before_anything_can_be_due() {
     let due = |case: &Case, heard: u64, wall: u64| {
         let at = At {
             session: SessionId::from_bits(0),
-            device: None,
+            identity: case.identity.as_ref(),
             rules: &case.rules,
             now: Moment::from_secs(case.second),
         };
@@ -406,7 +412,7 @@ fn a_fresh_token_brings_its_own_claims() {
 #[test]
 fn a_fresh_token_of_another_device_changes_nothing() {
     let mut case = Case::open();
-    case.device = Some(DeviceId::new("phone").unwrap());
+    case.identity.as_mut().unwrap().device = Some(DeviceId::new("phone").unwrap());
     let tablet = granting(r#"{"device":"tablet","throttle":50}"#);
     assert_eq!(error_code(&case.see(Event::Verified(Ok(tablet)))), Some(ErrorCode::Unauthorized));
     assert_eq!(case.state.throttle(), None);
