@@ -14,14 +14,16 @@
 //! - **BE-5** A load counts from when it was due, not from when the tool got round to it; and what did not come is told, with exit code 1.
 //! - **BE-6** The tool ends what it started, and nothing else.
 //!
-//! Map: `prove` the checker; `load` the measurements; `cpus` of processes; `host` what the binary hands in, `tokens` of users, `process` a server that
-//! the tool starts, `scrape` a server's metrics, `spelling` of times and addresses, `words` for people.
+//! Map: `prove` the checker; `load` the measurements; `bar` how a run goes, `cpus` of processes; `host` what the binary hands in, `tokens` of users, `process` a server that
+//! the tool starts, `scrape` a server's metrics, `report` what reports have in common, `spelling` of times and addresses, `words` for people.
 
+mod bar;
 mod cpus;
 mod host;
 mod load;
 mod process;
 mod prove;
+mod report;
 mod scrape;
 mod spelling;
 mod tokens;

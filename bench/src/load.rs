@@ -7,7 +7,8 @@
 //! Map: [`args`] what was asked; [`measurement`] what all measurements have in common and how their rounds run; [`connect`], [`idle`],
 //! [`fanout`] and [`hot`] (both on a [`topic`]), [`unicast`] each of them, [`phase`] what the last three come to; [`trial`] what they have at hand; [`target`] what is measured, [`bare`] the reference, [`usage`] what it costs; [`fleet`] the processes with the sockets, [`worker`] one of them, [`orders`]
 //! what both say to each other; [`frame`] and [`outbound`] bytes; [`publisher`] a back end, [`ringer`] one with many connections, [`schedule`] when it publishes, [`laps`] whom it rings;
-//! [`clock`], [`spread`] times; [`findings`] of a round, [`rounds`] of all, [`outcome`] with what was asked, [`mod@line`] how it goes.
+//! [`clock`], [`spread`] times; [`findings`] of a round, [`rounds`] of all, [`outcome`] with what was asked, [`output`] a file of it, [`mod@line`] and [`live`] how it goes, [`pulse`] what is seen
+//! second by second, [`timeline`] for a [`report`] to look at; [`tool`] what the tool itself uses.
 
 mod args;
 mod bare;
@@ -21,26 +22,31 @@ mod hot;
 mod idle;
 mod laps;
 mod line;
+mod live;
 mod measurement;
 mod orders;
 mod outbound;
 mod outcome;
+mod output;
 mod phase;
 mod publisher;
+mod pulse;
+mod report;
 mod ringer;
 mod rounds;
 mod schedule;
 mod spread;
 mod target;
+mod timeline;
+mod tool;
 mod topic;
 mod trial;
 mod unicast;
 mod usage;
 mod worker;
 
-use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -56,6 +62,7 @@ use args::Pinned;
 use fleet::Interrupted;
 use measurement::Measurement;
 use outcome::Outcome;
+use output::Output;
 use trial::{Bench, Machine};
 
 /// For `--help`.
@@ -65,8 +72,9 @@ Examples:
       10,000 sessions with a Doorbell of its own on the loopback
   doorbell bench idle --sessions 15000 --duration 2m
       what they cost while nothing happens
-  doorbell bench fanout --rate 50 --duration 30s --json fanout.json
-      one topic, 10,000 followers, 50 publishes a second
+  doorbell bench fanout --rate 50 --duration 30s \\
+      --html fanout.html --json fanout.json
+      one topic, 10,000 followers, 50 publishes a second; a page with plots
   doorbell bench hot --rate 1000 --against 50 --within 250ms
       one topic with more publishes than can be told one by one
   doorbell bench unicast --rate 20000 --server-cpus 0 --tool-cpus 1 --rounds 5
@@ -77,8 +85,9 @@ Examples:
       --metrics-url http://10.0.0.5:8080/metrics
       an installation; the tool takes as many processes as it needs
 
-Standard output gets the result, standard error how it goes. docs/bench.md
-says what each figure means and how it is measured.
+Standard output gets the result, standard error how it goes: on a terminal
+a bar with live figures. docs/bench.md says what each figure means and how
+it is measured, and what --json and --html write.
 
 Exit codes:
   0    measured, and every session and hint was there
@@ -97,8 +106,8 @@ const INTERRUPTED: u8 = 130;
 /// It cannot be measured.
 pub fn measure(what: &impl Measurement, host: &Host) -> anyhow::Result<u8> {
     // First, so that nothing is measured for a file that cannot be written.
-    let json = what.asked().json.as_deref();
-    let json = json.map(|path| writable(path).map(|file| (path, file))).transpose()?;
+    let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
+    let (json, page) = (open(&what.asked().json)?, open(&what.asked().html)?);
     let machine = machine(&what.asked().cpus)?;
     // One thread: whoever is measured has the others.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -113,13 +122,12 @@ pub fn measure(what: &impl Measurement, host: &Host) -> anyhow::Result<u8> {
     };
     let mut out = std::io::stdout().lock();
     out.write_all(outcome.table().as_bytes())?;
-    if let Some((path, mut file)) = json {
-        let json = serde_json::to_vec_pretty(&outcome)?;
-        // An older result is kept until there is one to take its place; a pipe has no length.
-        let emptied = if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) };
-        let written = emptied.and_then(|()| file.write_all(&json));
-        written.with_context(|| format!("cannot write {}", path.display()))?;
-        writeln!(out, "\nwritten to {}", path.display())?;
+    let json = json.map(|output| anyhow::Ok((output, serde_json::to_vec_pretty(&outcome)?))).transpose()?;
+    let page = page.map(|output| (output, report::html(&outcome).into_bytes()));
+    for (number, (output, bytes)) in json.into_iter().chain(page).enumerate() {
+        let path = output.write(&bytes)?;
+        let apart = if number == 0 { "\n" } else { "" };
+        writeln!(out, "{apart}written to {}", path.display())?;
     }
     Ok(u8::from(!outcome.findings.wrong.is_empty()))
 }
@@ -137,11 +145,6 @@ fn machine(asked: &Pinned) -> anyhow::Result<Machine> {
         servers = servers.or(Some(all));
     }
     Ok(Machine { figures, servers })
-}
-
-fn writable(path: &Path) -> anyhow::Result<File> {
-    let opened = File::options().write(true).create(true).truncate(false).open(path);
-    opened.with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Measures; where somebody asks the tool to end, it ends what it started and says so. Asked once more, it waits for no end in order:

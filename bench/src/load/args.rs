@@ -34,6 +34,9 @@ pub struct Asked {
     /// Write the result as JSON, too
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
+    /// Write the result as a page with plots, too: one file that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
 }
 
 /// The server that is measured.

@@ -7,7 +7,12 @@ use serde::Serialize;
 use super::fleet::Together;
 use super::orders::Tally;
 use super::spread::{Spread, Summary};
+use super::timeline::Timeline;
+use super::tool::{Of, Spent};
 use super::usage::Usage;
+
+/// How the figure ends, for people, that says what half of all took.
+pub const HALF_WITHIN: &str = ": half within";
 
 /// One figure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -61,6 +66,10 @@ pub struct Findings {
     pub wrong: Vec<String>,
     /// What whoever reads the figures should know.
     pub notes: Vec<String>,
+    /// Whether the tool was what limited, and not the server.
+    pub tool_was_the_limit: bool,
+    /// What there was second by second, at the server and at the bare loop; of several rounds only in each of them.
+    pub timelines: Vec<Timeline>,
     /// The last lines of the log of a server of the tool's own.
     pub log: Vec<String>,
 }
@@ -102,11 +111,39 @@ impl Findings {
         if open < u64::from(wanted) {
             self.wrong.push(format!("{open} of {wanted} sessions were open at the end"));
         }
+        self.tool(seen);
+    }
+
+    /// What the tool used beside the server, and whether it was what limited.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+    fn tool(&mut self, seen: &Together) {
+        let spent = &seen.tool;
+        let (Some(all), Some(busiest)) = (spent.percent(), spent.busiest_percent()) else { return };
+        let each = match spent.of {
+            Of::Sessions => Some((("tool_cpu_per_session", "tool CPU a session"), seen.tally.welcomed)),
+            Of::Hints => Some((("tool_cpu_per_hint", "tool CPU a delivered hint"), seen.tally.hints)),
+            Of::Time => None,
+        };
+        if let Some((name, count)) = each.filter(|(_, count)| *count > 0) {
+            self.figure(name, Unit::Micros, spent.cpu_seconds * 1e6 / count as f64, None);
+        }
+        self.figure(("tool_cpu", "tool CPU, of one core"), Unit::PercentOfACore, all, None);
+        let name = ("tool_cpu_busiest", "its busiest process with sockets");
+        self.figure(name, Unit::PercentOfACore, busiest, None);
+        self.limited(spent, "");
+    }
+
+    fn limited(&mut self, spent: &Spent, beside: &str) {
+        if let Some(limit) = spent.limit() {
+            self.tool_was_the_limit = true;
+            self.note(format!("the tool was the limit{beside}: {limit}"));
+        }
     }
 
     /// What is said of the sockets of the bare loop: that is where its figures are worth little.
     pub fn bare(&mut self, wanted: u32, seen: &Together) {
         let Tally { open, failed, ended, .. } = seen.tally;
+        self.limited(&seen.tool, " beside the bare loop");
         if open < u64::from(wanted) {
             let why = seen.failures.iter().map(|(why, count)| format!("{count} × {why}")).collect::<Vec<_>>();
             self.notes.push(format!(
@@ -129,11 +166,11 @@ impl Findings {
     /// Three figures of how long something took: what it is called in JSON, and for people.
     pub fn times(&mut self, (key, what): (&str, &str), of: &Spread, reference: Option<&Spread>) {
         let (of, bare) = (of.summary(), reference.map(Spread::summary));
-        let names = [("p50", "half"), ("p99", "99 of 100"), ("max", "all")];
+        let names = [("p50", HALF_WITHIN), ("p99", ": 99 of 100 within"), ("max", ": all within")];
         let picks = [|s: &Summary| s.p50_us, |s: &Summary| s.p99_us, |s: &Summary| s.max_us];
         #[expect(clippy::cast_precision_loss, reason = "at most an hour")]
         for ((part, share), pick) in names.into_iter().zip(picks) {
-            let (name, what) = (format!("{key}_{part}"), format!("{what}: {share} within"));
+            let (name, what) = (format!("{key}_{part}"), format!("{what}{share}"));
             let bare = bare.as_ref().map(|bare| pick(bare) as f64);
             self.figure((&name, &what), Unit::Micros, pick(&of) as f64, bare);
         }

@@ -15,8 +15,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Moment;
 use super::line::Line;
+use super::live::{self, Course};
 use super::orders::{Job, Order, Report, Seen, Tally};
+use super::pulse::Pulse;
 use super::spread::Spread;
+use super::target::Target;
+use super::tool::{Of, Spent, Used};
+use super::trial::Side;
 use crate::Host;
 
 /// Reports that wait; a process that says more waits as well.
@@ -27,6 +32,10 @@ const READY_DEADLINE: Duration = Duration::from_secs(600);
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// How long the end of all of them may take.
 const END_DEADLINE: Duration = Duration::from_secs(10);
+/// A shorter time is not shown as one that goes by.
+const SHOWN_MIN: Duration = Duration::from_secs(1);
+/// While sessions are opened: how far that is, is known by their number.
+const CONNECTING: &str = "connecting";
 
 /// Somebody asked the tool to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +48,12 @@ pub struct Fleet {
     reports: mpsc::Receiver<(usize, Report)>,
     readers: JoinSet<()>,
     stop: CancellationToken,
+    pulse: Pulse,
+    /// Sessions of all of them.
+    sessions: u64,
+    course: Course,
+    /// What the tool had used when what is measured began, and what that is.
+    used: (Used, Of),
 }
 
 struct Worker {
@@ -69,6 +84,8 @@ pub struct Together {
     pub failures: BTreeMap<String, u64>,
     /// The heartbeat that the server told, in milliseconds.
     pub heartbeat_ms: u32,
+    /// What the tool used since measuring began: since sessions began to be opened, where hints do not count.
+    pub tool: Spent,
 }
 
 impl Fleet {
@@ -83,7 +100,16 @@ impl Fleet {
         line: &mut Line,
     ) -> anyhow::Result<Self> {
         let (say, reports) = mpsc::channel(REPORTS_MAX);
-        let mut fleet = Self { workers: Vec::new(), reports, readers: JoinSet::new(), stop: stop.clone() };
+        let mut fleet = Self {
+            workers: Vec::new(),
+            reports,
+            readers: JoinSet::new(),
+            stop: stop.clone(),
+            pulse: line.pulse.clone(),
+            sessions: jobs.iter().map(|job| u64::from(job.sessions)).sum(),
+            course: Course::default(),
+            used: (Used::default(), Of::Time),
+        };
         for (index, job) in jobs.iter().enumerate() {
             let mut child = Command::new(&host.binary)
                 .args(["bench", "load-worker"])
@@ -109,6 +135,16 @@ impl Fleet {
     /// # Errors
     /// One of them is gone.
     pub async fn order(&mut self, order: Order) -> anyhow::Result<()> {
+        match &order {
+            Order::Open => self.mark(Of::Sessions),
+            Order::Measure(plan) => {
+                self.mark(Of::Hints);
+                self.pulse.measure();
+                self.course = Course::of(plan);
+            }
+            // With these nothing begins.
+            _ => {}
+        }
         for index in 0..self.workers.len() {
             self.tell(index, &order).await?;
         }
@@ -125,13 +161,29 @@ impl Fleet {
             .context("a process for the sockets is gone")
     }
 
-    /// Opens all sessions.
+    /// From now on CPU of the tool is told of, for what is measured.
+    pub fn mark(&mut self, of: Of) {
+        self.used = (Used::now(&self.numbers()), of);
+    }
+
+    /// The processes that are there.
+    fn numbers(&self) -> Vec<u32> {
+        self.workers.iter().map(|worker| worker.child.id().unwrap_or(0)).collect()
+    }
+
+    /// Opens all sessions at one side; what there is second by second is gathered from then on.
     ///
     /// # Errors
     /// It takes longer than `deadline`, or a process is gone.
-    pub async fn open(&mut self, deadline: Duration, line: &mut Line) -> anyhow::Result<()> {
+    pub async fn open(
+        &mut self,
+        (target, side): (&Target, Side),
+        deadline: Duration,
+        line: &mut Line,
+    ) -> anyhow::Result<()> {
+        self.pulse.begin(side, &target.meter, self.numbers());
         self.order(Order::Open).await?;
-        self.all("connecting", deadline, line, |report| matches!(report, Report::Opened(_))).await
+        self.all(CONNECTING, deadline, line, |report| matches!(report, Report::Opened(_))).await
     }
 
     /// Goes on for that long.
@@ -140,8 +192,12 @@ impl Fleet {
     /// A process is gone, or the tool was asked to end.
     pub async fn watch(&mut self, what: &str, time: Duration, line: &mut Line) -> anyhow::Result<()> {
         let until = Instant::now() + time;
+        // What is looked at again and again has another course.
+        if time >= SHOWN_MIN {
+            self.course = Course::lasting(time);
+        }
         while self.next(until).await?.is_some() {
-            line.show(|| progress(what, self.tally()));
+            self.show(what, line);
         }
         Ok(())
     }
@@ -162,7 +218,7 @@ impl Fleet {
             if self.next(until).await?.is_none() {
                 return Ok(false);
             }
-            line.show(|| progress(what, self.tally()));
+            self.show(what, line);
         }
         Ok(true)
     }
@@ -192,6 +248,7 @@ impl Fleet {
             };
             together.add(&seen);
         }
+        together.tool = Used::now(&self.numbers()).since(&self.used.0, self.used.1);
         Ok(together)
     }
 
@@ -229,12 +286,22 @@ impl Fleet {
         let (mut left, until) = (self.workers.len(), Instant::now() + deadline);
         while left > 0 {
             let Some((_, report)) = self.next(until).await? else {
-                bail!("{what} took longer than {} s: {}", deadline.as_secs(), progress(what, self.tally()));
+                bail!("{what} took longer than {} s: {}", deadline.as_secs(), live::counts(self.tally()));
             };
             left -= usize::from(is(&report));
-            line.show(|| progress(what, self.tally()));
+            self.show(what, line);
         }
         Ok(())
+    }
+
+    fn show(&self, what: &str, line: &mut Line) {
+        self.pulse.part(what);
+        let tally = self.tally();
+        let place = match what {
+            CONNECTING => Some((tally.open + tally.failed, self.sessions)),
+            _ => self.course.place(),
+        };
+        line.show(|| live::shown(what, place, tally, &self.pulse.live()));
     }
 
     /// The next report; `None` where none comes before `until`.
@@ -249,9 +316,11 @@ impl Fleet {
         match &report {
             Report::Progress(tally) | Report::Opened(tally) => self.workers[index].tally = *tally,
             Report::Head(version) => self.workers[index].head = *version,
+            Report::Second(second) => self.pulse.second(index, second),
             Report::Broken(why) => bail!("{why}"),
             Report::Ready | Report::Seen(_) => {}
         }
+        self.pulse.look();
         Ok(Some((index, report)))
     }
 }
@@ -286,15 +355,4 @@ impl Together {
         }
         self.heartbeat_ms = self.heartbeat_ms.max(seen.heartbeat_ms);
     }
-}
-
-fn progress(what: &str, tally: Tally) -> String {
-    let Tally { open, failed, ended, learned, pings, .. } = tally;
-    let mut line = format!("{what:<12} {open:>8} open");
-    for (count, of) in [(failed, "failed"), (ended, "ended"), (learned, "hints"), (pings, "pings")] {
-        if count > 0 {
-            line.push_str(&format!("  {count:>8} {of}"));
-        }
-    }
-    line
 }

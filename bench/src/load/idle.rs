@@ -9,6 +9,7 @@ use super::findings::{Findings, Unit};
 use super::fleet::Together;
 use super::measurement::Measurement;
 use super::target::Target;
+use super::tool::Of;
 use super::trial::{Bench, Side};
 use super::usage::{self, Usage};
 
@@ -40,6 +41,7 @@ impl Measurement for IdleArgs {
         let mut opened = bench.open(target, side).await?;
         opened.fleet.watch("settling", self.settle, &mut bench.line).await?;
         let (settled, kernel, begun) = (target.meter.read().await?, usage::kernel_bytes()?, Instant::now());
+        opened.fleet.mark(Of::Time);
         opened.fleet.watch("at rest", self.duration, &mut bench.line).await?;
         let (after, rested) = (target.meter.read().await?, begun.elapsed());
         let seen = opened.fleet.seen(0).await?;

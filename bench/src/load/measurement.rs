@@ -118,6 +118,7 @@ async fn doorbell<M: Measurement>(
     // Only a server on this machine shares with the bare loop what the machine can do.
     bench.refers = M::REFERRED && !bench.asked.no_reference && target.is_loopback();
     let measured = what.one(bench, &target, Side::Doorbell).await;
+    findings.timelines.extend(bench.line.pulse.end());
     let ended = ended(target, measured).await;
     bench.line.end();
     let Ended { measured, end, log } = ended?;
@@ -137,6 +138,7 @@ async fn reference<M: Measurement>(
     let bare = match bench.bare().await {
         Ok(target) => {
             let measured = what.one(bench, &target, Side::Bare).await;
+            findings.timelines.extend(bench.line.pulse.end());
             ended(target, measured).await
         }
         Err(error) => Err(error),

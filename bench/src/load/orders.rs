@@ -121,6 +121,8 @@ pub enum Report {
     Ready,
     /// How far it is, some times a second.
     Progress(Tally),
+    /// What a second had, once it is over.
+    Second(Box<Second>),
     /// Each session is there or has failed.
     Opened(Tally),
     /// All its followers have heard of this version.
@@ -150,6 +152,23 @@ pub struct Tally {
     pub learned: u64,
     /// Pings answered.
     pub pings: u64,
+}
+
+/// What a process saw in one second of the clock that all share. What it saw late, because it was busy, is in the next one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Second {
+    /// Which: whole seconds of the clock.
+    pub number: u64,
+    /// Sessions open at its end.
+    pub open: u64,
+    /// That got their `welcome` in it.
+    pub welcomed: u64,
+    /// Hint frames in it that count.
+    pub hints: u64,
+    /// From the beginning of a connection to its `welcome`, of those, to two digits.
+    pub welcome: Counts,
+    /// How late followers were that heard in it, to two digits.
+    pub late: Counts,
 }
 
 /// What a process has seen.

@@ -1,4 +1,4 @@
-//! What came out: figures beside those of the reference, as a table for people and as JSON for programs and reports to come.
+//! What came out: figures beside those of the reference, as a table for people and as JSON for programs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -94,16 +94,17 @@ impl Outcome {
 }
 
 /// What a server said goes to a terminal: without control characters.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
+/// A value with its unit, for people.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "what is shown is rounded, and not below 0"
 )]
-fn shown(unit: Unit, value: f64) -> String {
+pub fn shown(unit: Unit, value: f64) -> String {
     let whole = |value: f64| count(value.max(0.0).round() as u64);
     match unit {
         Unit::PerSecond => format!("{}/s", whole(value)),

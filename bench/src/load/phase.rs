@@ -96,7 +96,7 @@ impl Phase {
         if late > 1_000_000 / u64::from(rate.get()) {
             findings.note(format!(
                 "the back end did not keep {rate} a second: 1 of 100 calls was written {} late or more, and that is part of \
-                 all times",
+                 all times: ask for fewer a second (--rate), or give the tool CPUs of its own (--tool-cpus)",
                 length(late)
             ));
         }

@@ -35,6 +35,7 @@ pub fn together(rounds: &[Round]) -> Findings {
         }
         all.wrong.extend(of.wrong.iter().map(|wrong| format!("round {number}: {wrong}")));
         of.notes.iter().for_each(|note| all.note(note.clone()));
+        all.tool_was_the_limit |= of.tool_was_the_limit;
         // The log of the first that needs one.
         if all.log.is_empty() && !of.wrong.is_empty() {
             all.log.clone_from(&of.log);

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 const MICROS_MAX: u64 = 3_600_000_000;
 /// Within a thousandth.
 const DIGITS: u8 = 3;
+/// Within a hundredth: of what is seen in one second, several processes tell each other.
+const COARSE_DIGITS: u8 = 2;
 
 /// Times in microseconds.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +46,16 @@ impl Default for Spread {
 }
 
 impl Spread {
+    /// In less memory, and to two digits.
+    pub fn coarse() -> Self {
+        Self(Histogram::new_with_bounds(1, MICROS_MAX, COARSE_DIGITS).expect("the bounds are in order"))
+    }
+
+    /// The value that this share of all does not pass; `None` where there is none at all.
+    pub fn quantile(&self, share: f64) -> Option<u64> {
+        (!self.0.is_empty()).then(|| self.0.value_at_quantile(share))
+    }
+
     /// One more.
     pub fn record(&mut self, micros: u64) {
         self.0.saturating_record(micros.min(MICROS_MAX));
@@ -74,7 +86,7 @@ impl Spread {
 
     /// For people.
     pub fn summary(&self) -> Summary {
-        let at = |share| if self.0.is_empty() { 0 } else { self.0.value_at_quantile(share) };
+        let at = |share| self.quantile(share).unwrap_or(0);
         Summary {
             count: self.0.len(),
             min_us: if self.0.is_empty() { 0 } else { self.0.min() },

@@ -190,7 +190,7 @@ impl<'a> Bench<'a> {
         }
         let mut fleet = Fleet::start(self.host, &jobs, self.stop, &mut self.line).await?;
         let (before, kernel_before) = (target.meter.read().await?, usage::kernel_bytes()?);
-        fleet.open(self.asked.size.deadline, &mut self.line).await?;
+        fleet.open((target, side), self.asked.size.deadline, &mut self.line).await?;
         Ok(Opened { before, after: target.meter.read().await?, fleet, kernel_before })
     }
 

@@ -47,6 +47,14 @@ impl Usage {
 }
 
 impl Meter {
+    /// CPU up to now, in seconds; `None` where it would cost somebody something to ask. Nothing else is read.
+    pub fn cpu_seconds(&self) -> Option<f64> {
+        match self {
+            Self::Processes(numbers) => numbers.iter().map(|number| cpu_seconds(*number)).sum(),
+            Self::Metrics(_) => None,
+        }
+    }
+
     /// What was used up to now; `None` where nobody tells.
     ///
     /// # Errors
@@ -79,6 +87,21 @@ impl Meter {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes of a machine's memory")]
 fn whole(value: f64) -> u64 {
     value as u64
+}
+
+/// CPU of a process here, user and system, in seconds; `None` where it is gone.
+pub fn cpu_seconds(process: u32) -> Option<f64> {
+    cpu_of(&read_to_string(format!("/proc/{process}/stat")).ok()?)
+}
+
+/// How long the first thread of a process here could have run and had no CPU, in seconds; `None` where the kernel does not tell.
+pub fn waited_seconds(process: u32) -> Option<f64> {
+    waited_of(&read_to_string(format!("/proc/{process}/schedstat")).ok()?)
+}
+
+/// Nanoseconds that it ran, that it waited, and how often it ran.
+fn waited_of(schedstat: &str) -> Option<f64> {
+    Some(schedstat.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1e9)
 }
 
 fn of_process(number: u32) -> anyhow::Result<Usage> {
@@ -151,6 +174,7 @@ mod tests {
     fn proc_is_read_as_the_kernel_writes_it() {
         let stat = "17 (a) b (c)) S 1 17 17 0 -1 4194560 1 2 3 4 250 50 0 0 20 0 8 0 100 1000 200";
         assert_eq!(cpu_of(stat), Some(3.0));
+        assert_eq!(waited_of("5000000000 1500000000 77\n"), Some(1.5));
         assert_eq!(kib_of("Rss:              12 kB\nPss: 1 kB\n", "Rss:"), Some(12_288));
         assert_eq!(kib_of("Rss: 12 kB\n", "Slab:"), None);
         let sockstat = "sockets: used 9\nTCP: inuse 4 orphan 0 tw 0 alloc 5 mem 3\nUDP: inuse 0 mem 7\n";

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::history::{Micros, Phase};
+use crate::bar::Shown;
 
 /// Counters; no rule looks at them.
 #[derive(Debug, Default)]
@@ -83,27 +84,26 @@ impl Progress {
         if on { Some(Instant::now()) } else { *self.healed.lock() }
     }
 
-    /// One line.
-    pub fn line(&self, phase: Phase, at: Micros) -> String {
+    /// For who watches it.
+    pub fn shown(&self, phase: Phase, at: Micros) -> Shown {
         let seconds = at / 1_000_000;
         let faults: Vec<String> = self.fault.lock().iter().map(|(_, what)| what.clone()).collect();
         let unsure = self.unsure.load(Ordering::Relaxed);
-        let mut line = format!(
-            "{:>2}:{:02}  {:<8} {:>7} acked  {:>6} sessions  {:>8} hints",
+        let mut figures = format!(
+            "{:>2}:{:02}  {:>7} acked  {:>6} sessions  {:>8} hints",
             seconds / 60,
             seconds % 60,
-            phase_name(phase),
             self.acks(),
             self.sessions(),
             self.hints.load(Ordering::Relaxed)
         );
         if unsure > 0 {
-            line.push_str(&format!("  {unsure} unsure"));
+            figures.push_str(&format!("  {unsure} unsure"));
         }
         if !faults.is_empty() {
-            line.push_str(&format!("  fault: {}", faults.join(", ")));
+            figures.push_str(&format!("  fault: {}", faults.join(", ")));
         }
-        line
+        Shown { what: phase_name(phase).to_owned(), place: None, figures }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod apart;
 mod hot;
+mod report;
 mod rounds;
 mod unicast;
 

@@ -13,6 +13,7 @@ use super::answer::{Over, closed, upgraded};
 use super::hearing::{Heard, Hearing, SUBSCRIBE};
 use super::lateness::Lateness;
 use super::say;
+use super::seconds::Seconds;
 use super::socket::{Socket, Stage, source};
 use crate::load::clock::{self, Moment};
 use crate::load::frame::{self, HEAD_BYTES_MAX, Kind, PAYLOAD_BYTES_MAX};
@@ -28,7 +29,7 @@ const EVENTS: usize = 4_096;
 const BEGUN_AT_ONCE: u32 = 64;
 /// From the beginning of a connection to its session.
 const SESSION_DEADLINE_US: u64 = 20_000_000;
-/// From one line about the progress to the next.
+/// From one line about the progress to the next: in step with the seconds of the clock.
 const PROGRESS_US: u64 = 200_000;
 /// Kinds of failures that are told apart; the others are one kind.
 const KINDS_MAX: usize = 24;
@@ -57,6 +58,7 @@ pub struct Engine {
     began: Moment,
     last_welcome: Moment,
     next_progress: Moment,
+    seconds: Seconds,
     lateness: Lateness,
     tally: Tally,
     upgrade: Spread,
@@ -92,6 +94,7 @@ impl Engine {
             began: 0,
             last_welcome: 0,
             next_progress: 0,
+            seconds: Seconds::begin(),
             lateness: Lateness::default(),
             tally: Tally::default(),
             upgrade: Spread::default(),
@@ -141,6 +144,7 @@ impl Engine {
                 Ok(Order::Open) => (self.opening, self.began) = (true, clock::now()),
                 Ok(Order::Measure(plan)) => {
                     (self.tally.hints, self.tally.learned) = (0, 0);
+                    self.seconds.measure();
                     self.lateness.begin(plan);
                 }
                 Ok(Order::Lap(begin)) => {
@@ -342,7 +346,9 @@ impl Engine {
             }
             (Heard::Welcome(heartbeat_ms), Stage::Greeting) => {
                 let now = clock::now();
-                self.welcome.record(now.saturating_sub(socket.mark));
+                let took = now.saturating_sub(socket.mark);
+                self.welcome.record(took);
+                self.seconds.welcome(took);
                 (self.last_welcome, self.heartbeat_ms) = (now, heartbeat_ms);
                 self.tally.welcomed += 1;
                 match &self.subscribe {
@@ -412,8 +418,11 @@ impl Engine {
         }
         let now = clock::now();
         if now >= self.next_progress {
-            self.next_progress = now + PROGRESS_US;
+            self.next_progress = (now / PROGRESS_US + 1) * PROGRESS_US;
             say(&Report::Progress(self.tally))?;
+        }
+        if let Some(second) = self.seconds.over(now, self.tally, &mut self.lateness) {
+            say(&Report::Second(Box::new(second)))?;
         }
         Ok(())
     }

@@ -10,11 +10,12 @@ use crate::load::schedule::Schedule;
 use crate::load::spread::{Counts, Spread};
 
 /// Of all followers in this process.
-#[derive(Default)]
 pub struct Lateness {
     /// What counts; nothing where it was not told.
     plan: Option<Plan>,
     late: Spread,
+    /// The same, since it was asked for last.
+    recent: Spread,
     /// When the last hint came that counts; 0 where none did.
     last_hint: Moment,
     followers: u32,
@@ -30,10 +31,28 @@ pub struct Lateness {
     is_lap: bool,
 }
 
+impl Default for Lateness {
+    fn default() -> Self {
+        Self {
+            plan: None,
+            late: Spread::default(),
+            recent: Spread::coarse(),
+            last_hint: 0,
+            followers: 0,
+            gone: Vec::new(),
+            head: 0,
+            at_head: 0,
+            told: 0,
+            is_lap: false,
+        }
+    }
+}
+
 impl Lateness {
     /// From now on it counts.
     pub fn begin(&mut self, plan: Plan) {
         self.late.clear();
+        self.recent.clear();
         self.last_hint = 0;
         self.plan = Some(plan);
     }
@@ -77,24 +96,24 @@ impl Lateness {
             None => {}
             Some(Plan::Hints) => {
                 tally.learned += 1;
-                self.late.record(now.saturating_sub(version));
+                self.record(now.saturating_sub(version));
             }
             Some(Plan::Publishes(schedule)) => {
                 for due in schedule.learned(before, version) {
                     tally.learned += 1;
-                    self.late.record(now.saturating_sub(due));
+                    self.record(now.saturating_sub(due));
                 }
             }
             Some(Plan::Oldest(schedule)) => {
                 if let Some((oldest, count)) = schedule.oldest(before, version) {
                     tally.learned += count;
-                    self.late.record(now.saturating_sub(oldest));
+                    self.record(now.saturating_sub(oldest));
                 }
             }
             Some(Plan::Laps(schedule, laps)) => {
                 for due in rung(schedule, laps, user, before..version) {
                     tally.learned += 1;
-                    self.late.record(now.saturating_sub(due));
+                    self.record(now.saturating_sub(due));
                 }
             }
         }
@@ -103,6 +122,18 @@ impl Lateness {
         }
         let is_new = self.is_at_head(version) && !(self.is_lap && self.is_at_head(before));
         self.at_head += u32::from(is_new);
+    }
+
+    fn record(&mut self, micros: u64) {
+        self.late.record(micros);
+        self.recent.record(micros);
+    }
+
+    /// How late they were since this was asked last.
+    pub fn recent(&mut self) -> Counts {
+        let counts = self.recent.counts();
+        self.recent.clear();
+        counts
     }
 
     /// The version that all followers have heard of, once for each.

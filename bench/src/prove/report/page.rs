@@ -7,25 +7,16 @@ use super::{series, spread, timeline};
 use crate::prove::history::Bounds;
 use crate::prove::judge::evidence::Evidence;
 use crate::prove::judge::verdict::{Judgement, Outcome, Overall, Rule, Spread, Verdict};
+use crate::report::page::{self, Head, Tile, Tone};
 use crate::words::{count, escaped, length, moment};
-
-const STYLE: &str = include_str!("style.css");
 
 /// The whole page.
 pub fn html(evidence: &Evidence, judgement: &Judgement) -> String {
-    let verdict = judgement.overall();
-    let title = overall(verdict);
-    let mut page = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\">\
-         <title>{title} · doorbell bench prove</title><style>{STYLE}</style></head><body><main>"
-    );
-    head(&mut page, evidence, judgement);
+    let mut page = head(evidence, judgement);
     let series = series::of(evidence);
     let _ = write!(
         page,
-        "<section><h2>What happened when</h2>{}<p class=\"legend\"><i class=\"fault\"></i> a fault \
+        "<section><h2>What happened when</h2><div class=\"plot\" tabindex=\"0\">{}</div><p class=\"legend\"><i class=\"fault\"></i> a fault \
          <i class=\"a\"></i> acknowledged, median, sessions <i class=\"soft\"></i> 99 of 100 hints came within \
          <i class=\"bad\"></i> sends without an answer, sent again</p></section>",
         timeline::svg(evidence, &series)
@@ -35,27 +26,23 @@ pub fn html(evidence: &Evidence, judgement: &Judgement) -> String {
     latency(&mut page, judgement);
     faults(&mut page, evidence);
     setup(&mut page, evidence);
-    page.push_str("</main></body></html>\n");
+    page::end(&mut page);
     page
 }
 
-fn head(page: &mut String, evidence: &Evidence, judgement: &Judgement) {
-    let (verdict, counts) = (judgement.overall(), &judgement.counts);
-    let class = match verdict {
-        Overall::Kept => "good",
-        Overall::Lost => "lost",
-        Overall::NotJudged | Overall::Invalid => "unsure",
+/// The page up to the end of its head.
+fn head(evidence: &Evidence, judgement: &Judgement) -> String {
+    let counts = &judgement.counts;
+    let tone = match judgement.overall() {
+        Overall::Kept => Tone::Good,
+        Overall::Lost => Tone::Lost,
+        Overall::NotJudged | Overall::Invalid => Tone::Unsure,
     };
-    let _ = write!(
-        page,
-        "<header class=\"{class}\"><p class=\"tool\">doorbell bench prove</p><h1>{}</h1>",
-        overall(verdict)
-    );
-    let _ = write!(page, "<p class=\"lead\">{}</p>", escaped(&lead(judgement)));
-    page.push_str("<dl class=\"figures\">");
+    let (title, lead) = (overall(judgement.overall()), lead(judgement));
+    let mut page = page::begin(&Head { tool: "doorbell bench prove", title, lead: &lead, tone });
     let calm =
         judgement.latency.calm.quantile(990).map_or_else(|| "–".to_owned(), |took| length(took.into()));
-    for (name, value) in [
+    let figures = [
         ("sends acknowledged", count(counts.acked)),
         ("hints", count(counts.hints)),
         ("pulls", count(counts.pulls)),
@@ -64,10 +51,11 @@ fn head(page: &mut String, evidence: &Evidence, judgement: &Judgement) {
         ("faults that took effect", format!("{} of {}", counts.effective, counts.faults)),
         ("99 of 100 hints within", calm),
         ("length", length(evidence.end)),
-    ] {
-        let _ = write!(page, "<div><dt>{name}</dt><dd>{value}</dd></div>");
-    }
-    page.push_str("</dl></header>");
+    ];
+    let tile = |(name, value): (&str, String)| Tile { name: name.to_owned(), value, more: String::new() };
+    page::tiles(&mut page, figures.map(tile));
+    page::end_head(&mut page);
+    page
 }
 
 fn lead(judgement: &Judgement) -> String {
@@ -98,7 +86,7 @@ fn lead(judgement: &Judgement) -> String {
 
 fn rules(page: &mut String, judgement: &Judgement) {
     page.push_str(
-        "<section><h2>The rules</h2><table><thead><tr><th>rule</th><th></th><th>what must be so</th>\
+        "<section><h2>The rules</h2><table><thead><tr><th>rule</th><td></td><th>what must be so</th>\
          <th class=\"number\">checked</th><th>found</th></tr></thead><tbody>",
     );
     for (rule, found) in &judgement.rules {
@@ -162,7 +150,7 @@ fn latency(page: &mut String, judgement: &Judgement) {
         page,
         "<section><h2>How long hints took</h2><p>From the moment a send goes out to the first hint of its version at each \
          hint-driven session. <i class=\"calm\"></i> without a fault, <i class=\"faulty\"></i> while one was on or within T \
-         after it.</p>{}<table class=\"narrow\"><thead><tr><th></th>",
+         after it.</p><div class=\"plot\" tabindex=\"0\">{}</div><table class=\"narrow\"><thead><tr><td></td>",
         spread::svg(&judgement.latency)
     );
     for name in ["hints", "half", "9 of 10", "99 of 100", "999 of 1,000", "all"] {
@@ -212,24 +200,25 @@ fn faults(page: &mut String, evidence: &Evidence) {
 fn setup(page: &mut String, evidence: &Evidence) {
     let run = &evidence.run;
     let large = run.conversations.iter().map(|conversation| conversation.members.len()).max().unwrap_or(0);
-    page.push_str("<section><h2>How it was run</h2><dl class=\"setup\">");
-    for (name, value) in [
-        ("command", run.command.clone()),
-        ("seed", run.seed.to_string()),
-        ("build", run.build.clone()),
-        ("against", run.targets.join(", ")),
-        ("users", count(run.users.len() as u64)),
-        (
-            "conversations",
-            format!("{}, the largest with {} members", run.conversations.len(), count(large as u64)),
-        ),
-        ("T", settle(run.bounds)),
-        ("hints end after a removal within", length(run.bounds.revoke)),
-    ] {
-        let _ = write!(page, "<dt>{name}</dt><dd>{}</dd>", escaped(&value));
-    }
+    page.push_str("<section><h2>How it was run</h2>");
+    page::pairs(
+        page,
+        [
+            ("command", run.command.clone()),
+            ("seed", run.seed.to_string()),
+            ("build", run.build.clone()),
+            ("against", run.targets.join(", ")),
+            ("users", count(run.users.len() as u64)),
+            (
+                "conversations",
+                format!("{}, the largest with {} members", run.conversations.len(), count(large as u64)),
+            ),
+            ("T", settle(run.bounds)),
+            ("hints end after a removal within", length(run.bounds.revoke)),
+        ],
+    );
     page.push_str(
-        "</dl><p>The same seed draws the same users, conversations and faults. The history beside this page can be judged again: \
+        "<p>The same seed draws the same users, conversations and faults. The history beside this page can be judged again: \
          <code>doorbell bench prove --judge history.jsonl</code>.</p></section>",
     );
 }

@@ -1,6 +1,5 @@
-//! How a run goes, for who watches it: one line that changes on a terminal, a line a second elsewhere.
+//! How a run goes, for who watches it.
 
-use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +7,13 @@ use tokio::task::JoinSet;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
+use crate::bar::Bar;
 use crate::prove::stage::Stage;
 
-/// Writes until it is ended.
+/// How often it is looked at; what is shown may be less often.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Shows it until it is ended.
 pub struct Terminal {
     stop: CancellationToken,
     task: JoinSet<()>,
@@ -23,25 +26,16 @@ impl Terminal {
         let mut task = JoinSet::new();
         let stopped = stop.clone();
         task.spawn(async move {
-            let changing = std::io::stdout().is_terminal();
-            let mut ticks = interval(Duration::from_secs(1));
+            let (mut bar, mut ticks) = (Bar::new(), interval(LOOK));
             while stopped.run_until_cancelled(ticks.tick()).await.is_some() {
-                let line = shared.progress.line(shared.phase_now(), shared.recorder.now());
-                // Who closed the output does not want to be told.
-                let _ = if changing {
-                    write!(std::io::stdout(), "\r\x1b[2K{line}").and_then(|()| std::io::stdout().flush())
-                } else {
-                    writeln!(std::io::stdout(), "{line}")
-                };
+                bar.show(|| shared.progress.shown(shared.phase_now(), shared.recorder.now()));
             }
-            if changing {
-                let _ = writeln!(std::io::stdout());
-            }
+            bar.end();
         });
         Self { stop, task }
     }
 
-    /// Writes no more.
+    /// Shows no more.
     pub async fn end(mut self) {
         self.stop.cancel();
         while self.task.join_next().await.is_some() {}
