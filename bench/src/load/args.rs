@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::Args;
 
-use super::orders::{Coding, Credentials, Job, Place, Rings};
+use super::orders::{Coding, Credentials, Job, Lost, Place, Rings};
 use crate::cpus::Cpus;
 use crate::spelling::{time, url};
 
@@ -192,6 +192,27 @@ pub struct UnicastArgs {
     pub(super) back_end: BackEnd,
 }
 
+/// `doorbell bench storm`.
+#[derive(Clone, Debug, Args)]
+pub struct StormArgs {
+    #[command(flatten)]
+    pub(super) asked: Asked,
+    /// Kill the tool's own server (with --gateways: all gateways) and start it again [default: the tool cuts all sockets itself]
+    #[arg(long, conflicts_with = "url")]
+    pub(super) kill: bool,
+    /// How long nothing happens before: the door's burst fills meanwhile
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
+    pub(super) settle: Duration,
+    /// What clients' waits are drawn from
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    pub(super) seed: u64,
+    /// When all must be back and current; a session that takes longer is told, with exit code 1
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) within: Option<Duration>,
+    #[command(flatten)]
+    pub(super) back_end: BackEnd,
+}
+
 /// What all sessions have in common.
 pub struct Load<'a> {
     /// Where to connect.
@@ -208,6 +229,10 @@ pub struct Load<'a> {
     pub sources: Option<u8>,
     /// Files that one process may have.
     pub files: u64,
+    /// What becomes of a session that is lost.
+    pub lost: Lost,
+    /// What waits are drawn from.
+    pub seed: u64,
 }
 
 impl Where {
@@ -280,6 +305,8 @@ impl Size {
             #[expect(clippy::cast_precision_loss, reason = "a number of processes")]
             per_second: self.connect_rate.map(|rate| f64::from(rate.get()) / processes as f64),
             sources: load.sources,
+            lost: load.lost,
+            seed: load.seed,
         });
         Ok(jobs.collect())
     }
@@ -337,63 +364,4 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn size(sessions: u32, processes: Option<u32>) -> Size {
-        Size {
-            sessions: NonZeroU32::new(sessions).unwrap(),
-            processes: processes.and_then(NonZeroU32::new),
-            encoding: Coding::Json,
-            in_flight: NonZeroU32::new(100).unwrap(),
-            connect_rate: NonZeroU32::new(500),
-            deadline: Duration::from_secs(1),
-        }
-    }
-
-    const LOAD: Load<'static> = Load {
-        places: &[],
-        credentials: &Credentials::Nobody,
-        users: String::new(),
-        topic: None,
-        rings: Rings::Nobody,
-        sources: None,
-        files: 20_000,
-    };
-
-    #[test]
-    fn there_are_as_many_processes_as_the_file_limit_asks_for_and_each_has_its_share() {
-        for (sessions, asked, processes) in [
-            (1, None, 1),
-            (19_936, None, 1),
-            (19_937, None, 2),
-            (1_000_000, None, 51),
-            (10, Some(3), 3),
-            (2, Some(9), 2),
-        ] {
-            let jobs = size(sessions, asked).jobs(&LOAD).unwrap();
-
-            assert_eq!(jobs.len(), processes, "{sessions} sessions");
-            let mut next = 0;
-            for job in &jobs {
-                assert_eq!(job.first, next);
-                next += u64::from(job.sessions);
-                assert!(
-                    u64::from(job.sessions) + OTHER_FILES <= LOAD.files
-                        && job.sessions > 0
-                        && job.in_flight > 0
-                );
-            }
-            assert_eq!(next, u64::from(sessions));
-        }
-    }
-
-    #[test]
-    fn too_few_files_are_refused_with_what_to_do() {
-        let refused = size(30_000, Some(1)).jobs(&LOAD).unwrap_err().to_string();
-        assert!(refused.contains("20000 a process") && refused.contains("so 2 are needed"), "{refused}");
-        assert!(size(39_488, None).check_own(2, 20_000).is_ok());
-        let refused = size(20_000, None).check_own(1, 20_000).unwrap_err().to_string();
-        assert!(refused.contains("19744 at most") && refused.contains("--url"), "{refused}");
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Moment;
 use super::line::Line;
-use super::orders::{Job, Order, Report, Seen, Tally};
+use super::orders::{Job, Order, Report, Returns, Seen, Tally};
 use super::spread::Spread;
 use crate::Host;
 
@@ -25,6 +25,8 @@ const REPORTS_MAX: usize = 256;
 const READY_DEADLINE: Duration = Duration::from_secs(600);
 /// How long an answer may take.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+/// How often it is told how it goes while something else is done.
+const LOOK: Duration = Duration::from_millis(200);
 /// How long the end of all of them may take.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -65,6 +67,10 @@ pub struct Together {
     pub late: Spread,
     /// When the last hint came since measuring began; 0 where none did.
     pub last_hint: Moment,
+    /// From the loss of a session to its next `welcome`.
+    pub back: Spread,
+    /// From the loss of a session to when it is current.
+    pub current: Spread,
     /// Why sessions failed or ended.
     pub failures: BTreeMap<String, u64>,
     /// The heartbeat that the server told, in milliseconds.
@@ -165,6 +171,47 @@ impl Fleet {
             line.show(|| progress(what, self.tally()));
         }
         Ok(true)
+    }
+
+    /// Goes on while something else is done.
+    ///
+    /// # Errors
+    /// As [`Fleet::watch`].
+    pub async fn meanwhile<T>(
+        &mut self,
+        what: &str,
+        work: impl Future<Output = T>,
+        line: &mut Line,
+    ) -> anyhow::Result<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let soon = Instant::now() + LOOK;
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                // Dropped where the other is done: a report that was not taken is there for the next.
+                next = self.next(soon) => {
+                    next?;
+                }
+            }
+            line.show(|| progress(what, self.tally()));
+        }
+    }
+
+    /// Waits until so many sessions that were lost are current again, or will not be; answers whether that is so before `until`.
+    ///
+    /// # Errors
+    /// As [`Fleet::watch`].
+    pub async fn returned(&mut self, sessions: u64, until: Instant, line: &mut Line) -> anyhow::Result<bool> {
+        loop {
+            let Returns { current, refused, .. } = self.tally().returns;
+            if current + refused >= sessions {
+                return Ok(true);
+            }
+            if self.next(until).await?.is_none() {
+                return Ok(false);
+            }
+            line.show(|| progress("coming back", self.tally()));
+        }
     }
 
     /// Takes what has come and does not wait.
@@ -280,6 +327,8 @@ impl Together {
         self.upgrade.merge(&seen.upgrade);
         self.welcome.merge(&seen.welcome);
         self.late.merge(&seen.late);
+        self.back.merge(&seen.back);
+        self.current.merge(&seen.current);
         self.last_hint = self.last_hint.max(seen.last_hint);
         for (why, count) in &seen.failures {
             *self.failures.entry(why.clone()).or_default() += count;
@@ -289,9 +338,18 @@ impl Together {
 }
 
 fn progress(what: &str, tally: Tally) -> String {
-    let Tally { open, failed, ended, learned, pings, .. } = tally;
+    let Tally { open, failed, ended, learned, pings, returns, .. } = tally;
     let mut line = format!("{what:<12} {open:>8} open");
-    for (count, of) in [(failed, "failed"), (ended, "ended"), (learned, "hints"), (pings, "pings")] {
+    let counts = [
+        (failed, "failed"),
+        (ended, "ended"),
+        (learned, "hints"),
+        (pings, "pings"),
+        (returns.lost, "lost"),
+        (returns.current, "current again"),
+        (returns.turned_away + returns.unanswered, "turned away"),
+    ];
+    for (count, of) in counts {
         if count > 0 {
             line.push_str(&format!("  {count:>8} {of}"));
         }

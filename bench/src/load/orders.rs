@@ -38,6 +38,20 @@ pub struct Job {
     pub per_second: Option<f64>,
     /// The second number of the loopback addresses to connect from; the system's choice where there is none.
     pub sources: Option<u8>,
+    /// What becomes of a session that is lost.
+    pub lost: Lost,
+    /// What waits are drawn from.
+    pub seed: u64,
+}
+
+/// What becomes of a session that is lost, or that the server does not take yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lost {
+    /// It is over.
+    Gone,
+    /// It comes back, as the protocol says that a client must.
+    Back,
 }
 
 /// Who is rung.
@@ -93,10 +107,35 @@ pub enum Order {
     Measure(Plan),
     /// All users are rung once, with versions from this one on: say when all have heard of theirs.
     Lap(Moment),
+    /// All sessions are lost, and come back.
+    Lose(Loss),
+    /// Who was killed is there again: a connection that nobody takes is a failure from now on.
+    Served,
     /// Say what was seen. The last version that was published: who has not heard of it is late with it; 0 where there was none.
     Report(Moment),
     /// Close all and end.
     Leave,
+}
+
+/// The loss of all sessions at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// When.
+    pub at: Moment,
+    /// How.
+    pub how: Losing,
+    /// The version of the topic that is published while they are lost: who knows it is current.
+    pub version: Moment,
+}
+
+/// How sessions are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Losing {
+    /// Who holds the sockets cuts them with a reset.
+    Cut,
+    /// The server dies: whom it ends has been lost, and nobody takes connections until it is told that there is a server again.
+    Killed,
 }
 
 /// What of hints counts.
@@ -150,6 +189,33 @@ pub struct Tally {
     pub learned: u64,
     /// Pings answered.
     pub pings: u64,
+    /// Those that were lost and come back.
+    pub returns: Returns,
+}
+
+/// Sessions that were lost all at once, and how they come back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returns {
+    /// That were lost.
+    pub lost: u64,
+    /// That had their `welcome` again.
+    pub back: u64,
+    /// That followed again and knew the last version.
+    pub current: u64,
+    /// Connections begun for it.
+    pub tries: u64,
+    /// The most for one session.
+    pub tries_most: u64,
+    /// Connections answered with 503.
+    pub turned_away: u64,
+    /// Connections that were ended before they were answered.
+    pub unanswered: u64,
+    /// Connections that failed while there was no server.
+    pub unserved: u64,
+    /// What else failed.
+    pub failures: u64,
+    /// Those of whom the server said that they must not come back.
+    pub refused: u64,
 }
 
 /// What a process has seen.
@@ -169,6 +235,10 @@ pub struct Seen {
     pub late: Counts,
     /// When the last hint came since measuring began; 0 where none did.
     pub last_hint: Moment,
+    /// From the loss to the next `welcome`; of whom has none, up to now.
+    pub back: Counts,
+    /// From the loss to when it is current; of who is not, up to now.
+    pub current: Counts,
     /// Why sessions failed or ended, with how many.
     pub failures: BTreeMap<String, u64>,
     /// The heartbeat that `welcome` told, in milliseconds.
@@ -197,6 +267,24 @@ impl Tally {
             hints: self.hints + other.hints,
             learned: self.learned + other.learned,
             pings: self.pings + other.pings,
+            returns: self.returns.plus(other.returns),
+        }
+    }
+}
+
+impl Returns {
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            lost: self.lost + other.lost,
+            back: self.back + other.back,
+            current: self.current + other.current,
+            tries: self.tries + other.tries,
+            tries_most: if self.tries_most > other.tries_most { self.tries_most } else { other.tries_most },
+            turned_away: self.turned_away + other.turned_away,
+            unanswered: self.unanswered + other.unanswered,
+            unserved: self.unserved + other.unserved,
+            failures: self.failures + other.failures,
+            refused: self.refused + other.refused,
         }
     }
 }

@@ -24,8 +24,10 @@ pub const WHOM: Whom = Whom { who: "followers", what: "publishes" };
 
 /// All sessions follow the topic.
 pub struct Followed<'a> {
-    fleet: Fleet,
-    publisher: Publisher,
+    /// Who holds them.
+    pub fleet: Fleet,
+    /// Who publishes.
+    pub publisher: Publisher,
     target: &'a Target,
 }
 

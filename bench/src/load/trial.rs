@@ -13,8 +13,8 @@ use super::bare::Tells;
 use super::fleet::{Fleet, Interrupted};
 use super::line::Line;
 use super::measurement::Measurement;
-use super::orders::Rings;
-use super::target::Target;
+use super::orders::{Lost, Rings};
+use super::target::{Door, Target};
 use super::usage::{self, Usage};
 use crate::Host;
 use crate::cpus::Cpus;
@@ -43,6 +43,10 @@ pub struct Bench<'a> {
     pub round: usize,
     /// Who is rung.
     pub rings: Rings,
+    /// What becomes of a session that is lost.
+    lost: Lost,
+    /// What is drawn is drawn from this.
+    seed: u64,
     /// Whether the bare loop is measured beside the server: known once the server is.
     pub refers: bool,
     /// What of the machine stands beside its figures.
@@ -114,9 +118,20 @@ impl<'a> Bench<'a> {
         stop: &'a CancellationToken,
         of: Machine,
     ) -> Self {
-        let (asked, rings) = (what.asked(), M::RINGS);
         let Machine { figures: machine, servers } = of;
-        Self { host, asked, stop, line: Line::new(), round: 0, rings, refers: false, machine, servers }
+        Self {
+            host,
+            asked: what.asked(),
+            stop,
+            line: Line::new(),
+            round: 0,
+            rings: M::RINGS,
+            lost: M::LOST,
+            seed: what.seed(),
+            refers: false,
+            machine,
+            servers,
+        }
     }
 
     /// The name of this round's topic: nobody knows an older version of it.
@@ -141,7 +156,8 @@ impl<'a> Bench<'a> {
         }
         self.line.show(|| "starting".to_owned());
         let api_key = back_end.and_then(|back_end| back_end.api_key_file.as_deref());
-        Target::of(&self.asked.place, api_key, self.host, self.servers.as_ref()).await
+        let door = if self.lost == Lost::Back { Door::AsByDefault } else { Door::WideOpen };
+        Target::of((&self.asked.place, door), api_key, self.host, self.servers.as_ref()).await
     }
 
     /// Takes the bare loop.
@@ -180,6 +196,8 @@ impl<'a> Bench<'a> {
             rings: self.rings,
             sources: target.is_loopback().then_some(network + u8::from(side == Side::Bare)),
             files: (self.host.files)(),
+            lost: self.lost,
+            seed: self.seed,
         };
         let jobs = self.asked.size.jobs(&load)?;
         let each = u64::from(self.asked.size.sessions.get()) / target.places.len() as u64;

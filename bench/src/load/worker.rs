@@ -1,12 +1,14 @@
 //! A process that holds sockets: `doorbell bench load-worker`, started by the tool, told what to do by lines on its standard
 //! input, telling what it saw by lines on its standard output. It ends with whoever started it.
 //!
-//! Map: [`engine`] the loop; [`socket`] one session; [`answer`] how it begins and ends, [`hearing`] what a message says; [`lateness`] how late it is.
+//! Map: [`engine`] the loop; [`socket`] one session; [`answer`] how it begins and ends, [`hearing`] what a message says; [`lateness`] how late it is, [`returning`]
+//! how it comes back.
 
 mod answer;
 mod engine;
 pub mod hearing;
 mod lateness;
+mod returning;
 mod socket;
 
 use std::io::{BufRead, Write};

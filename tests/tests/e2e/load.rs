@@ -3,6 +3,7 @@
 mod apart;
 mod hot;
 mod rounds;
+mod storm;
 mod unicast;
 
 use std::path::Path;

@@ -1,22 +1,24 @@
 //! One thread, one epoll loop, one buffer for reading, and as many sockets as the process may have.
 
+mod coming;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read};
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Duration;
 
 use doorbell_protocol::frames::{Hello, Token};
 use doorbell_protocol::{CallId, ClientFrame, Encoding, TopicId, Version};
-use mio::{Events, Interest, Poll};
+use mio::{Events, Poll};
 
-use super::answer::{Over, closed, upgraded};
+use super::answer::{Over, Then, closed, upgraded};
 use super::hearing::{Heard, Hearing, SUBSCRIBE};
 use super::lateness::Lateness;
+use super::returning::Returning;
 use super::say;
-use super::socket::{Socket, Stage, source};
+use super::socket::{Life, Socket, Stage};
 use crate::load::clock::{self, Moment};
 use crate::load::frame::{self, HEAD_BYTES_MAX, Kind, PAYLOAD_BYTES_MAX};
-use crate::load::orders::{Job, Order, Report, Rings, Seen, Tally};
+use crate::load::orders::{Job, Lost, Order, Report, Rings, Seen, Tally};
 use crate::load::outbound;
 use crate::load::spread::Spread;
 
@@ -24,10 +26,6 @@ use crate::load::spread::Spread;
 const BUFFER_BYTES: usize = PAYLOAD_BYTES_MAX + HEAD_BYTES_MAX + 64 * 1024;
 /// Sockets of one look.
 const EVENTS: usize = 4_096;
-/// Connections begun between two looks at the others.
-const BEGUN_AT_ONCE: u32 = 64;
-/// From the beginning of a connection to its session.
-const SESSION_DEADLINE_US: u64 = 20_000_000;
 /// From one line about the progress to the next.
 const PROGRESS_US: u64 = 200_000;
 /// Kinds of failures that are told apart; the others are one kind.
@@ -48,21 +46,31 @@ pub struct Engine {
     /// The request for an upgrade at each place.
     upgrades: Vec<Vec<u8>>,
     hearing: Hearing,
-    subscribe: Option<Vec<u8>>,
-    /// Those begun and not decided, in the order of their beginning, each with when that was: at a rate that is later than when it was
-    /// due, and who begins late has its time all the same.
-    undecided: VecDeque<(usize, Moment)>,
+    /// What all follow.
+    followed: Option<TopicId>,
+    /// Those begun and not decided, in the order of their beginning.
+    undecided: VecDeque<Begun>,
     in_flight: u32,
     opening: bool,
     began: Moment,
     last_welcome: Moment,
     next_progress: Moment,
     lateness: Lateness,
+    returning: Returning,
     tally: Tally,
     upgrade: Spread,
     welcome: Spread,
     heartbeat_ms: u32,
     failures: BTreeMap<String, u64>,
+}
+
+/// A connection that was begun.
+struct Begun {
+    index: usize,
+    /// Which of the session's.
+    connection: u8,
+    /// When: at a rate that is later than when it was due, and who begins late has its time all the same.
+    at: Moment,
 }
 
 impl Engine {
@@ -74,10 +82,6 @@ impl Engine {
         let encoding = Encoding::from(job.coding);
         let topic = job.topic.as_deref().map(TopicId::new).transpose()?;
         let followed = topic.clone().filter(|_| job.rings == Rings::Followers);
-        let subscribe = followed.map(|topic| {
-            let topics = vec![(topic, Version::ZERO)];
-            outbound::message(encoding, &ClientFrame::Subscribe { id: CallId::Number(SUBSCRIBE), topics })
-        });
         Ok(Self {
             poll: Poll::new()?,
             buffer: vec![0; BUFFER_BYTES],
@@ -85,7 +89,7 @@ impl Engine {
             tokens,
             upgrades: job.places.iter().map(|place| outbound::upgrade(&place.host, encoding)).collect(),
             hearing: Hearing::new(encoding, topic),
-            subscribe,
+            followed,
             undecided: VecDeque::new(),
             in_flight: 0,
             opening: false,
@@ -93,6 +97,7 @@ impl Engine {
             last_welcome: 0,
             next_progress: 0,
             lateness: Lateness::default(),
+            returning: Returning::new(&job),
             tally: Tally::default(),
             upgrade: Spread::default(),
             welcome: Spread::default(),
@@ -121,7 +126,8 @@ impl Engine {
                 self.leave();
                 return Ok(());
             }
-            self.begin_more()?;
+            self.lose_due();
+            self.begin_more();
             self.give_up_late();
             self.tell()?;
             match self.poll.poll(&mut events, Some(self.wait())) {
@@ -145,91 +151,13 @@ impl Engine {
                 }
                 Ok(Order::Lap(begin)) => {
                     let open = self.sockets.iter().filter(|socket| socket.stage == Stage::Open);
-                    self.lateness.aim(begin, open.map(|socket| socket.mark));
+                    self.lateness.aim(begin, open.map(|socket| socket.known));
                 }
+                Ok(Order::Lose(loss)) => self.returning.lose(loss),
+                Ok(Order::Served) => self.returning.served(),
                 Ok(Order::Report(last)) => say(&Report::Seen(Box::new(self.seen(last))))?,
                 Ok(Order::Leave) | Err(TryRecvError::Disconnected) => return Ok(false),
                 Err(TryRecvError::Empty) => return Ok(true),
-            }
-        }
-    }
-
-    /// Until there is something to do, whether or not anything comes.
-    fn wait(&self) -> Duration {
-        let now = clock::now();
-        let next = match self.next_due() {
-            Some(due) if self.in_flight < self.job.in_flight => due.min(self.next_progress),
-            _ => self.next_progress,
-        };
-        Duration::from_micros(next.saturating_sub(now))
-    }
-
-    /// When the next connection may begin; `None` where there is none.
-    fn next_due(&self) -> Option<Moment> {
-        let begun = self.sockets.len();
-        if !self.opening || begun == self.job.sessions as usize {
-            return None;
-        }
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let after = self.job.per_second.map_or(0, |rate| (begun as f64 * 1e6 / rate) as u64);
-        Some(self.began + after)
-    }
-
-    fn begin_more(&mut self) -> anyhow::Result<()> {
-        for _ in 0..BEGUN_AT_ONCE {
-            let now = clock::now();
-            let Some(due) = self.next_due().filter(|due| *due <= now && self.in_flight < self.job.in_flight)
-            else {
-                return Ok(());
-            };
-            // At a rate, a connection that could not begin in time is late from when it was due.
-            self.begin(if self.job.per_second.is_some() { due } else { now })?;
-        }
-        Ok(())
-    }
-
-    fn begin(&mut self, due: Moment) -> anyhow::Result<()> {
-        let index = self.sockets.len();
-        let number = self.job.first + index as u64;
-        let place = self.place(index);
-        let source = self.job.sources.map(|sources| source(sources, number));
-        match Socket::connect(self.job.places[place].address, source, due) {
-            Ok(mut socket) => {
-                if let Some(stream) = &mut socket.stream {
-                    let interest = Interest::READABLE | Interest::WRITABLE;
-                    self.poll.registry().register(stream, mio::Token(index), interest)?;
-                }
-                self.sockets.push(socket);
-                self.undecided.push_back((index, clock::now()));
-                self.in_flight += 1;
-            }
-            Err(error) => {
-                self.sockets.push(Socket { stream: None, stage: Stage::Gone, mark: due, torn: None });
-                self.tally.failed += 1;
-                self.note(format!("connect: {error}"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Sessions are spread over the places by their number among all.
-    #[expect(clippy::cast_possible_truncation, reason = "it is below the number of places")]
-    fn place(&self, index: usize) -> usize {
-        ((self.job.first + index as u64) % self.job.places.len() as u64) as usize
-    }
-
-    /// Ends those whose session does not come.
-    fn give_up_late(&mut self) {
-        let now = clock::now();
-        while let Some(&(index, begun)) = self.undecided.front() {
-            let socket = &self.sockets[index];
-            let decided = socket.stage >= Stage::Open;
-            if !decided && begun + SESSION_DEADLINE_US > now {
-                return;
-            }
-            self.undecided.pop_front();
-            if !decided {
-                self.over(index, format!("no session within 20 s ({})", stage(socket.stage)));
             }
         }
     }
@@ -249,13 +177,13 @@ impl Engine {
         let Some(stream) = &mut socket.stream else { return Ok(()) };
         if socket.stage == Stage::Connecting {
             if let Ok(Some(error)) | Err(error) = stream.take_error() {
-                return Err(format!("connect: {error}"));
+                return Err(format!("connect: {error}").into());
             }
             if stream.peer_addr().is_err() {
                 return Ok(());
             }
-            socket.write(&self.upgrades[place]).map_err(|error| format!("upgrade: {error}"))?;
             socket.stage = Stage::Upgrading;
+            socket.write(&self.upgrades[place]).map_err(|error| unanswered(format!("upgrade: {error}")))?;
         }
         let mut filled = 0;
         if let Some(torn) = socket.torn.take() {
@@ -265,7 +193,7 @@ impl Engine {
         loop {
             let Some(stream) = &mut self.sockets[index].stream else { return Ok(()) };
             match stream.read(&mut buffer[filled..]) {
-                Ok(0) => return Err("the server ended the connection".to_owned()),
+                Ok(0) => return Err(self.ended(index, filled, "the server ended the connection".to_owned())),
                 Ok(count) => {
                     filled += count;
                     let taken = self.take(index, &buffer[..filled])?;
@@ -274,11 +202,20 @@ impl Engine {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(format!("reading: {error}")),
+                Err(error) => return Err(self.ended(index, filled, format!("reading: {error}"))),
             }
         }
         self.sockets[index].torn = (filled > 0).then(|| buffer[..filled].into());
         Ok(())
+    }
+
+    /// The end of a connection of whose last frame so many bytes had come.
+    fn ended(&self, index: usize, filled: usize, why: String) -> Over {
+        if filled == 0 && self.sockets[index].stage == Stage::Upgrading {
+            unanswered(why)
+        } else {
+            why.into()
+        }
     }
 
     /// Takes what is whole; answers how many bytes that were.
@@ -296,7 +233,7 @@ impl Engine {
                     self.on_frame(index, frame)?;
                 }
                 Ok(None) => return Ok(taken),
-                Err(frame::Illegal(why)) => return Err(format!("an illegal frame: {why}")),
+                Err(frame::Illegal(why)) => return Err(format!("an illegal frame: {why}").into()),
             }
         }
     }
@@ -304,8 +241,14 @@ impl Engine {
     /// The upgrade is answered: `hello` follows.
     fn greet(&mut self, index: usize) -> Result<(), Over> {
         let socket = &mut self.sockets[index];
-        self.upgrade.record(clock::now().saturating_sub(socket.mark));
-        let token = self.tokens.get_mut(index).map(std::mem::take).filter(|token| !token.is_empty());
+        if socket.life == Life::First {
+            self.upgrade.record(clock::now().saturating_sub(socket.due));
+        }
+        let token = self.tokens.get_mut(index).map(|token| match self.job.lost {
+            Lost::Gone => std::mem::take(token),
+            Lost::Back => token.clone(),
+        });
+        let token = token.filter(|token| !token.is_empty());
         let hello = ClientFrame::Hello(Hello { token: token.map(Token), ..Hello::default() });
         let bytes = outbound::message(self.job.coding.into(), &hello);
         socket.write(&bytes).map_err(|error| format!("hello: {error}"))?;
@@ -322,12 +265,12 @@ impl Engine {
             Kind::Ping => {
                 self.tally.pings += 1;
                 let pong = outbound::pong(frame.payload);
-                self.sockets[index].write(&pong).map_err(|error| format!("pong: {error}"))
+                self.sockets[index].write(&pong).map_err(|error| format!("pong: {error}").into())
             }
             Kind::Pong => Ok(()),
             Kind::Close => Err(closed(frame.payload)),
             kind if kind == message => self.on_message(index, frame.payload),
-            _ => Err("an illegal frame: a message of the other encoding".to_owned()),
+            _ => Err("an illegal frame: a message of the other encoding".into()),
         }
     }
 
@@ -337,29 +280,33 @@ impl Engine {
         match (heard, socket.stage) {
             (Heard::Hint(version), Stage::Open) => {
                 let user = self.job.first + index as u64;
-                self.lateness.hint((user, &mut socket.mark), version, &mut self.tally);
+                self.lateness.hint((user, &mut socket.known), version, &mut self.tally);
+                self.returning.knows(socket, &mut self.tally.returns);
+                Ok(())
+            }
+            // It follows already, and the answer that says so may know less.
+            (Heard::Hint(version), Stage::Following) => {
+                socket.known = socket.known.max(version);
                 Ok(())
             }
             (Heard::Welcome(heartbeat_ms), Stage::Greeting) => {
-                let now = clock::now();
-                self.welcome.record(now.saturating_sub(socket.mark));
-                (self.last_welcome, self.heartbeat_ms) = (now, heartbeat_ms);
-                self.tally.welcomed += 1;
-                match &self.subscribe {
-                    Some(subscribe) => {
-                        socket.write(subscribe).map_err(|error| format!("subscribe: {error}"))?;
-                        socket.stage = Stage::Following;
-                    }
-                    None => self.open(index),
-                }
-                Ok(())
+                self.heartbeat_ms = heartbeat_ms;
+                self.welcomed(index)
             }
-            (Heard::Followed, Stage::Following) => {
-                self.tally.followed += 1;
+            (Heard::Followed(version), Stage::Following) => {
+                socket.known = socket.known.max(version);
+                self.tally.followed += u64::from(socket.life == Life::First);
                 self.open(index);
                 Ok(())
             }
-            (Heard::Refused(why), _) => Err(why),
+            (Heard::Later(after_ms, why), Stage::Following) => {
+                if self.returning.ask_again(index, after_ms, &mut self.tally.returns) {
+                    self.note(why);
+                    return Ok(());
+                }
+                Err(why.into())
+            }
+            (Heard::Refused(why) | Heard::Later(_, why), _) => Err(why.into()),
             (Heard::Goaway, _) => {
                 self.note("told to go away (stays until it is closed)".to_owned());
                 Ok(())
@@ -368,32 +315,41 @@ impl Engine {
         }
     }
 
+    /// A session is registered: it follows, where sessions do.
+    fn welcomed(&mut self, index: usize) -> Result<(), Over> {
+        let (socket, now) = (&mut self.sockets[index], clock::now());
+        if !self.returning.welcomed(socket, now, &mut self.tally.returns) {
+            self.welcome.record(now.saturating_sub(socket.due));
+            self.last_welcome = now;
+            self.tally.welcomed += 1;
+        }
+        if self.followed.is_none() {
+            self.open(index);
+            return Ok(());
+        }
+        self.subscribe(index)
+    }
+
+    /// Asks to follow the topic, from the version that it knows.
+    fn subscribe(&mut self, index: usize) -> Result<(), Over> {
+        let Some(topic) = &self.followed else { return Ok(()) };
+        let socket = &mut self.sockets[index];
+        let topics = vec![(topic.clone(), Version::new(socket.known).unwrap_or(Version::MAX))];
+        let ask = ClientFrame::Subscribe { id: CallId::Number(SUBSCRIBE), topics };
+        let bytes = outbound::message(self.job.coding.into(), &ask);
+        socket.write(&bytes).map_err(|error| format!("subscribe: {error}"))?;
+        socket.stage = Stage::Following;
+        Ok(())
+    }
+
     /// A session is all that it should be.
     fn open(&mut self, index: usize) {
         let socket = &mut self.sockets[index];
-        (socket.stage, socket.mark) = (Stage::Open, 0);
+        socket.stage = Stage::Open;
         self.in_flight -= 1;
         self.tally.open += 1;
-        self.lateness.join();
-    }
-
-    fn over(&mut self, index: usize, why: Over) {
-        let socket = &mut self.sockets[index];
-        let before = std::mem::replace(&mut socket.stage, Stage::Gone);
-        (socket.stream, socket.torn) = (None, None);
-        match before {
-            Stage::Gone => return,
-            Stage::Open => {
-                self.lateness.leave((self.job.first + index as u64, socket.mark));
-                self.tally.open -= 1;
-                self.tally.ended += 1;
-            }
-            _ => {
-                self.in_flight -= 1;
-                self.tally.failed += 1;
-            }
-        }
-        self.note(why);
+        self.lateness.join(socket.known);
+        self.returning.knows(socket, &mut self.tally.returns);
     }
 
     fn note(&mut self, why: String) {
@@ -406,7 +362,8 @@ impl Engine {
         if let Some(version) = self.lateness.reached() {
             say(&Report::Head(version))?;
         }
-        if self.opening && self.sockets.len() == self.job.sessions as usize && self.in_flight == 0 {
+        let all = self.sockets.len() == self.job.sessions as usize;
+        if self.opening && all && self.in_flight == 0 && !self.returning.is_waiting() {
             self.opening = false;
             say(&Report::Opened(self.tally))?;
         }
@@ -421,14 +378,17 @@ impl Engine {
     /// What was seen, where `last` is the last version that was published.
     fn seen(&self, last: Moment) -> Seen {
         let open = (self.job.first..).zip(&self.sockets).filter(|(_, socket)| socket.stage == Stage::Open);
+        let (back, current) = self.returning.counts(self.sockets.iter());
         Seen {
             tally: self.tally,
             began: self.began,
             last_welcome: self.last_welcome,
             upgrade: self.upgrade.counts(),
             welcome: self.welcome.counts(),
-            late: self.lateness.counts(open.map(|(user, socket)| (user, socket.mark)), last),
+            late: self.lateness.counts(open.map(|(user, socket)| (user, socket.known)), last),
             last_hint: self.lateness.last_hint(),
+            back,
+            current,
             failures: self.failures.clone(),
             heartbeat_ms: self.heartbeat_ms,
         }
@@ -441,6 +401,10 @@ impl Engine {
             let _ = socket.write(&LEAVE);
         }
     }
+}
+
+fn unanswered(why: String) -> Over {
+    Over { why, then: Then::Unanswered }
 }
 
 const fn stage(stage: Stage) -> &'static str {

@@ -14,12 +14,14 @@ pub const SUBSCRIBE: u64 = 1;
 pub enum Heard {
     /// It is registered; the server's heartbeat, in milliseconds.
     Welcome(u32),
-    /// It follows the topic.
-    Followed,
+    /// It follows the topic, which is at that version.
+    Followed(Moment),
     /// The topic has reached a version.
     Hint(Moment),
     /// It is not served; why.
     Refused(String),
+    /// Whether it may follow cannot be said now: it asks again after that many milliseconds.
+    Later(u64, String),
     /// The server is leaving.
     Goaway,
     /// Nothing that matters here.
@@ -54,7 +56,10 @@ impl Hearing {
             Ok(ServerFrame::Reply { id: CallId::Number(SUBSCRIBE), outcome }) => match outcome {
                 // What may not be followed is not in the answer.
                 Ok(result) => self.followed(&result),
-                Err(error) => Heard::Refused(format!("subscribe: {}", error.message)),
+                Err(error) => {
+                    let why = format!("subscribe: {}", error.message);
+                    error.retry_after_ms.map_or(Heard::Refused(why.clone()), |ms| Heard::Later(ms, why))
+                }
             },
             Ok(ServerFrame::Hint(hint)) => {
                 let of = |(topic, version): &(TopicId, Version)| {
@@ -71,14 +76,12 @@ impl Hearing {
 
     fn followed(&self, result: &doorbell_protocol::Payload) -> Heard {
         let topics = result.parse::<serde_json::Value>().ok();
-        let is_there = self.topic.as_ref().is_some_and(|topic| {
-            topics.as_ref().is_some_and(|result| result["topics"][topic.as_str()].is_u64())
+        let version = topics.zip(self.topic.as_ref()).and_then(|(result, topic)| {
+            let version = &result["topics"][topic.as_str()];
+            version.as_u64()
         });
-        if is_there {
-            Heard::Followed
-        } else {
-            Heard::Refused("subscribe: the token does not grant the topic".to_owned())
-        }
+        let refused = || Heard::Refused("subscribe: the token does not grant the topic".to_owned());
+        version.map_or_else(refused, Heard::Followed)
     }
 
     fn number(&self, rest: &[u8]) -> Option<u64> {
@@ -156,7 +159,7 @@ mod tests {
             hearing.hear(&bytes)
         };
 
-        assert_eq!(told(serde_json::json!({"topics": {"bench:1": 3}})), Heard::Followed);
+        assert_eq!(told(serde_json::json!({"topics": {"bench:1": 3}})), Heard::Followed(3));
         assert!(matches!(told(serde_json::json!({"topics": {}})), Heard::Refused(_)));
     }
 }
