@@ -1,5 +1,5 @@
 //! What users run against their own Doorbell: `doorbell bench …`. `prove` makes a load, and faults where it may, writes down all that
-//! clients see, and judges whether anything was lost. `connect`, `idle`, `fanout`, `hot`, `unicast` and `storm` measure what an installation can do and
+//! clients see, and judges whether anything was lost. `connect`, `idle`, `fanout`, `hot`, `unicast`, `storm` and `mixed` measure what an installation can do and
 //! what it costs, beside a bare loop that does the same.
 //!
 //! It owns the clients, the faults, the history, the judge, the figures and the reports. It is a client like any other: it knows the
@@ -31,7 +31,7 @@ mod words;
 use clap::Subcommand;
 
 pub use host::{Host, ReadKey};
-pub use load::{BareArgs, ConnectArgs, FanoutArgs, HotArgs, IdleArgs, StormArgs, UnicastArgs};
+pub use load::{BareArgs, ConnectArgs, FanoutArgs, HotArgs, IdleArgs, MixedArgs, StormArgs, UnicastArgs};
 pub use prove::ProveArgs;
 pub use tokens::Mint;
 
@@ -59,6 +59,9 @@ pub enum Bench {
     /// Measure all sessions lost at once: until all are back and current
     #[command(after_help = load::AFTER_HELP)]
     Storm(Box<StormArgs>),
+    /// Measure hints to users one by one beside fan-outs, sessions that come and go, and some that read nothing: for soaking
+    #[command(after_help = load::AFTER_HELP)]
+    Mixed(Box<MixedArgs>),
     /// Hold sockets for the tool, which starts this itself.
     #[command(hide = true)]
     LoadWorker,
@@ -80,6 +83,7 @@ pub fn run(what: &Bench, host: &Host) -> anyhow::Result<u8> {
         Bench::Hot(args) => load::measure(args.as_ref(), host),
         Bench::Unicast(args) => load::measure(args.as_ref(), host),
         Bench::Storm(args) => load::measure(args.as_ref(), host),
+        Bench::Mixed(args) => load::measure(args.as_ref(), host),
         Bench::LoadWorker => load::work(host),
         Bench::LoadBare(args) => load::refer(args, host),
     }

@@ -213,6 +213,42 @@ pub struct StormArgs {
     pub(super) back_end: BackEnd,
 }
 
+/// `doorbell bench mixed`.
+#[derive(Clone, Debug, Args)]
+pub struct MixedArgs {
+    #[command(flatten)]
+    pub(super) asked: Asked,
+    /// How long all goes on at once, and once more with --slow
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
+    pub(super) duration: Duration,
+    /// How long users are rung before that, and nothing else goes on
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    pub(super) alone: Duration,
+    /// Users rung in a second, whatever comes back
+    #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = rings)]
+    pub(super) ring_rate: NonZeroU32,
+    /// The next publish to the topic so long after the last, and not before all have heard of that [default: without a pause]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) publish_every: Option<Duration>,
+    /// Sessions that leave and come back in a second, in turn: a tenth of all does, and is not rung
+    #[arg(long, value_name = "COUNT")]
+    pub(super) churn_rate: Option<NonZeroU32>,
+    /// Followers that read nothing for the second half; they are not rung
+    #[arg(long, value_name = "COUNT")]
+    pub(super) slow: Option<NonZeroU32>,
+    /// Connections of the back end that rings users, one call at a time each
+    #[arg(long, value_name = "COUNT", default_value = "4", value_parser = connections)]
+    pub(super) connections: NonZeroU32,
+    /// Users of one call at most
+    #[arg(long, value_name = "COUNT", default_value = "100", value_parser = batch)]
+    pub(super) batch: NonZeroU32,
+    /// What the order of users and clients' waits are drawn from
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    pub(super) seed: u64,
+    #[command(flatten)]
+    pub(super) back_end: BackEnd,
+}
+
 /// What all sessions have in common.
 pub struct Load<'a> {
     /// Where to connect.
@@ -225,6 +261,10 @@ pub struct Load<'a> {
     pub topic: Option<String>,
     /// Who is rung.
     pub rings: Rings,
+    /// What users are told of by their names, where that is another topic.
+    pub rung: Option<String>,
+    /// From which session on hints do not count.
+    pub steady: u64,
     /// The second number of the loopback addresses to connect from.
     pub sources: Option<u8>,
     /// Files that one process may have.
@@ -301,6 +341,8 @@ impl Size {
             credentials: load.credentials.clone(),
             topic: load.topic.clone(),
             rings: load.rings,
+            rung: load.rung.clone(),
+            steady: load.steady,
             in_flight: u32::try_from(share(self.in_flight.get().into(), nth)).unwrap_or(u32::MAX).max(1),
             #[expect(clippy::cast_precision_loss, reason = "a number of processes")]
             per_second: self.connect_rate.map(|rate| f64::from(rate.get()) / processes as f64),

@@ -48,6 +48,8 @@ struct Worker {
     orders: ChildStdin,
     tally: Tally,
     head: Moment,
+    /// Whether any of its sessions count.
+    counts: bool,
 }
 
 /// What all processes saw, together.
@@ -67,6 +69,10 @@ pub struct Together {
     pub late: Spread,
     /// When the last hint came since measuring began; 0 where none did.
     pub last_hint: Moment,
+    /// Rings of users by their names, where they are told of another topic: counts, how late, and when the last came.
+    pub rung: (Tally, Spread, Moment),
+    /// Sessions that are open and have not heard of the last version.
+    pub behind: u64,
     /// From the loss of a session to its next `welcome`.
     pub back: Spread,
     /// From the loss of a session to when it is current.
@@ -103,7 +109,13 @@ impl Fleet {
             let orders = child.stdin.take().context("a child has a standard input")?;
             let told = child.stdout.take().context("a child has a standard output")?;
             fleet.readers.spawn(read(index, told, say.clone()));
-            fleet.workers.push(Worker { child, orders, tally: Tally::default(), head: 0 });
+            fleet.workers.push(Worker {
+                child,
+                orders,
+                tally: Tally::default(),
+                head: 0,
+                counts: job.first < job.steady,
+            });
             fleet.tell(index, job).await?;
         }
         fleet.all("tokens", READY_DEADLINE, line, |report| matches!(report, Report::Ready)).await?;
@@ -164,7 +176,8 @@ impl Fleet {
         line: &mut Line,
     ) -> anyhow::Result<bool> {
         // Who has no follower hears of nothing.
-        while self.workers.iter().any(|worker| worker.tally.open > 0 && worker.head < version) {
+        let lacks = |worker: &Worker| worker.counts && worker.tally.open > 0 && worker.head < version;
+        while self.workers.iter().any(lacks) {
             if self.next(until).await?.is_none() {
                 return Ok(false);
             }
@@ -327,6 +340,12 @@ impl Together {
         self.upgrade.merge(&seen.upgrade);
         self.welcome.merge(&seen.welcome);
         self.late.merge(&seen.late);
+        let (tally, late, last) = &mut self.rung;
+        tally.hints += seen.rings.hints;
+        tally.learned += seen.rings.learned;
+        late.merge(&seen.rings.late);
+        *last = seen.rings.last_hint.max(*last);
+        self.behind += seen.behind;
         self.back.merge(&seen.back);
         self.current.merge(&seen.current);
         self.last_hint = self.last_hint.max(seen.last_hint);

@@ -39,6 +39,11 @@ pub trait Measurement {
         1
     }
 
+    /// From which session on what they hear does not count: all of it does.
+    fn steady(&self) -> u64 {
+        u64::MAX
+    }
+
     /// What else was asked for.
     fn parameters(&self) -> Vec<(&'static str, String)> {
         Vec::new()

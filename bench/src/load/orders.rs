@@ -32,6 +32,10 @@ pub struct Job {
     pub topic: Option<String>,
     /// Who is rung.
     pub rings: Rings,
+    /// What users are told of by their names, where that is another topic.
+    pub rung: Option<String>,
+    /// From which number on, among all, sessions are none of those whose hints count.
+    pub steady: u64,
     /// How many may be on their way to `welcome` at once.
     pub in_flight: u32,
     /// How many begin in a second; as fast as `in_flight` lets them where there is none.
@@ -64,6 +68,8 @@ pub enum Rings {
     Followers,
     /// Users by their names: nobody follows anything.
     Users,
+    /// Both: whoever follows the topic, and users by their names of another one.
+    Both,
 }
 
 /// An address with the name by which people call it.
@@ -111,6 +117,12 @@ pub enum Order {
     Lose(Loss),
     /// Who was killed is there again: a connection that nobody takes is a failure from now on.
     Served,
+    /// Sessions leave and come back, one after the other.
+    Churn(Churn),
+    /// Sessions from that number on, among all, read nothing any more.
+    Mute(u64),
+    /// They read again.
+    Unmute,
     /// Say what was seen. The last version that was published: who has not heard of it is late with it; 0 where there was none.
     Report(Moment),
     /// Close all and end.
@@ -136,6 +148,17 @@ pub enum Losing {
     Cut,
     /// The server dies: whom it ends has been lost, and nobody takes connections until it is told that there is a server again.
     Killed,
+}
+
+/// Sessions that leave and come back, in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Churn {
+    /// The first of them, by its number among all.
+    pub first: u64,
+    /// How many there are, at least one.
+    pub sessions: u64,
+    /// When one leaves.
+    pub schedule: Schedule,
 }
 
 /// What of hints counts.
@@ -235,6 +258,10 @@ pub struct Seen {
     pub late: Counts,
     /// When the last hint came since measuring began; 0 where none did.
     pub last_hint: Moment,
+    /// Rings of users by their names, where they are told of another topic.
+    pub rings: Rung,
+    /// Sessions that are open and have not heard of the last version.
+    pub behind: u64,
     /// From the loss to the next `welcome`; of whom has none, up to now.
     pub back: Counts,
     /// From the loss to when it is current; of who is not, up to now.
@@ -243,6 +270,19 @@ pub struct Seen {
     pub failures: BTreeMap<String, u64>,
     /// The heartbeat that `welcome` told, in milliseconds.
     pub heartbeat_ms: u32,
+}
+
+/// What users heard of who are rung by their names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rung {
+    /// Hint frames since measuring began.
+    pub hints: u64,
+    /// Rings that they told of.
+    pub learned: u64,
+    /// How late those were; what some did not hear of, with its age.
+    pub late: Counts,
+    /// When the last came; 0 where none did.
+    pub last_hint: Moment,
 }
 
 impl From<Coding> for Encoding {

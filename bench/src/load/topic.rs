@@ -146,7 +146,7 @@ impl<'a> Followed<'a> {
 }
 
 /// One publish, on a thread of its own: who asks the tool to end is heard meanwhile. Answers its version, and when its answer was there.
-async fn publish(mut publisher: Publisher) -> anyhow::Result<(Publisher, Moment, Moment)> {
+pub async fn publish(mut publisher: Publisher) -> anyhow::Result<(Publisher, Moment, Moment)> {
     let publishing = move || {
         let version = clock::now();
         publisher.publish(version)?;

@@ -47,6 +47,8 @@ pub struct Bench<'a> {
     lost: Lost,
     /// What is drawn is drawn from this.
     seed: u64,
+    /// From which session on hints do not count.
+    steady: u64,
     /// Whether the bare loop is measured beside the server: known once the server is.
     pub refers: bool,
     /// What of the machine stands beside its figures.
@@ -128,6 +130,7 @@ impl<'a> Bench<'a> {
             rings: M::RINGS,
             lost: M::LOST,
             seed: what.seed(),
+            steady: what.steady(),
             refers: false,
             machine,
             servers,
@@ -137,6 +140,11 @@ impl<'a> Bench<'a> {
     /// The name of this round's topic: nobody knows an older version of it.
     pub fn topic(&self) -> Option<String> {
         (self.rings != Rings::Nobody).then(|| format!("bench:{:x}-{}", self.host.now_ms, self.round))
+    }
+
+    /// The name of the topic of which users are rung by their names, where sessions follow another one.
+    pub fn rung(&self) -> Option<String> {
+        self.topic().filter(|_| self.rings == Rings::Both).map(|topic| format!("{topic}-rung"))
     }
 
     /// What the names of this round's users begin with; a number follows.
@@ -194,6 +202,8 @@ impl<'a> Bench<'a> {
             users: self.users(),
             topic: self.topic(),
             rings: self.rings,
+            rung: self.rung(),
+            steady: self.steady,
             sources: target.is_loopback().then_some(network + u8::from(side == Side::Bare)),
             files: (self.host.files)(),
             lost: self.lost,

@@ -94,7 +94,7 @@ fn by_key(
     users: impl Iterator<Item = String>,
     host: &Host,
 ) -> anyhow::Result<Vec<String>> {
-    let follows = job.rings == Rings::Followers;
+    let follows = matches!(job.rings, Rings::Followers | Rings::Both);
     let topics: Vec<String> = job.topic.clone().filter(|_| follows).into_iter().collect();
     let mint = (host.mint)(file, &topics)?;
     users.map(|user| mint.token(&user)).collect()

@@ -2,6 +2,7 @@
 
 mod apart;
 mod hot;
+mod mixed;
 mod rounds;
 mod storm;
 mod unicast;

@@ -17,6 +17,8 @@ const LOAD: Load<'static> = Load {
     users: String::new(),
     topic: None,
     rings: Rings::Nobody,
+    rung: None,
+    steady: u64::MAX,
     sources: None,
     files: 20_000,
     lost: Lost::Gone,

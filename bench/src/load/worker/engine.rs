@@ -1,6 +1,8 @@
 //! One thread, one epoll loop, one buffer for reading, and as many sockets as the process may have.
 
 mod coming;
+mod soaking;
+mod telling;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read};
@@ -18,16 +20,15 @@ use super::say;
 use super::socket::{Life, Socket, Stage};
 use crate::load::clock::{self, Moment};
 use crate::load::frame::{self, HEAD_BYTES_MAX, Kind, PAYLOAD_BYTES_MAX};
-use crate::load::orders::{Job, Lost, Order, Report, Rings, Seen, Tally};
+use crate::load::orders::{Job, Lost, Order, Plan, Report, Rings, Tally};
 use crate::load::outbound;
 use crate::load::spread::Spread;
+use soaking::Soaking;
 
 /// Room for the longest frame, so that one read is never too short for it, and for many short ones.
 const BUFFER_BYTES: usize = PAYLOAD_BYTES_MAX + HEAD_BYTES_MAX + 64 * 1024;
 /// Sockets of one look.
 const EVENTS: usize = 4_096;
-/// From one line about the progress to the next.
-const PROGRESS_US: u64 = 200_000;
 /// Kinds of failures that are told apart; the others are one kind.
 const KINDS_MAX: usize = 24;
 /// How a session says that it leaves: masked, 1000.
@@ -56,7 +57,12 @@ pub struct Engine {
     last_welcome: Moment,
     next_progress: Moment,
     lateness: Lateness,
+    /// How late users hear of rings by their names, where they are told of another topic.
+    rings: Lateness,
+    /// What they heard.
+    rung: Tally,
     returning: Returning,
+    soaking: Soaking,
     tally: Tally,
     upgrade: Spread,
     welcome: Spread,
@@ -81,14 +87,16 @@ impl Engine {
     pub fn new(job: Job, tokens: Vec<String>) -> anyhow::Result<Self> {
         let encoding = Encoding::from(job.coding);
         let topic = job.topic.as_deref().map(TopicId::new).transpose()?;
-        let followed = topic.clone().filter(|_| job.rings == Rings::Followers);
+        let rung = job.rung.as_deref().map(TopicId::new).transpose()?;
+        let follows = matches!(job.rings, Rings::Followers | Rings::Both);
+        let followed = topic.clone().filter(|_| follows);
         Ok(Self {
             poll: Poll::new()?,
             buffer: vec![0; BUFFER_BYTES],
             sockets: Vec::with_capacity(job.sessions as usize),
             tokens,
             upgrades: job.places.iter().map(|place| outbound::upgrade(&place.host, encoding)).collect(),
-            hearing: Hearing::new(encoding, topic),
+            hearing: Hearing::new(encoding, topic, rung),
             followed,
             undecided: VecDeque::new(),
             in_flight: 0,
@@ -97,6 +105,9 @@ impl Engine {
             last_welcome: 0,
             next_progress: 0,
             lateness: Lateness::default(),
+            rings: Lateness::default(),
+            rung: Tally::default(),
+            soaking: Soaking::default(),
             returning: Returning::new(&job),
             tally: Tally::default(),
             upgrade: Spread::default(),
@@ -127,6 +138,7 @@ impl Engine {
                 return Ok(());
             }
             self.lose_due();
+            self.soak();
             self.begin_more();
             self.give_up_late();
             self.tell()?;
@@ -145,6 +157,10 @@ impl Engine {
         loop {
             match orders.try_recv() {
                 Ok(Order::Open) => (self.opening, self.began) = (true, clock::now()),
+                Ok(Order::Measure(plan @ Plan::Laps(..))) if self.job.rings == Rings::Both => {
+                    self.rung = Tally::default();
+                    self.rings.begin(plan);
+                }
                 Ok(Order::Measure(plan)) => {
                     (self.tally.hints, self.tally.learned) = (0, 0);
                     self.lateness.begin(plan);
@@ -155,6 +171,9 @@ impl Engine {
                 }
                 Ok(Order::Lose(loss)) => self.returning.lose(loss),
                 Ok(Order::Served) => self.returning.served(),
+                Ok(Order::Churn(churn)) => self.soaking.begin(churn),
+                Ok(Order::Mute(from)) => self.mute(from),
+                Ok(Order::Unmute) => self.unmute(),
                 Ok(Order::Report(last)) => say(&Report::Seen(Box::new(self.seen(last))))?,
                 Ok(Order::Leave) | Err(TryRecvError::Disconnected) => return Ok(false),
                 Err(TryRecvError::Empty) => return Ok(true),
@@ -279,13 +298,20 @@ impl Engine {
         let socket = &mut self.sockets[index];
         match (heard, socket.stage) {
             (Heard::Hint(version), Stage::Open) => {
-                let user = self.job.first + index as u64;
-                self.lateness.hint((user, &mut socket.known), version, &mut self.tally);
-                self.returning.knows(socket, &mut self.tally.returns);
+                self.hinted(index, version);
+                Ok(())
+            }
+            (Heard::Ring(version), Stage::Open) => {
+                self.ring(index, version);
+                Ok(())
+            }
+            (Heard::Both(version, rung), Stage::Open) => {
+                self.hinted(index, version);
+                self.ring(index, rung);
                 Ok(())
             }
             // It follows already, and the answer that says so may know less.
-            (Heard::Hint(version), Stage::Following) => {
+            (Heard::Hint(version) | Heard::Both(version, _), Stage::Following) => {
                 socket.known = socket.known.max(version);
                 Ok(())
             }
@@ -300,7 +326,7 @@ impl Engine {
                 Ok(())
             }
             (Heard::Later(after_ms, why), Stage::Following) => {
-                if self.returning.ask_again(index, after_ms, &mut self.tally.returns) {
+                if self.returning.ask_again((index, socket.life), after_ms, &mut self.tally.returns) {
                     self.note(why);
                     return Ok(());
                 }
@@ -313,6 +339,34 @@ impl Engine {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A session that follows is told of a version.
+    fn hinted(&mut self, index: usize, version: Moment) {
+        let (user, is_steady) = (self.number(index), self.is_steady(index));
+        let socket = &mut self.sockets[index];
+        if is_steady {
+            self.lateness.hint((user, &mut socket.known), version, &mut self.tally);
+        } else {
+            socket.known = socket.known.max(version);
+        }
+        self.returning.knows(socket, &mut self.tally.returns);
+    }
+
+    /// A user is rung by its name.
+    fn ring(&mut self, index: usize, version: Moment) {
+        let user = self.number(index);
+        self.rings.hint((user, &mut self.sockets[index].rung), version, &mut self.rung);
+    }
+
+    /// The number of a session among all.
+    const fn number(&self, index: usize) -> u64 {
+        self.job.first + index as u64
+    }
+
+    /// Whether what it hears counts.
+    const fn is_steady(&self, index: usize) -> bool {
+        self.number(index) < self.job.steady
     }
 
     /// A session is registered: it follows, where sessions do.
@@ -344,54 +398,20 @@ impl Engine {
 
     /// A session is all that it should be.
     fn open(&mut self, index: usize) {
+        let is_steady = self.is_steady(index);
         let socket = &mut self.sockets[index];
         socket.stage = Stage::Open;
         self.in_flight -= 1;
         self.tally.open += 1;
-        self.lateness.join(socket.known);
+        if is_steady {
+            self.lateness.join(socket.known);
+        }
         self.returning.knows(socket, &mut self.tally.returns);
     }
 
     fn note(&mut self, why: String) {
         let full = self.failures.len() >= KINDS_MAX && !self.failures.contains_key(&why);
         *self.failures.entry(if full { "other".to_owned() } else { why }).or_default() += 1;
-    }
-
-    /// Says how far it is, where that is due or something was reached.
-    fn tell(&mut self) -> anyhow::Result<()> {
-        if let Some(version) = self.lateness.reached() {
-            say(&Report::Head(version))?;
-        }
-        let all = self.sockets.len() == self.job.sessions as usize;
-        if self.opening && all && self.in_flight == 0 && !self.returning.is_waiting() {
-            self.opening = false;
-            say(&Report::Opened(self.tally))?;
-        }
-        let now = clock::now();
-        if now >= self.next_progress {
-            self.next_progress = now + PROGRESS_US;
-            say(&Report::Progress(self.tally))?;
-        }
-        Ok(())
-    }
-
-    /// What was seen, where `last` is the last version that was published.
-    fn seen(&self, last: Moment) -> Seen {
-        let open = (self.job.first..).zip(&self.sockets).filter(|(_, socket)| socket.stage == Stage::Open);
-        let (back, current) = self.returning.counts(self.sockets.iter());
-        Seen {
-            tally: self.tally,
-            began: self.began,
-            last_welcome: self.last_welcome,
-            upgrade: self.upgrade.counts(),
-            welcome: self.welcome.counts(),
-            late: self.lateness.counts(open.map(|(user, socket)| (user, socket.known)), last),
-            last_hint: self.lateness.last_hint(),
-            back,
-            current,
-            failures: self.failures.clone(),
-            heartbeat_ms: self.heartbeat_ms,
-        }
     }
 
     /// All sessions say that they leave.

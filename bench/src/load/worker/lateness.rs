@@ -61,6 +61,11 @@ impl Lateness {
         self.gone.push((user, heard));
     }
 
+    /// Somebody never hears again, who is not waited for; which, and what it had heard of.
+    pub fn lose(&mut self, gone: (u64, Moment)) {
+        self.gone.push(gone);
+    }
+
     /// One fewer, which had heard of that, and may join again.
     pub const fn go_away(&mut self, heard: Moment) {
         self.followers -= 1;

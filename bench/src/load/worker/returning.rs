@@ -112,8 +112,8 @@ impl Returning {
     }
 
     /// It asks once more over the same connection; answers whether it does, as those do that were lost.
-    pub fn ask_again(&mut self, index: usize, after_ms: u64, returns: &mut Returns) -> bool {
-        let is_on = self.loss.is_some_and(|loss| loss.at <= clock::now());
+    pub fn ask_again(&mut self, (index, life): (usize, Life), after_ms: u64, returns: &mut Returns) -> bool {
+        let is_on = life > Life::First;
         if is_on {
             returns.failures += 1;
             self.waits.push(Reverse((clock::now() + after_ms.saturating_mul(1_000), index)));
@@ -132,14 +132,15 @@ impl Returning {
         if self.lost == Lost::Gone {
             return Verdict::Ended;
         }
-        let Some(loss) = self.loss.filter(|loss| loss.at <= clock::now()) else {
-            // Nothing is lost yet: who is held back at the door comes all the same.
+        if socket.life == Life::First {
+            let is_killed = |loss: Loss| loss.how == Losing::Killed && loss.at <= clock::now();
+            if before == Stage::Open && self.loss.is_some_and(is_killed) {
+                self.lost(index, socket, returns);
+                return Verdict::Expected;
+            }
+            // It was not lost: who is held back at the door comes all the same.
             let Then::After(least) = over.then else { return Verdict::Ended };
             self.wait(index, socket, least);
-            return Verdict::Expected;
-        };
-        if before == Stage::Open && socket.life == Life::First && loss.how == Losing::Killed {
-            self.lost(index, socket, returns);
             return Verdict::Expected;
         }
         if socket.life == Life::Current {

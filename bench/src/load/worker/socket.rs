@@ -30,6 +30,8 @@ pub struct Socket {
     pub due: Moment,
     /// The last version that it heard of.
     pub known: Moment,
+    /// The last version of the other topic that its user was rung of.
+    pub rung: Moment,
     /// The beginning of a frame whose rest has not come.
     pub torn: Option<Box<[u8]>>,
 }
@@ -75,6 +77,7 @@ impl Socket {
             backoff: Backoff::default(),
             due,
             known: 0,
+            rung: 0,
             torn: None,
         }
     }

@@ -20,7 +20,7 @@ impl Engine {
     /// Until there is something to do, whether or not anything comes.
     pub(super) fn wait(&self) -> Duration {
         let due = self.next_due().filter(|_| self.in_flight < self.job.in_flight);
-        let next = [due, self.returning.next()].into_iter().flatten().min();
+        let next = [due, self.returning.next(), self.soaking.next()].into_iter().flatten().min();
         let next = next.map_or(self.next_progress, |next| next.min(self.next_progress));
         Duration::from_micros(next.saturating_sub(clock::now()))
     }
@@ -123,7 +123,9 @@ impl Engine {
                 socket.cut();
                 socket.stage = Stage::Gone;
                 self.tally.open -= 1;
-                self.lateness.go_away(socket.known);
+                if self.job.first + (index as u64) < self.job.steady {
+                    self.lateness.go_away(socket.known);
+                }
                 self.returning.lost(index, socket, &mut self.tally.returns);
             }
         }
@@ -131,6 +133,7 @@ impl Engine {
 
     /// A connection is over, and the session as well where it does not come back.
     pub(super) fn over(&mut self, index: usize, over: Over) {
+        let (number, is_steady) = (self.number(index), self.is_steady(index));
         let socket = &mut self.sockets[index];
         let before = std::mem::replace(&mut socket.stage, Stage::Gone);
         (socket.stream, socket.torn) = (None, None);
@@ -142,10 +145,13 @@ impl Engine {
         let verdict = self.returning.over((index, socket), before, &over, &mut self.tally.returns);
         match (before, verdict) {
             (Stage::Open, Verdict::Ended) => {
-                self.lateness.leave((self.job.first + index as u64, socket.known));
+                if is_steady {
+                    self.lateness.leave((number, socket.known));
+                    self.rings.lose((number, socket.rung));
+                }
                 self.tally.ended += 1;
             }
-            (Stage::Open, _) => self.lateness.go_away(socket.known),
+            (Stage::Open, _) if is_steady => self.lateness.go_away(socket.known),
             (_, Verdict::Ended) => self.tally.failed += 1,
             _ => {}
         }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::coming::SESSION_DEADLINE_US;
 use super::*;
-use crate::load::orders::{Coding, Credentials, Losing, Loss, Place};
+use crate::load::orders::{Churn, Coding, Credentials, Losing, Loss, Place};
+use crate::load::schedule::Schedule;
 
 fn job(address: std::net::SocketAddr) -> Job {
     Job {
@@ -16,6 +17,8 @@ fn job(address: std::net::SocketAddr) -> Job {
         credentials: Credentials::Nobody,
         topic: None,
         rings: Rings::Nobody,
+        rung: None,
+        steady: u64::MAX,
         in_flight: 1,
         per_second: None,
         sources: Some(9),
@@ -231,4 +234,34 @@ fn who_may_not_follow_yet_asks_once_more_over_the_same_connection_and_that_is_a_
     let returns = engine.tally.returns;
     assert_eq!((returns.current, returns.failures, returns.tries), (1, 1, 1));
     assert_eq!(engine.failures.keys().collect::<Vec<_>>(), ["subscribe: not now"]);
+}
+
+#[test]
+fn a_session_that_leaves_in_turn_says_so_and_comes_back_and_one_that_is_mute_reads_nothing_meanwhile() {
+    let (mut engine, listener, mut server) = follower();
+    let schedule = Schedule { begin: clock::now(), count: 1, per_second: 1 };
+    engine.soaking.begin(Churn { first: 0, sessions: 1, schedule });
+
+    engine.soak();
+
+    let mut said = Vec::new();
+    server.read_to_end(&mut said).unwrap();
+    assert_eq!((said.as_slice(), engine.tally.open), (&LEAVE[..], 0));
+    come_back(&mut engine);
+    let mut server = asked(&mut engine, &listener);
+    server.write_all(&[accepted(), welcome(), followed(5)].concat()).unwrap();
+    turn(&mut engine);
+    assert_eq!((engine.tally.returns.current, engine.tally.returns.failures), (1, 0));
+
+    engine.mute(0);
+    engine.soak();
+    // So that it is not taken for dead.
+    hears(&mut server, 0x8a, "");
+    server.write_all(&hinted(9)).unwrap();
+    let mut events = Events::with_capacity(8);
+    engine.poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+    assert!(events.is_empty() && engine.sockets[0].known == 5);
+    engine.unmute();
+    turn(&mut engine);
+    assert_eq!(engine.sockets[0].known, 9);
 }

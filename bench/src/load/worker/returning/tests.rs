@@ -13,6 +13,8 @@ fn returning(lost: Lost) -> Returning {
         credentials: Credentials::Nobody,
         topic: None,
         rings: Rings::Followers,
+        rung: None,
+        steady: u64::MAX,
         in_flight: 1,
         per_second: None,
         sources: None,
