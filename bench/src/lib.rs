@@ -1,6 +1,6 @@
 //! What users run against their own Doorbell: `doorbell bench …`. `prove` makes a load, and faults where it may, writes down all that
-//! clients see, and judges whether anything was lost. `connect`, `idle`, `fanout`, `hot` and `unicast` measure what an installation can do and what it
-//! costs, beside a bare loop that does the same.
+//! clients see, and judges whether anything was lost. `connect`, `idle`, `fanout`, `hot`, `unicast`, `storm` and `mixed` measure what an installation can do and
+//! what it costs, beside a bare loop that does the same.
 //!
 //! It owns the clients, the faults, the history, the judge, the figures and the reports. It is a client like any other: it knows the
 //! protocol's frames and nothing of the services, and speaks to them through their own doors alone.
@@ -14,9 +14,11 @@
 //! - **BE-5** A load counts from when it was due, not from when the tool got round to it; and what did not come is told, with exit code 1.
 //! - **BE-6** The tool ends what it started, and nothing else.
 //!
-//! Map: `prove` the checker; `load` the measurements; `bar` how a run goes, `cpus` of processes; `host` what the binary hands in, `tokens` of users, `process` a server that
-//! the tool starts, `scrape` a server's metrics, `report` what reports have in common, `spelling` of times and addresses, `words` for people.
+//! Map: `prove` the checker; `load` the measurements; `bar` how a run goes, `backoff` of clients; `cpus` of processes; `host` what the binary hands in, `tokens` of
+//! users, `process` a server that the tool starts, `scrape` a server's metrics, `report` what reports have in common, `spelling` of times and addresses, `words` for
+//! people.
 
+mod backoff;
 mod bar;
 mod cpus;
 mod host;
@@ -32,7 +34,7 @@ mod words;
 use clap::Subcommand;
 
 pub use host::{Host, ReadKey};
-pub use load::{BareArgs, ConnectArgs, FanoutArgs, HotArgs, IdleArgs, UnicastArgs};
+pub use load::{BareArgs, ConnectArgs, FanoutArgs, HotArgs, IdleArgs, MixedArgs, StormArgs, UnicastArgs};
 pub use prove::ProveArgs;
 pub use tokens::Mint;
 
@@ -57,6 +59,12 @@ pub enum Bench {
     /// Measure hints to users one by one, in random order: hints a second, lateness, CPU a hint
     #[command(after_help = load::AFTER_HELP)]
     Unicast(Box<UnicastArgs>),
+    /// Measure all sessions lost at once: until all are back and current
+    #[command(after_help = load::AFTER_HELP)]
+    Storm(Box<StormArgs>),
+    /// Measure hints to users one by one beside fan-outs, sessions that come and go, and some that read nothing: for soaking
+    #[command(after_help = load::AFTER_HELP)]
+    Mixed(Box<MixedArgs>),
     /// Hold sockets for the tool, which starts this itself.
     #[command(hide = true)]
     LoadWorker,
@@ -77,6 +85,8 @@ pub fn run(what: &Bench, host: &Host) -> anyhow::Result<u8> {
         Bench::Fanout(args) => load::measure(args.as_ref(), host),
         Bench::Hot(args) => load::measure(args.as_ref(), host),
         Bench::Unicast(args) => load::measure(args.as_ref(), host),
+        Bench::Storm(args) => load::measure(args.as_ref(), host),
+        Bench::Mixed(args) => load::measure(args.as_ref(), host),
         Bench::LoadWorker => load::work(host),
         Bench::LoadBare(args) => load::refer(args, host),
     }

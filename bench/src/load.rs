@@ -1,11 +1,11 @@
-//! `doorbell bench connect`, `idle`, `fanout`, `hot`, `unicast`: what an installation can do, and what a session and a hint cost.
+//! `doorbell bench connect`, `idle`, `fanout`, `hot`, `unicast`, `storm`, `mixed`: what an installation can do, and what a session and a hint cost.
 //!
 //! The tool starts processes of itself that hold the sockets (one thread, one epoll loop, one read buffer each), has them connect,
 //! follow and read, and adds up what they saw. What is measured is a Doorbell that it starts, or one that is there; and, in the same
 //! run, a bare epoll loop that does the same with the same bytes: what this machine can do at all.
 //!
 //! Map: [`args`] what was asked; [`measurement`] what all measurements have in common and how their rounds run; [`connect`], [`idle`],
-//! [`fanout`] and [`hot`] (both on a [`topic`]), [`unicast`] each of them, [`phase`] what the last three come to; [`trial`] what they have at hand; [`target`] what is measured, [`bare`] the reference, [`usage`] what it costs; [`fleet`] the processes with the sockets, [`worker`] one of them, [`orders`]
+//! [`fanout`] and [`hot`] (both on a [`topic`]), [`unicast`], [`storm`], [`mixed`] each of them, [`phase`] what ringing comes to; [`trial`] what they have at hand; [`target`] what is measured, [`bare`] the reference, [`usage`] what it costs; [`fleet`] the processes with the sockets, [`worker`] one of them, [`orders`]
 //! what both say to each other; [`frame`] and [`outbound`] bytes; [`publisher`] a back end, [`ringer`] one with many connections, [`schedule`] when it publishes, [`laps`] whom it rings;
 //! [`clock`], [`spread`] times; [`findings`] of a round, [`rounds`] of all, [`outcome`] with what was asked, [`output`] a file of it, [`mod@line`] and [`live`] how it goes, [`pulse`] what is seen
 //! second by second, [`timeline`] for a [`report`] to look at; [`tool`] what the tool itself uses.
@@ -24,6 +24,7 @@ mod laps;
 mod line;
 mod live;
 mod measurement;
+mod mixed;
 mod orders;
 mod outbound;
 mod outcome;
@@ -36,6 +37,7 @@ mod ringer;
 mod rounds;
 mod schedule;
 mod spread;
+mod storm;
 mod target;
 mod timeline;
 mod tool;
@@ -53,7 +55,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-pub use args::{ConnectArgs, FanoutArgs, HotArgs, IdleArgs, UnicastArgs};
+pub use args::{ConnectArgs, FanoutArgs, HotArgs, IdleArgs, MixedArgs, StormArgs, UnicastArgs};
 pub use bare::BareArgs;
 
 use crate::Host;
@@ -79,6 +81,10 @@ Examples:
       one topic with more publishes than can be told one by one
   doorbell bench unicast --rate 20000 --server-cpus 0 --tool-cpus 1 --rounds 5
       10,000 users rung one by one, one core for the server, medians of five
+  doorbell bench storm --sessions 15000 --within 20s
+      all sockets lost at once: until all are back and current
+  doorbell bench mixed --duration 10m --churn-rate 20 --slow 1
+      users rung one by one, alone and beside fan-outs without a pause
   doorbell bench connect --sessions 50000 --connect-rate 2000 \\
       --url ws://10.0.0.5:8080 --url ws://10.0.0.6:8080 \\
       --key-file /var/lib/doorbell/key \\

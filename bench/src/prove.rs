@@ -2,11 +2,10 @@
 //!
 //! Map: [`args`] what was asked; [`run`] the parts of a run, with [`plan`] who is there, [`setup`] the conversations, and the
 //! clients [`reader`], [`writer`], [`keeper`], [`hostile`], [`audit`], each a [`client`] with a [`link`]; [`nemesis`] faults;
-//! [`history`] what happened; [`judge`] what it means; [`report`] how it is told; [`metrics`], [`page`], [`names`], [`backoff`], [`progress`], [`stage`].
+//! [`history`] what happened; [`judge`] what it means; [`report`] how it is told; [`metrics`], [`page`], [`names`], [`progress`], [`stage`].
 
 mod args;
 mod audit;
-mod backoff;
 mod client;
 mod history;
 mod hostile;

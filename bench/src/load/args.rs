@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::Args;
 
-use super::orders::{Coding, Credentials, Job, Place, Rings};
+use super::orders::{Coding, Credentials, Job, Lost, Place, Rings};
 use crate::cpus::Cpus;
 use crate::spelling::{time, url};
 
@@ -195,6 +195,63 @@ pub struct UnicastArgs {
     pub(super) back_end: BackEnd,
 }
 
+/// `doorbell bench storm`.
+#[derive(Clone, Debug, Args)]
+pub struct StormArgs {
+    #[command(flatten)]
+    pub(super) asked: Asked,
+    /// Kill the tool's own server (with --gateways: all gateways) and start it again [default: the tool cuts all sockets itself]
+    #[arg(long, conflicts_with = "url")]
+    pub(super) kill: bool,
+    /// How long nothing happens before: the door's burst fills meanwhile
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
+    pub(super) settle: Duration,
+    /// What clients' waits are drawn from
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    pub(super) seed: u64,
+    /// When all must be back and current; a session that takes longer is told, with exit code 1
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) within: Option<Duration>,
+    #[command(flatten)]
+    pub(super) back_end: BackEnd,
+}
+
+/// `doorbell bench mixed`.
+#[derive(Clone, Debug, Args)]
+pub struct MixedArgs {
+    #[command(flatten)]
+    pub(super) asked: Asked,
+    /// How long all goes on at once, and once more with --slow
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time)]
+    pub(super) duration: Duration,
+    /// How long users are rung before that, and nothing else goes on
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    pub(super) alone: Duration,
+    /// Users rung in a second, whatever comes back
+    #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = rings)]
+    pub(super) ring_rate: NonZeroU32,
+    /// The next publish to the topic so long after the last, and not before all have heard of that [default: without a pause]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) publish_every: Option<Duration>,
+    /// Sessions that leave and come back in a second, in turn: a tenth of all does, and is not rung
+    #[arg(long, value_name = "COUNT")]
+    pub(super) churn_rate: Option<NonZeroU32>,
+    /// Followers that read nothing for the second half; they are not rung
+    #[arg(long, value_name = "COUNT")]
+    pub(super) slow: Option<NonZeroU32>,
+    /// Connections of the back end that rings users, one call at a time each
+    #[arg(long, value_name = "COUNT", default_value = "4", value_parser = connections)]
+    pub(super) connections: NonZeroU32,
+    /// Users of one call at most
+    #[arg(long, value_name = "COUNT", default_value = "100", value_parser = batch)]
+    pub(super) batch: NonZeroU32,
+    /// What the order of users and clients' waits are drawn from
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    pub(super) seed: u64,
+    #[command(flatten)]
+    pub(super) back_end: BackEnd,
+}
+
 /// What all sessions have in common.
 pub struct Load<'a> {
     /// Where to connect.
@@ -207,10 +264,18 @@ pub struct Load<'a> {
     pub topic: Option<String>,
     /// Who is rung.
     pub rings: Rings,
+    /// What users are told of by their names, where that is another topic.
+    pub rung: Option<String>,
+    /// From which session on hints do not count.
+    pub steady: u64,
     /// The second number of the loopback addresses to connect from.
     pub sources: Option<u8>,
     /// Files that one process may have.
     pub files: u64,
+    /// What becomes of a session that is lost.
+    pub lost: Lost,
+    /// What waits are drawn from.
+    pub seed: u64,
 }
 
 impl Where {
@@ -279,10 +344,14 @@ impl Size {
             credentials: load.credentials.clone(),
             topic: load.topic.clone(),
             rings: load.rings,
+            rung: load.rung.clone(),
+            steady: load.steady,
             in_flight: u32::try_from(share(self.in_flight.get().into(), nth)).unwrap_or(u32::MAX).max(1),
             #[expect(clippy::cast_precision_loss, reason = "a number of processes")]
             per_second: self.connect_rate.map(|rate| f64::from(rate.get()) / processes as f64),
             sources: load.sources,
+            lost: load.lost,
+            seed: load.seed,
         });
         Ok(jobs.collect())
     }
@@ -340,63 +409,4 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn size(sessions: u32, processes: Option<u32>) -> Size {
-        Size {
-            sessions: NonZeroU32::new(sessions).unwrap(),
-            processes: processes.and_then(NonZeroU32::new),
-            encoding: Coding::Json,
-            in_flight: NonZeroU32::new(100).unwrap(),
-            connect_rate: NonZeroU32::new(500),
-            deadline: Duration::from_secs(1),
-        }
-    }
-
-    const LOAD: Load<'static> = Load {
-        places: &[],
-        credentials: &Credentials::Nobody,
-        users: String::new(),
-        topic: None,
-        rings: Rings::Nobody,
-        sources: None,
-        files: 20_000,
-    };
-
-    #[test]
-    fn there_are_as_many_processes_as_the_file_limit_asks_for_and_each_has_its_share() {
-        for (sessions, asked, processes) in [
-            (1, None, 1),
-            (19_936, None, 1),
-            (19_937, None, 2),
-            (1_000_000, None, 51),
-            (10, Some(3), 3),
-            (2, Some(9), 2),
-        ] {
-            let jobs = size(sessions, asked).jobs(&LOAD).unwrap();
-
-            assert_eq!(jobs.len(), processes, "{sessions} sessions");
-            let mut next = 0;
-            for job in &jobs {
-                assert_eq!(job.first, next);
-                next += u64::from(job.sessions);
-                assert!(
-                    u64::from(job.sessions) + OTHER_FILES <= LOAD.files
-                        && job.sessions > 0
-                        && job.in_flight > 0
-                );
-            }
-            assert_eq!(next, u64::from(sessions));
-        }
-    }
-
-    #[test]
-    fn too_few_files_are_refused_with_what_to_do() {
-        let refused = size(30_000, Some(1)).jobs(&LOAD).unwrap_err().to_string();
-        assert!(refused.contains("20000 a process") && refused.contains("so 2 are needed"), "{refused}");
-        assert!(size(39_488, None).check_own(2, 20_000).is_ok());
-        let refused = size(20_000, None).check_own(1, 20_000).unwrap_err().to_string();
-        assert!(refused.contains("19744 at most") && refused.contains("--url"), "{refused}");
-    }
-}
+mod tests;

@@ -164,9 +164,7 @@ impl Bare {
             encode_server(encoding, frame, &mut payload);
             framed(encoding, &payload)
         };
-        let topics: serde_json::Map<String, serde_json::Value> =
-            args.topic.iter().map(|topic| (topic.clone(), 0.into())).collect();
-        let result = Payload::encode(encoding, &serde_json::json!({ "topics": topics }));
+        let topic = args.topic.as_deref().map(TopicId::new).transpose()?;
         let protocol = encoding.subprotocol();
         Ok(Self {
             poll: Poll::new()?,
@@ -177,8 +175,8 @@ impl Bare {
             )
             .into_bytes(),
             welcome: message(&welcome()?),
-            followed: message(&ServerFrame::Reply { id: CallId::Number(SUBSCRIBE), outcome: Ok(result) }),
-            topic: args.topic.as_deref().map(TopicId::new).transpose()?,
+            followed: followed(encoding, topic.as_ref(), 0),
+            topic,
             encoding,
             pull_after_ms: args.pull_after_ms,
             interval_us: args.interval_ms * 1_000,
@@ -318,6 +316,7 @@ impl Bare {
         let Some(version) = self.waiting.take() else { return };
         self.next = now + self.interval_us;
         self.last = framed(self.encoding, &hint(self.encoding, topic, version, self.pull_after_ms));
+        self.followed = followed(self.encoding, Some(topic), version);
         self.owed.clear();
         let last = std::mem::take(&mut self.last);
         for index in 0..self.sockets.len() {
@@ -351,6 +350,17 @@ impl Bare {
             Err(_) => {}
         }
     }
+}
+
+/// The answer to a `subscribe`, while the topic is at that version.
+fn followed(encoding: Encoding, topic: Option<&TopicId>, version: Moment) -> Vec<u8> {
+    let topics: serde_json::Map<String, serde_json::Value> =
+        topic.iter().map(|topic| (topic.as_str().to_owned(), version.into())).collect();
+    let result = Payload::encode(encoding, &serde_json::json!({ "topics": topics }));
+    let mut payload = Vec::new();
+    let reply = ServerFrame::Reply { id: CallId::Number(SUBSCRIBE), outcome: Ok(result) };
+    encode_server(encoding, &reply, &mut payload);
+    framed(encoding, &payload)
 }
 
 fn welcome() -> anyhow::Result<ServerFrame> {

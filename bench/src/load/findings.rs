@@ -49,6 +49,8 @@ pub enum Unit {
     PercentOfACore,
     /// One divided by another of the same side.
     Times,
+    /// So many.
+    Count,
 }
 
 /// Of one round, or of all of them.

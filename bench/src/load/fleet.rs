@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Moment;
 use super::line::Line;
 use super::live::{self, Course};
-use super::orders::{Job, Order, Report, Seen, Tally};
+use super::orders::{Job, Order, Report, Returns, Seen, Tally};
 use super::pulse::Pulse;
 use super::spread::Spread;
 use super::target::Target;
@@ -30,6 +30,8 @@ const REPORTS_MAX: usize = 256;
 const READY_DEADLINE: Duration = Duration::from_secs(600);
 /// How long an answer may take.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+/// How often it is told how it goes while something else is done.
+const LOOK: Duration = Duration::from_millis(200);
 /// How long the end of all of them may take.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 /// A shorter time is not shown as one that goes by.
@@ -61,6 +63,8 @@ struct Worker {
     orders: ChildStdin,
     tally: Tally,
     head: Moment,
+    /// Whether any of its sessions count.
+    counts: bool,
 }
 
 /// What all processes saw, together.
@@ -80,6 +84,14 @@ pub struct Together {
     pub late: Spread,
     /// When the last hint came since measuring began; 0 where none did.
     pub last_hint: Moment,
+    /// Rings of users by their names, where they are told of another topic: counts, how late, and when the last came.
+    pub rung: (Tally, Spread, Moment),
+    /// Sessions that are open and have not heard of the last version.
+    pub behind: u64,
+    /// From the loss of a session to its next `welcome`.
+    pub back: Spread,
+    /// From the loss of a session to when it is current.
+    pub current: Spread,
     /// Why sessions failed or ended.
     pub failures: BTreeMap<String, u64>,
     /// The heartbeat that the server told, in milliseconds.
@@ -123,7 +135,13 @@ impl Fleet {
             let orders = child.stdin.take().context("a child has a standard input")?;
             let told = child.stdout.take().context("a child has a standard output")?;
             fleet.readers.spawn(read(index, told, say.clone()));
-            fleet.workers.push(Worker { child, orders, tally: Tally::default(), head: 0 });
+            fleet.workers.push(Worker {
+                child,
+                orders,
+                tally: Tally::default(),
+                head: 0,
+                counts: job.first < job.steady,
+            });
             fleet.tell(index, job).await?;
         }
         fleet.all("tokens", READY_DEADLINE, line, |report| matches!(report, Report::Ready)).await?;
@@ -142,6 +160,8 @@ impl Fleet {
                 self.pulse.measure();
                 self.course = Course::of(plan);
             }
+            // From here on nobody knows how far it is.
+            Order::Lose(_) => self.course = Course::default(),
             // With these nothing begins.
             _ => {}
         }
@@ -214,13 +234,55 @@ impl Fleet {
         line: &mut Line,
     ) -> anyhow::Result<bool> {
         // Who has no follower hears of nothing.
-        while self.workers.iter().any(|worker| worker.tally.open > 0 && worker.head < version) {
+        let lacks = |worker: &Worker| worker.counts && worker.tally.open > 0 && worker.head < version;
+        while self.workers.iter().any(lacks) {
             if self.next(until).await?.is_none() {
                 return Ok(false);
             }
             self.show(what, line);
         }
         Ok(true)
+    }
+
+    /// Goes on while something else is done.
+    ///
+    /// # Errors
+    /// As [`Fleet::watch`].
+    pub async fn meanwhile<T>(
+        &mut self,
+        what: &str,
+        work: impl Future<Output = T>,
+        line: &mut Line,
+    ) -> anyhow::Result<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let soon = Instant::now() + LOOK;
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                // Dropped where the other is done: a report that was not taken is there for the next.
+                next = self.next(soon) => {
+                    next?;
+                }
+            }
+            self.show(what, line);
+        }
+    }
+
+    /// Waits until so many sessions that were lost are current again, or will not be; answers whether that is so before `until`.
+    ///
+    /// # Errors
+    /// As [`Fleet::watch`].
+    pub async fn returned(&mut self, sessions: u64, until: Instant, line: &mut Line) -> anyhow::Result<bool> {
+        loop {
+            let Returns { current, refused, .. } = self.tally().returns;
+            if current + refused >= sessions {
+                return Ok(true);
+            }
+            if self.next(until).await?.is_none() {
+                return Ok(false);
+            }
+            self.show("coming back", line);
+        }
     }
 
     /// Takes what has come and does not wait.
@@ -349,6 +411,14 @@ impl Together {
         self.upgrade.merge(&seen.upgrade);
         self.welcome.merge(&seen.welcome);
         self.late.merge(&seen.late);
+        let (tally, late, last) = &mut self.rung;
+        tally.hints += seen.rings.hints;
+        tally.learned += seen.rings.learned;
+        late.merge(&seen.rings.late);
+        *last = seen.rings.last_hint.max(*last);
+        self.behind += seen.behind;
+        self.back.merge(&seen.back);
+        self.current.merge(&seen.current);
         self.last_hint = self.last_hint.max(seen.last_hint);
         for (why, count) in &seen.failures {
             *self.failures.entry(why.clone()).or_default() += count;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::clock::{self, Moment};
-use super::orders::{Plan, Tally};
+use super::orders::{Plan, Returns, Tally};
 use super::pulse::Live;
 use super::timeline::Sample;
 use crate::bar::Shown;
@@ -54,6 +54,8 @@ pub fn shown(what: &str, place: Option<(u64, u64)>, tally: Tally, Live { last, p
             figures.push_str(&format!("  {of} {cpu:.0} %"));
         }
     }
+    let Returns { current, turned_away, unanswered, .. } = tally.returns;
+    numbers(&mut figures, [(current, "current again"), (turned_away + unanswered, "turned away")]);
     numbers(&mut figures, [(learned, "hints"), (pings, "pings")]);
     Shown { what: what.to_owned(), place, figures }
 }

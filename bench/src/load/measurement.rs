@@ -7,7 +7,7 @@ use anyhow::ensure;
 use super::args::{Asked, BackEnd};
 use super::findings::Findings;
 use super::fleet::Interrupted;
-use super::orders::Rings;
+use super::orders::{Lost, Rings};
 use super::outcome::Outcome;
 use super::rounds::{Round, together};
 use super::target::Target;
@@ -23,6 +23,8 @@ pub trait Measurement {
     const RINGS: Rings = Rings::Nobody;
     /// Whether the bare loop can do the same.
     const REFERRED: bool = true;
+    /// What becomes of a session that is lost. Where they come back, they come to a door that is set as by default.
+    const LOST: Lost = Lost::Gone;
 
     /// Where, how many, how often.
     fn asked(&self) -> &Asked;
@@ -30,6 +32,16 @@ pub trait Measurement {
     /// Who rings, where somebody does.
     fn back_end(&self) -> Option<&BackEnd> {
         None
+    }
+
+    /// What is drawn is drawn from this.
+    fn seed(&self) -> u64 {
+        1
+    }
+
+    /// From which session on what they hear does not count: all of it does.
+    fn steady(&self) -> u64 {
+        u64::MAX
     }
 
     /// What else was asked for.

@@ -32,12 +32,30 @@ pub struct Job {
     pub topic: Option<String>,
     /// Who is rung.
     pub rings: Rings,
+    /// What users are told of by their names, where that is another topic.
+    pub rung: Option<String>,
+    /// From which number on, among all, sessions are none of those whose hints count.
+    pub steady: u64,
     /// How many may be on their way to `welcome` at once.
     pub in_flight: u32,
     /// How many begin in a second; as fast as `in_flight` lets them where there is none.
     pub per_second: Option<f64>,
     /// The second number of the loopback addresses to connect from; the system's choice where there is none.
     pub sources: Option<u8>,
+    /// What becomes of a session that is lost.
+    pub lost: Lost,
+    /// What waits are drawn from.
+    pub seed: u64,
+}
+
+/// What becomes of a session that is lost, or that the server does not take yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lost {
+    /// It is over.
+    Gone,
+    /// It comes back, as the protocol says that a client must.
+    Back,
 }
 
 /// Who is rung.
@@ -50,6 +68,8 @@ pub enum Rings {
     Followers,
     /// Users by their names: nobody follows anything.
     Users,
+    /// Both: whoever follows the topic, and users by their names of another one.
+    Both,
 }
 
 /// An address with the name by which people call it.
@@ -93,10 +113,52 @@ pub enum Order {
     Measure(Plan),
     /// All users are rung once, with versions from this one on: say when all have heard of theirs.
     Lap(Moment),
+    /// All sessions are lost, and come back.
+    Lose(Loss),
+    /// Who was killed is there again: a connection that nobody takes is a failure from now on.
+    Served,
+    /// Sessions leave and come back, one after the other.
+    Churn(Churn),
+    /// Sessions from that number on, among all, read nothing any more.
+    Mute(u64),
+    /// They read again.
+    Unmute,
     /// Say what was seen. The last version that was published: who has not heard of it is late with it; 0 where there was none.
     Report(Moment),
     /// Close all and end.
     Leave,
+}
+
+/// The loss of all sessions at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// When.
+    pub at: Moment,
+    /// How.
+    pub how: Losing,
+    /// The version of the topic that is published while they are lost: who knows it is current.
+    pub version: Moment,
+}
+
+/// How sessions are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Losing {
+    /// Who holds the sockets cuts them with a reset.
+    Cut,
+    /// The server dies: whom it ends has been lost, and nobody takes connections until it is told that there is a server again.
+    Killed,
+}
+
+/// Sessions that leave and come back, in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Churn {
+    /// The first of them, by its number among all.
+    pub first: u64,
+    /// How many there are, at least one.
+    pub sessions: u64,
+    /// When one leaves.
+    pub schedule: Schedule,
 }
 
 /// What of hints counts.
@@ -152,6 +214,33 @@ pub struct Tally {
     pub learned: u64,
     /// Pings answered.
     pub pings: u64,
+    /// Those that were lost and come back.
+    pub returns: Returns,
+}
+
+/// Sessions that were lost all at once, and how they come back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returns {
+    /// That were lost.
+    pub lost: u64,
+    /// That had their `welcome` again.
+    pub back: u64,
+    /// That followed again and knew the last version.
+    pub current: u64,
+    /// Connections begun for it.
+    pub tries: u64,
+    /// The most for one session.
+    pub tries_most: u64,
+    /// Connections answered with 503.
+    pub turned_away: u64,
+    /// Connections that were ended before they were answered.
+    pub unanswered: u64,
+    /// Connections that failed while there was no server.
+    pub unserved: u64,
+    /// What else failed.
+    pub failures: u64,
+    /// Those of whom the server said that they must not come back.
+    pub refused: u64,
 }
 
 /// What a process saw in one second of the clock that all share. What it saw late, because it was busy, is in the next one.
@@ -188,10 +277,31 @@ pub struct Seen {
     pub late: Counts,
     /// When the last hint came since measuring began; 0 where none did.
     pub last_hint: Moment,
+    /// Rings of users by their names, where they are told of another topic.
+    pub rings: Rung,
+    /// Sessions that are open and have not heard of the last version.
+    pub behind: u64,
+    /// From the loss to the next `welcome`; of whom has none, up to now.
+    pub back: Counts,
+    /// From the loss to when it is current; of who is not, up to now.
+    pub current: Counts,
     /// Why sessions failed or ended, with how many.
     pub failures: BTreeMap<String, u64>,
     /// The heartbeat that `welcome` told, in milliseconds.
     pub heartbeat_ms: u32,
+}
+
+/// What users heard of who are rung by their names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rung {
+    /// Hint frames since measuring began.
+    pub hints: u64,
+    /// Rings that they told of.
+    pub learned: u64,
+    /// How late those were; what some did not hear of, with its age.
+    pub late: Counts,
+    /// When the last came; 0 where none did.
+    pub last_hint: Moment,
 }
 
 impl From<Coding> for Encoding {
@@ -216,6 +326,24 @@ impl Tally {
             hints: self.hints + other.hints,
             learned: self.learned + other.learned,
             pings: self.pings + other.pings,
+            returns: self.returns.plus(other.returns),
+        }
+    }
+}
+
+impl Returns {
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            lost: self.lost + other.lost,
+            back: self.back + other.back,
+            current: self.current + other.current,
+            tries: self.tries + other.tries,
+            tries_most: if self.tries_most > other.tries_most { self.tries_most } else { other.tries_most },
+            turned_away: self.turned_away + other.turned_away,
+            unanswered: self.unanswered + other.unanswered,
+            unserved: self.unserved + other.unserved,
+            failures: self.failures + other.failures,
+            refused: self.refused + other.refused,
         }
     }
 }

@@ -115,6 +115,7 @@ pub fn shown(unit: Unit, value: f64) -> String {
         Unit::Bytes => format!("{} KiB", whole(value / 1_024.0)),
         Unit::PercentOfACore => format!("{value:.2} %"),
         Unit::Times => format!("{value:.2} ×"),
+        Unit::Count => format!("{value:.2}"),
     }
 }
 

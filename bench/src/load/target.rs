@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, anyhow, bail, ensure};
+use futures_util::future::try_join_all;
 use tempfile::TempDir;
 use tokio::net::lookup_host;
 use tokio::process::Command;
@@ -19,15 +20,25 @@ use crate::process::{Kind, Launch, Member};
 use crate::prove::nemesis::local::{Local, Manner, Shape};
 use crate::prove::nemesis::{Cluster, Fallen};
 
-/// Settings of one of the tool's own: doors wide open, because the rates at which connections and rings are taken protect a server from what
-/// this tool is there to do; all else is as by default.
-const DOORS: [(&str, &str); 5] = [
-    ("DOORBELL_LISTENER__ACCEPTS_PER_SECOND", "1000000"),
-    ("DOORBELL_LISTENER__ACCEPTS_BURST", "1000000"),
+/// Settings of one of the tool's own whose door is wide open, because the rate at which connections are taken protects a server from what
+/// this tool is there to do.
+const WIDE_OPEN: [(&str, &str); 2] =
+    [("DOORBELL_LISTENER__ACCEPTS_PER_SECOND", "1000000"), ("DOORBELL_LISTENER__ACCEPTS_BURST", "1000000")];
+/// And of each of them, for rings as well; all else is as by default.
+const SETTINGS: [(&str, &str); 3] = [
     ("DOORBELL_HINTS__USERS_PER_SECOND", "10000000"),
     ("DOORBELL_HINTS__USERS_BURST", "10000000"),
     ("DOORBELL_LOG", "warn"),
 ];
+
+/// How fast a Doorbell of the tool's own takes connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// As fast as it can.
+    WideOpen,
+    /// As by default.
+    AsByDefault,
+}
 
 /// Lines of a log that are told where something went wrong.
 const LOG_LINES: usize = 20;
@@ -68,20 +79,20 @@ impl Target {
     /// # Errors
     /// It does not start, its address or its key is none.
     pub async fn of(
-        place: &Where,
+        (place, door): (&Where, Door),
         api_key: Option<&Path>,
         host: &Host,
         cpus: Option<&Cpus>,
     ) -> anyhow::Result<Self> {
         if place.url.is_empty() {
-            Self::own(place, host, cpus).await
+            Self::own((place, door), host, cpus).await
         } else {
             Self::installation(place, api_key).await
         }
     }
 
     /// With authentication, registration, metrics and heartbeats on: one process with everything in it, or the roles apart.
-    async fn own(place: &Where, host: &Host, cpus: Option<&Cpus>) -> anyhow::Result<Self> {
+    async fn own((place, door): (&Where, Door), host: &Host, cpus: Option<&Cpus>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let keys = folder.path().join("api-keys.toml");
         let made = Command::new(&host.binary)
@@ -92,8 +103,10 @@ impl Target {
             .context("an API key")?;
         ensure!(made.status.success(), "doorbell api-key: {}", String::from_utf8_lossy(&made.stderr));
         std::fs::write(&keys, &made.stderr)?;
-        let doors = DOORS.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let mut env: Vec<(String, String)> = doors.collect();
+        let open = WIDE_OPEN.into_iter().filter(|_| door == Door::WideOpen);
+        let settings = SETTINGS.into_iter().chain(open);
+        let mut env: Vec<(String, String)> =
+            settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         env.push(("DOORBELL_API_KEYS_FILE".to_owned(), text(&keys)));
         env.extend(place.set.iter().cloned());
         let api_key = Some(String::from_utf8(made.stdout)?.trim_end().to_owned());
@@ -170,6 +183,42 @@ impl Target {
     /// Whether it is this machine over the loopback: then sessions have source addresses of their own.
     pub fn is_loopback(&self) -> bool {
         self.places.iter().all(|place| place.address.is_ipv4() && place.address.ip().is_loopback())
+    }
+
+    /// Kills whom sessions are connected to, where the tool started it: all of them at once, as a crash would.
+    ///
+    /// # Errors
+    /// One of them had ended by itself.
+    pub async fn kill(&self) -> anyhow::Result<()> {
+        try_join_all(self.doors().into_iter().map(Member::kill)).await.map(drop)
+    }
+
+    /// Starts them again where they were, and waits until they are ready; answers where their CPU and memory are read from now on.
+    ///
+    /// # Errors
+    /// One of them does not start.
+    pub async fn restart(&self) -> anyhow::Result<Meter> {
+        let doors = self.doors();
+        try_join_all(doors.iter().map(|door| door.restart())).await?;
+        Ok(Meter::Processes(try_join_all(doors.iter().map(|door| door.number())).await?))
+    }
+
+    /// Whom sessions are connected to, where the tool started it.
+    fn doors(&self) -> Vec<&Member> {
+        match self.own.as_ref().map(|own| &own.what) {
+            Some(Started::One(member) | Started::Bare(member)) => vec![member],
+            Some(Started::Apart(local)) => local.gateways().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// The pages with metrics of whom sessions are connected to; none of the bare loop.
+    pub fn metrics_urls(&self) -> Vec<String> {
+        match (&self.meter, self.own.as_ref().map(|own| &own.what)) {
+            (Meter::Metrics(pages), _) => pages.clone(),
+            (_, Some(Started::Bare(_))) => Vec::new(),
+            _ => self.places.iter().map(|place| format!("http://{}/metrics", place.host)).collect(),
+        }
     }
 
     /// Ends what the tool started, in order; answers how that went, and the last lines of its log, which is gone then.

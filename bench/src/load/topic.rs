@@ -24,8 +24,10 @@ pub const WHOM: Whom = Whom { who: "followers", what: "publishes" };
 
 /// All sessions follow the topic.
 pub struct Followed<'a> {
-    fleet: Fleet,
-    publisher: Publisher,
+    /// Who holds them.
+    pub fleet: Fleet,
+    /// Who publishes.
+    pub publisher: Publisher,
     target: &'a Target,
 }
 
@@ -144,7 +146,7 @@ impl<'a> Followed<'a> {
 }
 
 /// One publish, on a thread of its own: who asks the tool to end is heard meanwhile. Answers its version, and when its answer was there.
-async fn publish(mut publisher: Publisher) -> anyhow::Result<(Publisher, Moment, Moment)> {
+pub async fn publish(mut publisher: Publisher) -> anyhow::Result<(Publisher, Moment, Moment)> {
     let publishing = move || {
         let version = clock::now();
         publisher.publish(version)?;

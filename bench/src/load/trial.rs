@@ -13,8 +13,8 @@ use super::bare::Tells;
 use super::fleet::{Fleet, Interrupted};
 use super::line::Line;
 use super::measurement::Measurement;
-use super::orders::Rings;
-use super::target::Target;
+use super::orders::{Lost, Rings};
+use super::target::{Door, Target};
 use super::usage::{self, Usage};
 use crate::Host;
 use crate::cpus::Cpus;
@@ -43,6 +43,12 @@ pub struct Bench<'a> {
     pub round: usize,
     /// Who is rung.
     pub rings: Rings,
+    /// What becomes of a session that is lost.
+    lost: Lost,
+    /// What is drawn is drawn from this.
+    seed: u64,
+    /// From which session on hints do not count.
+    steady: u64,
     /// Whether the bare loop is measured beside the server: known once the server is.
     pub refers: bool,
     /// What of the machine stands beside its figures.
@@ -114,14 +120,31 @@ impl<'a> Bench<'a> {
         stop: &'a CancellationToken,
         of: Machine,
     ) -> Self {
-        let (asked, rings) = (what.asked(), M::RINGS);
         let Machine { figures: machine, servers } = of;
-        Self { host, asked, stop, line: Line::new(), round: 0, rings, refers: false, machine, servers }
+        Self {
+            host,
+            asked: what.asked(),
+            stop,
+            line: Line::new(),
+            round: 0,
+            rings: M::RINGS,
+            lost: M::LOST,
+            seed: what.seed(),
+            steady: what.steady(),
+            refers: false,
+            machine,
+            servers,
+        }
     }
 
     /// The name of this round's topic: nobody knows an older version of it.
     pub fn topic(&self) -> Option<String> {
         (self.rings != Rings::Nobody).then(|| format!("bench:{:x}-{}", self.host.now_ms, self.round))
+    }
+
+    /// The name of the topic of which users are rung by their names, where sessions follow another one.
+    pub fn rung(&self) -> Option<String> {
+        self.topic().filter(|_| self.rings == Rings::Both).map(|topic| format!("{topic}-rung"))
     }
 
     /// What the names of this round's users begin with; a number follows.
@@ -141,7 +164,8 @@ impl<'a> Bench<'a> {
         }
         self.line.show(|| "starting".to_owned());
         let api_key = back_end.and_then(|back_end| back_end.api_key_file.as_deref());
-        Target::of(&self.asked.place, api_key, self.host, self.servers.as_ref()).await
+        let door = if self.lost == Lost::Back { Door::AsByDefault } else { Door::WideOpen };
+        Target::of((&self.asked.place, door), api_key, self.host, self.servers.as_ref()).await
     }
 
     /// Takes the bare loop.
@@ -178,8 +202,12 @@ impl<'a> Bench<'a> {
             users: self.users(),
             topic: self.topic(),
             rings: self.rings,
+            rung: self.rung(),
+            steady: self.steady,
             sources: target.is_loopback().then_some(network + u8::from(side == Side::Bare)),
             files: (self.host.files)(),
+            lost: self.lost,
+            seed: self.seed,
         };
         let jobs = self.asked.size.jobs(&load)?;
         let each = u64::from(self.asked.size.sessions.get()) / target.places.len() as u64;

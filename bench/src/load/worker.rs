@@ -1,12 +1,14 @@
 //! A process that holds sockets: `doorbell bench load-worker`, started by the tool, told what to do by lines on its standard
 //! input, telling what it saw by lines on its standard output. It ends with whoever started it.
 //!
-//! Map: [`engine`] the loop; [`socket`] one session; [`answer`] how it begins and ends, [`hearing`] what a message says; [`lateness`] how late it is; [`seconds`] all of it second by second.
+//! Map: [`engine`] the loop; [`socket`] one session; [`answer`] how it begins and ends, [`hearing`] what a message says; [`lateness`] how late it is, [`returning`]
+//! how it comes back; [`seconds`] all of it second by second.
 
 mod answer;
 mod engine;
 pub mod hearing;
 mod lateness;
+mod returning;
 mod seconds;
 mod socket;
 
@@ -93,7 +95,7 @@ fn by_key(
     users: impl Iterator<Item = String>,
     host: &Host,
 ) -> anyhow::Result<Vec<String>> {
-    let follows = job.rings == Rings::Followers;
+    let follows = matches!(job.rings, Rings::Followers | Rings::Both);
     let topics: Vec<String> = job.topic.clone().filter(|_| follows).into_iter().collect();
     let mint = (host.mint)(file, &topics)?;
     users.map(|user| mint.token(&user)).collect()

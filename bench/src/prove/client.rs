@@ -8,10 +8,10 @@ use rand::rngs::StdRng;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
 use super::history::{Phase, Role, What};
 use super::link::{Link, NoEntry};
 use super::stage::Stage;
+use crate::backoff::Backoff;
 
 /// A session that lasted that long shows that the way is open.
 const STABLE: Duration = Duration::from_secs(3);

@@ -2,8 +2,10 @@
 
 mod apart;
 mod hot;
+mod mixed;
 mod report;
 mod rounds;
+mod storm;
 mod unicast;
 
 use std::path::Path;

@@ -1,36 +1,35 @@
 //! One thread, one epoll loop, one buffer for reading, and as many sockets as the process may have.
 
+mod coming;
+mod soaking;
+mod telling;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read};
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Duration;
 
 use doorbell_protocol::frames::{Hello, Token};
 use doorbell_protocol::{CallId, ClientFrame, Encoding, TopicId, Version};
-use mio::{Events, Interest, Poll};
+use mio::{Events, Poll};
 
-use super::answer::{Over, closed, upgraded};
+use super::answer::{Over, Then, closed, upgraded};
 use super::hearing::{Heard, Hearing, SUBSCRIBE};
 use super::lateness::Lateness;
+use super::returning::Returning;
 use super::say;
 use super::seconds::Seconds;
-use super::socket::{Socket, Stage, source};
+use super::socket::{Life, Socket, Stage};
 use crate::load::clock::{self, Moment};
 use crate::load::frame::{self, HEAD_BYTES_MAX, Kind, PAYLOAD_BYTES_MAX};
-use crate::load::orders::{Job, Order, Report, Rings, Seen, Tally};
+use crate::load::orders::{Job, Lost, Order, Plan, Report, Rings, Tally};
 use crate::load::outbound;
 use crate::load::spread::Spread;
+use soaking::Soaking;
 
 /// Room for the longest frame, so that one read is never too short for it, and for many short ones.
 const BUFFER_BYTES: usize = PAYLOAD_BYTES_MAX + HEAD_BYTES_MAX + 64 * 1024;
 /// Sockets of one look.
 const EVENTS: usize = 4_096;
-/// Connections begun between two looks at the others.
-const BEGUN_AT_ONCE: u32 = 64;
-/// From the beginning of a connection to its session.
-const SESSION_DEADLINE_US: u64 = 20_000_000;
-/// From one line about the progress to the next: in step with the seconds of the clock.
-const PROGRESS_US: u64 = 200_000;
 /// Kinds of failures that are told apart; the others are one kind.
 const KINDS_MAX: usize = 24;
 /// How a session says that it leaves: masked, 1000.
@@ -49,10 +48,10 @@ pub struct Engine {
     /// The request for an upgrade at each place.
     upgrades: Vec<Vec<u8>>,
     hearing: Hearing,
-    subscribe: Option<Vec<u8>>,
-    /// Those begun and not decided, in the order of their beginning, each with when that was: at a rate that is later than when it was
-    /// due, and who begins late has its time all the same.
-    undecided: VecDeque<(usize, Moment)>,
+    /// What all follow.
+    followed: Option<TopicId>,
+    /// Those begun and not decided, in the order of their beginning.
+    undecided: VecDeque<Begun>,
     in_flight: u32,
     opening: bool,
     began: Moment,
@@ -60,11 +59,26 @@ pub struct Engine {
     next_progress: Moment,
     seconds: Seconds,
     lateness: Lateness,
+    /// How late users hear of rings by their names, where they are told of another topic.
+    rings: Lateness,
+    /// What they heard.
+    rung: Tally,
+    returning: Returning,
+    soaking: Soaking,
     tally: Tally,
     upgrade: Spread,
     welcome: Spread,
     heartbeat_ms: u32,
     failures: BTreeMap<String, u64>,
+}
+
+/// A connection that was begun.
+struct Begun {
+    index: usize,
+    /// Which of the session's.
+    connection: u8,
+    /// When: at a rate that is later than when it was due, and who begins late has its time all the same.
+    at: Moment,
 }
 
 impl Engine {
@@ -75,19 +89,17 @@ impl Engine {
     pub fn new(job: Job, tokens: Vec<String>) -> anyhow::Result<Self> {
         let encoding = Encoding::from(job.coding);
         let topic = job.topic.as_deref().map(TopicId::new).transpose()?;
-        let followed = topic.clone().filter(|_| job.rings == Rings::Followers);
-        let subscribe = followed.map(|topic| {
-            let topics = vec![(topic, Version::ZERO)];
-            outbound::message(encoding, &ClientFrame::Subscribe { id: CallId::Number(SUBSCRIBE), topics })
-        });
+        let rung = job.rung.as_deref().map(TopicId::new).transpose()?;
+        let follows = matches!(job.rings, Rings::Followers | Rings::Both);
+        let followed = topic.clone().filter(|_| follows);
         Ok(Self {
             poll: Poll::new()?,
             buffer: vec![0; BUFFER_BYTES],
             sockets: Vec::with_capacity(job.sessions as usize),
             tokens,
             upgrades: job.places.iter().map(|place| outbound::upgrade(&place.host, encoding)).collect(),
-            hearing: Hearing::new(encoding, topic),
-            subscribe,
+            hearing: Hearing::new(encoding, topic, rung),
+            followed,
             undecided: VecDeque::new(),
             in_flight: 0,
             opening: false,
@@ -96,6 +108,10 @@ impl Engine {
             next_progress: 0,
             seconds: Seconds::begin(),
             lateness: Lateness::default(),
+            rings: Lateness::default(),
+            rung: Tally::default(),
+            soaking: Soaking::default(),
+            returning: Returning::new(&job),
             tally: Tally::default(),
             upgrade: Spread::default(),
             welcome: Spread::default(),
@@ -124,7 +140,9 @@ impl Engine {
                 self.leave();
                 return Ok(());
             }
-            self.begin_more()?;
+            self.lose_due();
+            self.soak();
+            self.begin_more();
             self.give_up_late();
             self.tell()?;
             match self.poll.poll(&mut events, Some(self.wait())) {
@@ -142,6 +160,10 @@ impl Engine {
         loop {
             match orders.try_recv() {
                 Ok(Order::Open) => (self.opening, self.began) = (true, clock::now()),
+                Ok(Order::Measure(plan @ Plan::Laps(..))) if self.job.rings == Rings::Both => {
+                    self.rung = Tally::default();
+                    self.rings.begin(plan);
+                }
                 Ok(Order::Measure(plan)) => {
                     (self.tally.hints, self.tally.learned) = (0, 0);
                     self.seconds.measure();
@@ -149,91 +171,16 @@ impl Engine {
                 }
                 Ok(Order::Lap(begin)) => {
                     let open = self.sockets.iter().filter(|socket| socket.stage == Stage::Open);
-                    self.lateness.aim(begin, open.map(|socket| socket.mark));
+                    self.lateness.aim(begin, open.map(|socket| socket.known));
                 }
+                Ok(Order::Lose(loss)) => self.returning.lose(loss),
+                Ok(Order::Served) => self.returning.served(),
+                Ok(Order::Churn(churn)) => self.soaking.begin(churn),
+                Ok(Order::Mute(from)) => self.mute(from),
+                Ok(Order::Unmute) => self.unmute(),
                 Ok(Order::Report(last)) => say(&Report::Seen(Box::new(self.seen(last))))?,
                 Ok(Order::Leave) | Err(TryRecvError::Disconnected) => return Ok(false),
                 Err(TryRecvError::Empty) => return Ok(true),
-            }
-        }
-    }
-
-    /// Until there is something to do, whether or not anything comes.
-    fn wait(&self) -> Duration {
-        let now = clock::now();
-        let next = match self.next_due() {
-            Some(due) if self.in_flight < self.job.in_flight => due.min(self.next_progress),
-            _ => self.next_progress,
-        };
-        Duration::from_micros(next.saturating_sub(now))
-    }
-
-    /// When the next connection may begin; `None` where there is none.
-    fn next_due(&self) -> Option<Moment> {
-        let begun = self.sockets.len();
-        if !self.opening || begun == self.job.sessions as usize {
-            return None;
-        }
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let after = self.job.per_second.map_or(0, |rate| (begun as f64 * 1e6 / rate) as u64);
-        Some(self.began + after)
-    }
-
-    fn begin_more(&mut self) -> anyhow::Result<()> {
-        for _ in 0..BEGUN_AT_ONCE {
-            let now = clock::now();
-            let Some(due) = self.next_due().filter(|due| *due <= now && self.in_flight < self.job.in_flight)
-            else {
-                return Ok(());
-            };
-            // At a rate, a connection that could not begin in time is late from when it was due.
-            self.begin(if self.job.per_second.is_some() { due } else { now })?;
-        }
-        Ok(())
-    }
-
-    fn begin(&mut self, due: Moment) -> anyhow::Result<()> {
-        let index = self.sockets.len();
-        let number = self.job.first + index as u64;
-        let place = self.place(index);
-        let source = self.job.sources.map(|sources| source(sources, number));
-        match Socket::connect(self.job.places[place].address, source, due) {
-            Ok(mut socket) => {
-                if let Some(stream) = &mut socket.stream {
-                    let interest = Interest::READABLE | Interest::WRITABLE;
-                    self.poll.registry().register(stream, mio::Token(index), interest)?;
-                }
-                self.sockets.push(socket);
-                self.undecided.push_back((index, clock::now()));
-                self.in_flight += 1;
-            }
-            Err(error) => {
-                self.sockets.push(Socket { stream: None, stage: Stage::Gone, mark: due, torn: None });
-                self.tally.failed += 1;
-                self.note(format!("connect: {error}"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Sessions are spread over the places by their number among all.
-    #[expect(clippy::cast_possible_truncation, reason = "it is below the number of places")]
-    fn place(&self, index: usize) -> usize {
-        ((self.job.first + index as u64) % self.job.places.len() as u64) as usize
-    }
-
-    /// Ends those whose session does not come.
-    fn give_up_late(&mut self) {
-        let now = clock::now();
-        while let Some(&(index, begun)) = self.undecided.front() {
-            let socket = &self.sockets[index];
-            let decided = socket.stage >= Stage::Open;
-            if !decided && begun + SESSION_DEADLINE_US > now {
-                return;
-            }
-            self.undecided.pop_front();
-            if !decided {
-                self.over(index, format!("no session within 20 s ({})", stage(socket.stage)));
             }
         }
     }
@@ -253,13 +200,13 @@ impl Engine {
         let Some(stream) = &mut socket.stream else { return Ok(()) };
         if socket.stage == Stage::Connecting {
             if let Ok(Some(error)) | Err(error) = stream.take_error() {
-                return Err(format!("connect: {error}"));
+                return Err(format!("connect: {error}").into());
             }
             if stream.peer_addr().is_err() {
                 return Ok(());
             }
-            socket.write(&self.upgrades[place]).map_err(|error| format!("upgrade: {error}"))?;
             socket.stage = Stage::Upgrading;
+            socket.write(&self.upgrades[place]).map_err(|error| unanswered(format!("upgrade: {error}")))?;
         }
         let mut filled = 0;
         if let Some(torn) = socket.torn.take() {
@@ -269,7 +216,7 @@ impl Engine {
         loop {
             let Some(stream) = &mut self.sockets[index].stream else { return Ok(()) };
             match stream.read(&mut buffer[filled..]) {
-                Ok(0) => return Err("the server ended the connection".to_owned()),
+                Ok(0) => return Err(self.ended(index, filled, "the server ended the connection".to_owned())),
                 Ok(count) => {
                     filled += count;
                     let taken = self.take(index, &buffer[..filled])?;
@@ -278,11 +225,20 @@ impl Engine {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(format!("reading: {error}")),
+                Err(error) => return Err(self.ended(index, filled, format!("reading: {error}"))),
             }
         }
         self.sockets[index].torn = (filled > 0).then(|| buffer[..filled].into());
         Ok(())
+    }
+
+    /// The end of a connection of whose last frame so many bytes had come.
+    fn ended(&self, index: usize, filled: usize, why: String) -> Over {
+        if filled == 0 && self.sockets[index].stage == Stage::Upgrading {
+            unanswered(why)
+        } else {
+            why.into()
+        }
     }
 
     /// Takes what is whole; answers how many bytes that were.
@@ -300,7 +256,7 @@ impl Engine {
                     self.on_frame(index, frame)?;
                 }
                 Ok(None) => return Ok(taken),
-                Err(frame::Illegal(why)) => return Err(format!("an illegal frame: {why}")),
+                Err(frame::Illegal(why)) => return Err(format!("an illegal frame: {why}").into()),
             }
         }
     }
@@ -308,8 +264,14 @@ impl Engine {
     /// The upgrade is answered: `hello` follows.
     fn greet(&mut self, index: usize) -> Result<(), Over> {
         let socket = &mut self.sockets[index];
-        self.upgrade.record(clock::now().saturating_sub(socket.mark));
-        let token = self.tokens.get_mut(index).map(std::mem::take).filter(|token| !token.is_empty());
+        if socket.life == Life::First {
+            self.upgrade.record(clock::now().saturating_sub(socket.due));
+        }
+        let token = self.tokens.get_mut(index).map(|token| match self.job.lost {
+            Lost::Gone => std::mem::take(token),
+            Lost::Back => token.clone(),
+        });
+        let token = token.filter(|token| !token.is_empty());
         let hello = ClientFrame::Hello(Hello { token: token.map(Token), ..Hello::default() });
         let bytes = outbound::message(self.job.coding.into(), &hello);
         socket.write(&bytes).map_err(|error| format!("hello: {error}"))?;
@@ -326,12 +288,12 @@ impl Engine {
             Kind::Ping => {
                 self.tally.pings += 1;
                 let pong = outbound::pong(frame.payload);
-                self.sockets[index].write(&pong).map_err(|error| format!("pong: {error}"))
+                self.sockets[index].write(&pong).map_err(|error| format!("pong: {error}").into())
             }
             Kind::Pong => Ok(()),
             Kind::Close => Err(closed(frame.payload)),
             kind if kind == message => self.on_message(index, frame.payload),
-            _ => Err("an illegal frame: a message of the other encoding".to_owned()),
+            _ => Err("an illegal frame: a message of the other encoding".into()),
         }
     }
 
@@ -340,32 +302,41 @@ impl Engine {
         let socket = &mut self.sockets[index];
         match (heard, socket.stage) {
             (Heard::Hint(version), Stage::Open) => {
-                let user = self.job.first + index as u64;
-                self.lateness.hint((user, &mut socket.mark), version, &mut self.tally);
+                self.hinted(index, version);
+                Ok(())
+            }
+            (Heard::Ring(version), Stage::Open) => {
+                self.ring(index, version);
+                Ok(())
+            }
+            (Heard::Both(version, rung), Stage::Open) => {
+                self.hinted(index, version);
+                self.ring(index, rung);
+                Ok(())
+            }
+            // It follows already, and the answer that says so may know less.
+            (Heard::Hint(version) | Heard::Both(version, _), Stage::Following) => {
+                socket.known = socket.known.max(version);
                 Ok(())
             }
             (Heard::Welcome(heartbeat_ms), Stage::Greeting) => {
-                let now = clock::now();
-                let took = now.saturating_sub(socket.mark);
-                self.welcome.record(took);
-                self.seconds.welcome(took);
-                (self.last_welcome, self.heartbeat_ms) = (now, heartbeat_ms);
-                self.tally.welcomed += 1;
-                match &self.subscribe {
-                    Some(subscribe) => {
-                        socket.write(subscribe).map_err(|error| format!("subscribe: {error}"))?;
-                        socket.stage = Stage::Following;
-                    }
-                    None => self.open(index),
-                }
-                Ok(())
+                self.heartbeat_ms = heartbeat_ms;
+                self.welcomed(index)
             }
-            (Heard::Followed, Stage::Following) => {
-                self.tally.followed += 1;
+            (Heard::Followed(version), Stage::Following) => {
+                socket.known = socket.known.max(version);
+                self.tally.followed += u64::from(socket.life == Life::First);
                 self.open(index);
                 Ok(())
             }
-            (Heard::Refused(why), _) => Err(why),
+            (Heard::Later(after_ms, why), Stage::Following) => {
+                if self.returning.ask_again((index, socket.life), after_ms, &mut self.tally.returns) {
+                    self.note(why);
+                    return Ok(());
+                }
+                Err(why.into())
+            }
+            (Heard::Refused(why) | Heard::Later(_, why), _) => Err(why.into()),
             (Heard::Goaway, _) => {
                 self.note("told to go away (stays until it is closed)".to_owned());
                 Ok(())
@@ -374,73 +345,79 @@ impl Engine {
         }
     }
 
-    /// A session is all that it should be.
-    fn open(&mut self, index: usize) {
+    /// A session that follows is told of a version.
+    fn hinted(&mut self, index: usize, version: Moment) {
+        let (user, is_steady) = (self.number(index), self.is_steady(index));
         let socket = &mut self.sockets[index];
-        (socket.stage, socket.mark) = (Stage::Open, 0);
-        self.in_flight -= 1;
-        self.tally.open += 1;
-        self.lateness.join();
+        if is_steady {
+            self.lateness.hint((user, &mut socket.known), version, &mut self.tally);
+        } else {
+            socket.known = socket.known.max(version);
+        }
+        self.returning.knows(socket, &mut self.tally.returns);
     }
 
-    fn over(&mut self, index: usize, why: Over) {
-        let socket = &mut self.sockets[index];
-        let before = std::mem::replace(&mut socket.stage, Stage::Gone);
-        (socket.stream, socket.torn) = (None, None);
-        match before {
-            Stage::Gone => return,
-            Stage::Open => {
-                self.lateness.leave((self.job.first + index as u64, socket.mark));
-                self.tally.open -= 1;
-                self.tally.ended += 1;
-            }
-            _ => {
-                self.in_flight -= 1;
-                self.tally.failed += 1;
-            }
+    /// A user is rung by its name.
+    fn ring(&mut self, index: usize, version: Moment) {
+        let user = self.number(index);
+        self.rings.hint((user, &mut self.sockets[index].rung), version, &mut self.rung);
+    }
+
+    /// The number of a session among all.
+    const fn number(&self, index: usize) -> u64 {
+        self.job.first + index as u64
+    }
+
+    /// Whether what it hears counts.
+    const fn is_steady(&self, index: usize) -> bool {
+        self.number(index) < self.job.steady
+    }
+
+    /// A session is registered: it follows, where sessions do.
+    fn welcomed(&mut self, index: usize) -> Result<(), Over> {
+        let (socket, now) = (&mut self.sockets[index], clock::now());
+        if !self.returning.welcomed(socket, now, &mut self.tally.returns) {
+            let took = now.saturating_sub(socket.due);
+            self.welcome.record(took);
+            self.seconds.welcome(took);
+            self.last_welcome = now;
+            self.tally.welcomed += 1;
         }
-        self.note(why);
+        if self.followed.is_none() {
+            self.open(index);
+            return Ok(());
+        }
+        self.subscribe(index)
+    }
+
+    /// Asks to follow the topic, from the version that it knows.
+    fn subscribe(&mut self, index: usize) -> Result<(), Over> {
+        let Some(topic) = &self.followed else { return Ok(()) };
+        let socket = &mut self.sockets[index];
+        let topics = vec![(topic.clone(), Version::new(socket.known).unwrap_or(Version::MAX))];
+        let ask = ClientFrame::Subscribe { id: CallId::Number(SUBSCRIBE), topics };
+        let bytes = outbound::message(self.job.coding.into(), &ask);
+        socket.write(&bytes).map_err(|error| format!("subscribe: {error}"))?;
+        socket.stage = Stage::Following;
+        Ok(())
+    }
+
+    /// A session is all that it should be.
+    fn open(&mut self, index: usize) {
+        let is_steady = self.is_steady(index);
+        let socket = &mut self.sockets[index];
+        socket.stage = Stage::Open;
+        self.in_flight -= 1;
+        self.tally.open += 1;
+        if is_steady {
+            self.lateness.join(socket.known);
+        }
+        self.returning.knows(socket, &mut self.tally.returns);
     }
 
     fn note(&mut self, why: String) {
         let full = self.failures.len() >= KINDS_MAX && !self.failures.contains_key(&why);
         *self.failures.entry(if full { "other".to_owned() } else { why }).or_default() += 1;
-    }
-
-    /// Says how far it is, where that is due or something was reached.
-    fn tell(&mut self) -> anyhow::Result<()> {
-        if let Some(version) = self.lateness.reached() {
-            say(&Report::Head(version))?;
-        }
-        if self.opening && self.sockets.len() == self.job.sessions as usize && self.in_flight == 0 {
-            self.opening = false;
-            say(&Report::Opened(self.tally))?;
-        }
-        let now = clock::now();
-        if now >= self.next_progress {
-            self.next_progress = (now / PROGRESS_US + 1) * PROGRESS_US;
-            say(&Report::Progress(self.tally))?;
-        }
-        if let Some(second) = self.seconds.over(now, self.tally, &mut self.lateness) {
-            say(&Report::Second(Box::new(second)))?;
-        }
-        Ok(())
-    }
-
-    /// What was seen, where `last` is the last version that was published.
-    fn seen(&self, last: Moment) -> Seen {
-        let open = (self.job.first..).zip(&self.sockets).filter(|(_, socket)| socket.stage == Stage::Open);
-        Seen {
-            tally: self.tally,
-            began: self.began,
-            last_welcome: self.last_welcome,
-            upgrade: self.upgrade.counts(),
-            welcome: self.welcome.counts(),
-            late: self.lateness.counts(open.map(|(user, socket)| (user, socket.mark)), last),
-            last_hint: self.lateness.last_hint(),
-            failures: self.failures.clone(),
-            heartbeat_ms: self.heartbeat_ms,
-        }
     }
 
     /// All sessions say that they leave.
@@ -450,6 +427,10 @@ impl Engine {
             let _ = socket.write(&LEAVE);
         }
     }
+}
+
+fn unanswered(why: String) -> Over {
+    Over { why, then: Then::Unanswered }
 }
 
 const fn stage(stage: Stage) -> &'static str {

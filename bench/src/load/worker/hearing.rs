@@ -14,39 +14,53 @@ pub const SUBSCRIBE: u64 = 1;
 pub enum Heard {
     /// It is registered; the server's heartbeat, in milliseconds.
     Welcome(u32),
-    /// It follows the topic.
-    Followed,
+    /// It follows the topic, which is at that version.
+    Followed(Moment),
     /// The topic has reached a version.
     Hint(Moment),
+    /// The user is rung by its name: that other topic has reached a version.
+    Ring(Moment),
+    /// Both at once.
+    Both(Moment, Moment),
     /// It is not served; why.
     Refused(String),
+    /// Whether it may follow cannot be said now: it asks again after that many milliseconds.
+    Later(u64, String),
     /// The server is leaving.
     Goaway,
     /// Nothing that matters here.
     Other,
 }
 
-/// Reads messages of one encoding, about one topic.
+/// Reads messages of one encoding, about one topic, and another one where users are rung of that.
 pub struct Hearing {
     encoding: Encoding,
     topic: Option<TopicId>,
-    /// How a hint of that topic alone begins, up to the version: with a delay for the pull, and without.
-    hints: Vec<Vec<u8>>,
+    rung: Option<TopicId>,
+    /// How a hint of one of them alone begins, up to the version: with a delay for the pull, and without.
+    hints: Vec<(Told, Vec<u8>)>,
 }
 
+/// What a version is said as.
+type Told = fn(Moment) -> Heard;
+
 impl Hearing {
-    /// For sessions that follow `topic`.
-    pub fn new(encoding: Encoding, topic: Option<TopicId>) -> Self {
-        let hints =
-            topic.iter().flat_map(|topic| [None, Some(1)].map(|wait| beginning(encoding, topic, wait)));
-        Self { encoding, hints: hints.collect(), topic }
+    /// For sessions that follow `topic`, and whose users are rung of `rung`.
+    pub fn new(encoding: Encoding, topic: Option<TopicId>, rung: Option<TopicId>) -> Self {
+        let mut hints = Vec::new();
+        for (topic, told) in [(&topic, Heard::Hint as Told), (&rung, Heard::Ring)] {
+            let beginnings =
+                topic.iter().flat_map(|topic| [None, Some(1)].map(|wait| beginning(encoding, topic, wait)));
+            hints.extend(beginnings.map(|beginning| (told, beginning)));
+        }
+        Self { encoding, topic, rung, hints }
     }
 
     /// What a message says.
     pub fn hear(&self, payload: &[u8]) -> Heard {
-        for beginning in &self.hints {
+        for (told, beginning) in &self.hints {
             if let Some(version) = payload.strip_prefix(&**beginning).and_then(|rest| self.number(rest)) {
-                return Heard::Hint(version);
+                return told(version);
             }
         }
         match decode_server(self.encoding, payload) {
@@ -54,13 +68,22 @@ impl Hearing {
             Ok(ServerFrame::Reply { id: CallId::Number(SUBSCRIBE), outcome }) => match outcome {
                 // What may not be followed is not in the answer.
                 Ok(result) => self.followed(&result),
-                Err(error) => Heard::Refused(format!("subscribe: {}", error.message)),
+                Err(error) => {
+                    let why = format!("subscribe: {}", error.message);
+                    error.retry_after_ms.map_or(Heard::Refused(why.clone()), |ms| Heard::Later(ms, why))
+                }
             },
             Ok(ServerFrame::Hint(hint)) => {
-                let of = |(topic, version): &(TopicId, Version)| {
-                    (Some(topic) == self.topic.as_ref()).then(|| Heard::Hint(version.get()))
+                let of = |wanted: &Option<TopicId>| {
+                    let mut topics = hint.topics.iter();
+                    topics.find(|(topic, _)| Some(topic) == wanted.as_ref()).map(|(_, version)| version.get())
                 };
-                hint.topics.iter().find_map(of).unwrap_or(Heard::Other)
+                match (of(&self.topic), of(&self.rung)) {
+                    (Some(version), Some(rung)) => Heard::Both(version, rung),
+                    (Some(version), None) => Heard::Hint(version),
+                    (None, Some(rung)) => Heard::Ring(rung),
+                    (None, None) => Heard::Other,
+                }
             }
             Ok(ServerFrame::Goaway(_)) => Heard::Goaway,
             Ok(ServerFrame::Error(error)) => Heard::Refused(format!("error: {}", error.message)),
@@ -71,20 +94,20 @@ impl Hearing {
 
     fn followed(&self, result: &doorbell_protocol::Payload) -> Heard {
         let topics = result.parse::<serde_json::Value>().ok();
-        let is_there = self.topic.as_ref().is_some_and(|topic| {
-            topics.as_ref().is_some_and(|result| result["topics"][topic.as_str()].is_u64())
+        let version = topics.zip(self.topic.as_ref()).and_then(|(result, topic)| {
+            let version = &result["topics"][topic.as_str()];
+            version.as_u64()
         });
-        if is_there {
-            Heard::Followed
-        } else {
-            Heard::Refused("subscribe: the token does not grant the topic".to_owned())
-        }
+        let refused = || Heard::Refused("subscribe: the token does not grant the topic".to_owned());
+        version.map_or_else(refused, Heard::Followed)
     }
 
     fn number(&self, rest: &[u8]) -> Option<u64> {
         match self.encoding {
             Encoding::Json => {
                 let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                // Where another topic follows, the decoder finds it.
+                (rest.get(digits) == Some(&b'}')).then_some(())?;
                 std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
             }
             Encoding::MsgPack => {
@@ -128,8 +151,8 @@ mod tests {
     fn what_is_told_apart_by_its_first_bytes_is_what_the_decoder_says() {
         let topic = TopicId::new("bench:1").unwrap();
         for encoding in [Encoding::Json, Encoding::MsgPack] {
-            let quick = Hearing::new(encoding, Some(topic.clone()));
-            let slow = Hearing { hints: Vec::new(), ..Hearing::new(encoding, Some(topic.clone())) };
+            let quick = Hearing::new(encoding, Some(topic.clone()), None);
+            let slow = Hearing { hints: Vec::new(), ..Hearing::new(encoding, Some(topic.clone()), None) };
             for version in [0, 1, 127, 128, 255, 256, 65_535, 65_536, 1 << 32, Version::MAX.get()] {
                 for wait in [None, Some(0), Some(7), Some(100_000)] {
                     let bytes = hint(encoding, &topic, version, wait);
@@ -146,8 +169,28 @@ mod tests {
     }
 
     #[test]
+    fn two_topics_are_told_apart_and_one_frame_may_tell_of_both() {
+        let [topic, rung] = ["bench:1", "bench:1-rung"].map(|topic| TopicId::new(topic).unwrap());
+        for encoding in [Encoding::Json, Encoding::MsgPack] {
+            let hearing = Hearing::new(encoding, Some(topic.clone()), Some(rung.clone()));
+            for version in [1_u64, 300, 1 << 40] {
+                assert_eq!(hearing.hear(&hint(encoding, &topic, version, Some(3))), Heard::Hint(version));
+                assert_eq!(hearing.hear(&hint(encoding, &rung, version, None)), Heard::Ring(version));
+                let versions = [version, version + 1].map(|version| Version::new(version).unwrap());
+                for (first, second) in [(0, 1), (1, 0)] {
+                    let both = [(topic.clone(), versions[0]), (rung.clone(), versions[1])];
+                    let topics = vec![both[first].clone(), both[second].clone()];
+                    let mut bytes = Vec::new();
+                    encode_hint(encoding, &HintFrame { topics, ..HintFrame::default() }, &mut bytes);
+                    assert_eq!(hearing.hear(&bytes), Heard::Both(version, version + 1), "{encoding:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_topic_is_followed_where_the_answer_has_it() {
-        let hearing = Hearing::new(Encoding::Json, Some(TopicId::new("bench:1").unwrap()));
+        let hearing = Hearing::new(Encoding::Json, Some(TopicId::new("bench:1").unwrap()), None);
         let told = |result: serde_json::Value| {
             let result = Payload::encode(Encoding::Json, &result);
             let reply = ServerFrame::Reply { id: CallId::Number(SUBSCRIBE), outcome: Ok(result) };
@@ -156,7 +199,7 @@ mod tests {
             hearing.hear(&bytes)
         };
 
-        assert_eq!(told(serde_json::json!({"topics": {"bench:1": 3}})), Heard::Followed);
+        assert_eq!(told(serde_json::json!({"topics": {"bench:1": 3}})), Heard::Followed(3));
         assert!(matches!(told(serde_json::json!({"topics": {}})), Heard::Refused(_)));
     }
 }

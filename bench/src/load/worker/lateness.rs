@@ -57,9 +57,15 @@ impl Lateness {
         self.plan = Some(plan);
     }
 
-    /// One more follower, which has heard of nothing.
-    pub const fn join(&mut self) {
+    /// One more follower, and what it has heard of.
+    pub const fn join(&mut self, heard: Moment) {
         self.followers += 1;
+        if heard > self.head && !self.is_lap {
+            (self.head, self.at_head) = (heard, 0);
+        }
+        if self.is_at_head(heard) {
+            self.at_head += 1;
+        }
     }
 
     /// All are rung once, with versions from `begin` on; `heard` is what they have heard of, as some may have already.
@@ -68,10 +74,20 @@ impl Lateness {
         self.at_head = heard.map(|heard| u32::from(heard >= begin)).sum();
     }
 
-    /// One fewer; which, and what it had heard of.
+    /// One fewer, for ever; which, and what it had heard of.
     pub fn leave(&mut self, (user, heard): (u64, Moment)) {
-        self.followers -= 1;
+        self.go_away(heard);
         self.gone.push((user, heard));
+    }
+
+    /// Somebody never hears again, who is not waited for; which, and what it had heard of.
+    pub fn lose(&mut self, gone: (u64, Moment)) {
+        self.gone.push(gone);
+    }
+
+    /// One fewer, which had heard of that, and may join again.
+    pub const fn go_away(&mut self, heard: Moment) {
+        self.followers -= 1;
         if self.is_at_head(heard) {
             self.at_head -= 1;
         }
@@ -198,7 +214,7 @@ mod tests {
     fn a_version_is_reached_once_all_followers_heard_of_it_or_are_gone() {
         let (mut lateness, mut tally) = (Lateness::default(), Tally::default());
         let mut heard = [0; 3];
-        heard.iter().for_each(|_| lateness.join());
+        heard.iter().for_each(|_| lateness.join(0));
 
         lateness.hint((0, &mut heard[0]), 7, &mut tally);
         lateness.hint((0, &mut heard[1]), 7, &mut tally);
@@ -227,7 +243,7 @@ mod tests {
         let begin = clock::now() - 1_000_000;
         let schedule = Schedule { begin, count: 100, per_second: 10 };
         let mut heard = 0;
-        lateness.join();
+        lateness.join(0);
         lateness.begin(Plan::Publishes(schedule));
 
         lateness.hint((0, &mut heard), schedule.due(0), &mut tally);
@@ -246,7 +262,7 @@ mod tests {
         let (mut lateness, mut tally) = (Lateness::default(), Tally::default());
         let schedule = Schedule { begin: clock::now() - 1_000_000, count: 10, per_second: 10 };
         let (mut heard, mut never) = (0, 0);
-        lateness.join();
+        lateness.join(0);
         lateness.begin(Plan::Oldest(schedule));
 
         lateness.hint((0, &mut heard), schedule.due(2), &mut tally);
@@ -275,7 +291,7 @@ mod tests {
         let schedule = Schedule { begin: clock::now() - 1_000_000, count: 10, per_second: 10 };
         let last = schedule.due(9);
         let mut heard = [0; 3];
-        heard.iter().for_each(|_| lateness.join());
+        heard.iter().for_each(|_| lateness.join(0));
         let counted = |lateness: &Lateness, heard: &[Moment], last| {
             let mut spread = Spread::default();
             spread.merge(&lateness.counts(heard.iter().map(|heard| (0, *heard)), last));
@@ -311,7 +327,7 @@ mod tests {
         let laps = Laps::new(2, 1);
         lateness.begin(Plan::Laps(schedule, laps));
         let mut heard = [0; 2];
-        heard.iter().for_each(|_| lateness.join());
+        heard.iter().for_each(|_| lateness.join(0));
 
         // After three laps, and after all of them; the other one is told of one and a half.
         lateness.hint((0, &mut heard[0]), schedule.due(5), &mut tally);
@@ -334,7 +350,7 @@ mod tests {
     fn a_lap_is_over_once_all_have_heard_of_a_version_of_it() {
         let (mut lateness, mut tally) = (Lateness::default(), Tally::default());
         let mut heard = [0; 3];
-        heard.iter().for_each(|_| lateness.join());
+        heard.iter().for_each(|_| lateness.join(0));
 
         // One has heard of it before the lap is known.
         lateness.hint((0, &mut heard[0]), 12, &mut tally);

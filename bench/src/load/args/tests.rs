@@ -1,0 +1,60 @@
+use super::*;
+
+fn size(sessions: u32, processes: Option<u32>) -> Size {
+    Size {
+        sessions: NonZeroU32::new(sessions).unwrap(),
+        processes: processes.and_then(NonZeroU32::new),
+        encoding: Coding::Json,
+        in_flight: NonZeroU32::new(100).unwrap(),
+        connect_rate: NonZeroU32::new(500),
+        deadline: Duration::from_secs(1),
+    }
+}
+
+const LOAD: Load<'static> = Load {
+    places: &[],
+    credentials: &Credentials::Nobody,
+    users: String::new(),
+    topic: None,
+    rings: Rings::Nobody,
+    rung: None,
+    steady: u64::MAX,
+    sources: None,
+    files: 20_000,
+    lost: Lost::Gone,
+    seed: 1,
+};
+
+#[test]
+fn there_are_as_many_processes_as_the_file_limit_asks_for_and_each_has_its_share() {
+    for (sessions, asked, processes) in [
+        (1, None, 1),
+        (19_936, None, 1),
+        (19_937, None, 2),
+        (1_000_000, None, 51),
+        (10, Some(3), 3),
+        (2, Some(9), 2),
+    ] {
+        let jobs = size(sessions, asked).jobs(&LOAD).unwrap();
+
+        assert_eq!(jobs.len(), processes, "{sessions} sessions");
+        let mut next = 0;
+        for job in &jobs {
+            assert_eq!(job.first, next);
+            next += u64::from(job.sessions);
+            assert!(
+                u64::from(job.sessions) + OTHER_FILES <= LOAD.files && job.sessions > 0 && job.in_flight > 0
+            );
+        }
+        assert_eq!(next, u64::from(sessions));
+    }
+}
+
+#[test]
+fn too_few_files_are_refused_with_what_to_do() {
+    let refused = size(30_000, Some(1)).jobs(&LOAD).unwrap_err().to_string();
+    assert!(refused.contains("20000 a process") && refused.contains("so 2 are needed"), "{refused}");
+    assert!(size(39_488, None).check_own(2, 20_000).is_ok());
+    let refused = size(20_000, None).check_own(1, 20_000).unwrap_err().to_string();
+    assert!(refused.contains("19744 at most") && refused.contains("--url"), "{refused}");
+}
