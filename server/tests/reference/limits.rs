@@ -65,6 +65,7 @@ const INNER: &[&str] = &[
     "gateway/src/entries/lingering.rs:LINGERING_MAX",
     "gateway/src/fanout/pacing.rs:CLASSES_MAX",
     "gateway/src/follow.rs:BACKOFF_MAX",
+    "gateway/src/follow/rounds.rs:USERS_MAX",
     "gateway/src/interest.rs:COUNT_INTERVAL",
     "gateway/src/interest.rs:WORDS_MAX",
     "gateway/src/interest.rs:NOTED_MAX",
