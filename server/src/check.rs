@@ -6,6 +6,7 @@ mod host;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::Path;
 
+use doorbell_backplane::Role;
 use doorbell_gateway::tls::Standing;
 use doorbell_protocol::Timestamp;
 use rustix::fs::{Access, FsWord, access, statfs, statvfs};
@@ -13,7 +14,7 @@ use rustix::fs::{Access, FsWord, access, statfs, statvfs};
 use crate::config::{Config, Demo};
 use crate::wiring::backends;
 use crate::{apikeyfile, certificate, clock, descriptors, jwks, keyfile, peerkey, trust};
-use host::Limits;
+use host::{Limits, Server};
 
 /// What `statfs` calls a file system in memory.
 const TMPFS: FsWord = 0x0102_1994;
@@ -158,7 +159,10 @@ fn address(config: &Config, found: &mut Found) {
     if !loopback {
         open_to_others(config, found);
     }
-    found.warnings.extend(Limits::of_this_host(descriptors::limit()).missing(loopback));
+    if config.roles.has(Role::Gateway) {
+        let server = Server { behind_proxy: loopback, tls: config.tls.is_on() };
+        found.warnings.extend(Limits::of_this_host(descriptors::limit()).missing(server));
+    }
 }
 
 /// Others than this machine can connect.

@@ -135,17 +135,17 @@ impl<W: Work> Agenda<W> {
         }
     }
 
-    /// Waits for an ask that is due, and takes it with those that are due as well, `asks_max` in all. One that failed before is alone:
-    /// what fails for one user fails for all that were asked with them, and no more than once.
+    /// Waits for an ask that is due, and takes it with those of its rank that are due as well, `asks_max` in all. One that failed before
+    /// is alone: what fails for one user fails for all that were asked with them, and no more than once.
     ///
     /// *Cancel safety*: nothing is taken by a call that is dropped.
     pub(super) async fn next_few(&self, asks_max: usize) -> Vec<Due<W>> {
         let first = self.next().await;
-        let alone = first.failures > 0;
+        let (alone, rank) = (first.failures > 0, first.work.rank());
         let mut few = vec![first];
         let mut state = self.state.lock();
         let now = Instant::now();
-        while !alone && few.len() < asks_max && state.is_next_the_first(now) {
+        while !alone && few.len() < asks_max && state.is_like(rank, now) {
             few.extend(state.take(now));
         }
         few
@@ -228,9 +228,10 @@ impl<W: Work> State<W> {
         self.lines[rank as usize].first_key_value().is_some_and(|(place, _)| place.0 <= now)
     }
 
-    /// Whether there is an ask to take, and none for its user failed just before.
-    fn is_next_the_first(&self, now: Instant) -> bool {
-        let next = self.turn(now).and_then(|rank| self.lines[rank as usize].first_key_value());
+    /// Whether the next to take is of that rank, and none for its user failed just before.
+    fn is_like(&self, rank: Rank, now: Instant) -> bool {
+        let next = self.turn(now).filter(|next| *next == rank);
+        let next = next.and_then(|rank| self.lines[rank as usize].first_key_value());
         next.and_then(|(_, user)| self.users.get(user)).is_some_and(|slot| slot.failures == 0)
     }
 
@@ -388,7 +389,9 @@ mod tests {
         want_for_many(&agenda, 3);
         agenda.want(&user("later"), Instant::now() + Duration::from_secs(1), |work| work.push(1));
         agenda.want(&user("ada"), Instant::now(), |work| work.push(100));
-        assert_eq!(few(3), ["ada", "u0", "u1"]);
+        agenda.want(&user("bob"), Instant::now(), |work| work.push(100));
+        assert_eq!(few(3), ["ada", "bob"], "what hurries waits for nobody's answer but of its rank");
+        assert_eq!(few(2), ["u0", "u1"]);
         assert_eq!(few(3), ["u2"]);
         for name in ["u0", "u1"] {
             agenda.failed(&user(name), Instant::now(), |work| work.push(1));

@@ -35,9 +35,11 @@ use crate::session::outbox::Source;
 /// Topics in one hint: as many as a session holds merged.
 const HINT_TOPICS: usize = doorbell_protocol::hint::TOPICS_MAX;
 
-/// Users in one call: when everybody returns at once, a call is a hundredth of what it was, and its answer comes soon all the same.
-const USERS_MAX: usize = 100;
-/// How long asks gather after a call: whoever comes alone waits for nothing, and who comes in a crowd no longer than anybody notices.
+/// Users in one call: a crowd costs a sixteenth of the calls. More would have each wait for all others' conversations to be read, with
+/// `asks_in_flight_max` calls under way, and save little.
+const USERS_MAX: usize = 16;
+/// How long asks gather after a call that was not full: whoever comes alone waits for nothing, and who comes in a crowd no longer than
+/// anybody notices.
 const GATHER: Duration = Duration::from_millis(2);
 
 /// What one ask for a user is for.
@@ -128,7 +130,7 @@ impl Gateway {
     }
 
     /// Asks as long as it is polled. Where asks come one after the other, those that come within [`GATHER`] of the last call share the
-    /// next: a call costs both sides more than a user in it.
+    /// next: a call costs both sides more than a user in it. What failed before is asked alone, and gathers nothing.
     pub(crate) async fn ask_for_large_topics(&self) {
         let in_flight_max = self.setting().rules.config.asks_in_flight_max.get();
         let rounds = &self.following().rounds;
@@ -142,8 +144,10 @@ impl Gateway {
             };
             tokio::select! {
                 due = next, if asks.len() < in_flight_max => {
+                    if due.len() < USERS_MAX && due.iter().all(|one| one.failures == 0) {
+                        gathered = Instant::now() + GATHER;
+                    }
                     asks.push(self.ask(due));
-                    gathered = Instant::now() + GATHER;
                 }
                 Some(()) = asks.next(), if !asks.is_empty() => {}
             }
@@ -168,7 +172,9 @@ impl Gateway {
         let answer = match self.store_reader().era(deadline).await {
             Some(era) => {
                 let ask = following.audiences.large_topics(due.iter().map(|one| one.user.clone()).collect());
-                following.peer.within(deadline, ask).await.ok().map(|heads| (heads, era))
+                let heads = following.peer.within(deadline, ask).await.ok();
+                // Who is not answered for has no answer.
+                heads.filter(|heads| heads.len() == due.len()).map(|heads| (heads, era))
             }
             None => None,
         };
@@ -178,6 +184,8 @@ impl Gateway {
                     metrics.asked(Answer::Done);
                     self.follow_large_topics(&user, Heads { heads, era }, work);
                     following.rounds.done(&user);
+                    // Each may have many topics, and sessions wait meanwhile.
+                    tokio::task::yield_now().await;
                 }
             }
             None => {

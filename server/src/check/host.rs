@@ -6,9 +6,22 @@ use doorbell_gateway::listener::BACKLOG;
 
 /// Below this many open files it says so: each socket is one, and a gateway is made for many.
 const FILES_FEW: u64 = 65_536;
-/// What an idle plain session takes of a server's memory, with room to spare: some 1.2 KB of the process (`docs/performance.md`, "Memory")
-/// and 4.6 KB of the kernel, half of what it takes for both ends; and as much again for the rest of the machine.
+/// What an idle session takes of a server's memory: some 1.2 KB of the process and 4.6 KB of the kernel, which is half of what it takes for
+/// both ends (`docs/performance.md`, "Memory"); the rest is room.
 const SESSION_BYTES: u64 = 8_192;
+/// In TLS, of which rustls keeps some 5 KB more.
+const TLS_SESSION_BYTES: u64 = 12_288;
+/// Linux' own range has so many ports for connections that are begun (32768 to 60999).
+const PORTS_USUAL: u64 = 28_232;
+
+/// What there is of a server that matters here.
+#[derive(Clone, Copy, Debug)]
+pub struct Server {
+    /// It listens on the loopback alone: clients come by a proxy on this host.
+    pub behind_proxy: bool,
+    /// It speaks TLS.
+    pub tls: bool,
+}
 
 /// What this host gives, as far as it can be read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,8 +50,8 @@ impl Limits {
         }
     }
 
-    /// What a server will miss, one line each; `behind` a proxy on this host, where it listens on the loopback alone.
-    pub fn missing(self, behind: bool) -> Vec<String> {
+    /// What a gateway will miss, one line each.
+    pub fn missing(self, server: Server) -> Vec<String> {
         let mut missing = Vec::new();
         if self.files < FILES_FEW {
             missing.push(format!(
@@ -53,25 +66,29 @@ impl Limits {
                  it wait a second or more: sysctl -w net.core.somaxconn={BACKLOG}"
             ));
         }
-        if let Some(tracked) = self.tracked.filter(|tracked| *tracked < self.files) {
+        if let Some(tracked) = self.tracked.filter(|tracked| *tracked < self.files.saturating_mul(2)) {
             missing.push(format!(
-                "the firewall follows {tracked} connections (`net.netfilter.nf_conntrack_max`) and drops what comes beyond, where \
-                 {} files may be open: raise it above twice the number of clients, or follow none of this port",
+                "the firewall follows {tracked} connections (`net.netfilter.nf_conntrack_max`) and drops what comes \
+                 beyond, where {} files may be open: raise it above twice the number of clients, or follow none of this \
+                 port",
                 self.files
             ));
         }
-        if let Some(ports) = self.ports.filter(|ports| behind && *ports < self.files) {
+        if let Some(ports) = self.ports.filter(|ports| server.behind_proxy && *ports < PORTS_USUAL) {
             missing.push(format!(
-                "a proxy on this machine reaches this port by {ports} connections from each address of its own \
-                 (`net.ipv4.ip_local_port_range`): give it several, or widen the range, sysctl -w net.ipv4.ip_local_port_range='1024 65535'"
+                "a proxy on this machine has {ports} ports for its connections to this one \
+                 (`net.ipv4.ip_local_port_range`): widen the range, sysctl -w \
+                 net.ipv4.ip_local_port_range='32768 60999', or give it several addresses to connect from"
             ));
         }
-        if let Some(sessions) =
-            self.memory.map(|bytes| bytes / SESSION_BYTES).filter(|sessions| *sessions < self.files)
-        {
+        let bytes = if server.tls { TLS_SESSION_BYTES } else { SESSION_BYTES };
+        let room = self.memory.map(|memory| memory / bytes);
+        // Where few files may be open, that is what is too small.
+        if let Some(room) = room.filter(|room| *room < self.files && self.files >= FILES_FEW) {
             missing.push(format!(
-                "memory is for some {sessions} idle sessions at {SESSION_BYTES} bytes each, process and kernel, where {} files may be \
-                 open: lower the limit of open files (LimitNOFILE= of systemd), so that new clients are turned away before memory ends",
+                "memory is for some {room} idle sessions at {bytes} bytes each, process and kernel, where {} files may be \
+                 open: lower the limit of open files (LimitNOFILE= of systemd), so that new clients are turned away before \
+                 memory ends",
                 self.files
             ));
         }
@@ -129,23 +146,26 @@ mod tests {
         memory: Some(1 << 33),
     };
 
+    const OPEN: Server = Server { behind_proxy: false, tls: false };
+    const BEHIND_PROXY: Server = Server { behind_proxy: true, ..OPEN };
+
     #[test]
     fn a_host_that_is_set_for_many_sockets_lacks_nothing() {
-        assert_eq!(ENOUGH.missing(false), [""; 0]);
+        assert_eq!(ENOUGH.missing(OPEN), [""; 0]);
         // What cannot be read is not said to be missing.
-        assert_eq!(Limits { files: 1 << 20, ..Limits::default() }.missing(true), [""; 0]);
+        assert_eq!(Limits { files: 1 << 20, ..Limits::default() }.missing(BEHIND_PROXY), [""; 0]);
     }
 
     #[test]
     fn each_limit_is_told_alone_with_its_number_and_where_it_is_set() {
-        for (limits, behind, number, place) in [
-            (Limits { files: 1_024, ..ENOUGH }, false, "1024 open files", "ulimit -Hn"),
-            (Limits { backlog: Some(128), ..ENOUGH }, false, "128 connections", "net.core.somaxconn=4096"),
-            (Limits { tracked: Some(65_536), ..ENOUGH }, false, "65536 connections", "nf_conntrack_max"),
-            (ENOUGH, true, "28232 connections", "ip_local_port_range"),
-            (Limits { memory: Some(1 << 30), ..ENOUGH }, false, "131072 idle sessions", "LimitNOFILE="),
+        for (limits, server, number, place) in [
+            (Limits { files: 1_024, ..ENOUGH }, OPEN, "1024 open files", "ulimit -Hn"),
+            (Limits { backlog: Some(128), ..ENOUGH }, OPEN, "128 connections", "net.core.somaxconn=4096"),
+            (Limits { tracked: Some(65_536), ..ENOUGH }, OPEN, "65536 connections", "nf_conntrack_max"),
+            (Limits { ports: Some(1_000), ..ENOUGH }, BEHIND_PROXY, "1000 ports", "ip_local_port_range"),
+            (Limits { memory: Some(1 << 30), ..ENOUGH }, OPEN, "131072 idle sessions", "LimitNOFILE="),
         ] {
-            let told = limits.missing(behind);
+            let told = limits.missing(server);
             assert_eq!(told.len(), 1, "{told:?}");
             assert!(told[0].contains(number) && told[0].contains(place), "{told:?}");
         }
