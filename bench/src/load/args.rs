@@ -268,6 +268,8 @@ pub struct Load<'a> {
     pub rung: Option<String>,
     /// From which session on hints do not count.
     pub steady: u64,
+    /// From which session on buffers are small.
+    pub slow: u64,
     /// The second number of the loopback addresses to connect from.
     pub sources: Option<u8>,
     /// Files that one process may have.
@@ -346,6 +348,7 @@ impl Size {
             rings: load.rings,
             rung: load.rung.clone(),
             steady: load.steady,
+            slow: load.slow,
             in_flight: u32::try_from(share(self.in_flight.get().into(), nth)).unwrap_or(u32::MAX).max(1),
             #[expect(clippy::cast_precision_loss, reason = "a number of processes")]
             per_second: self.connect_rate.map(|rate| f64::from(rate.get()) / processes as f64),

@@ -123,7 +123,14 @@ impl Findings {
         let (Some(all), Some(busiest)) = (spent.percent(), spent.busiest_percent()) else { return };
         let each = match spent.of {
             Of::Sessions => Some((("tool_cpu_per_session", "tool CPU a session"), seen.tally.welcomed)),
-            Of::Hints => Some((("tool_cpu_per_hint", "tool CPU a delivered hint"), seen.tally.hints)),
+            Of::Returns => {
+                let name = ("tool_cpu_per_session", "tool CPU a session that came back");
+                Some((name, seen.tally.returns.back))
+            }
+            Of::Hints => {
+                let name = ("tool_cpu_per_hint", "tool CPU a delivered hint");
+                Some((name, seen.tally.hints + seen.rung.0.hints))
+            }
             Of::Time => None,
         };
         if let Some((name, count)) = each.filter(|(_, count)| *count > 0) {

@@ -32,6 +32,10 @@ const READY_DEADLINE: Duration = Duration::from_secs(600);
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// How often it is told how it goes while something else is done.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long a few may take to hear of a publish; the server looks for lost ones every 2 s.
+const HEARD_DEADLINE: Duration = Duration::from_secs(20);
+/// Followers that even a crowded machine tells in a second.
+const TOLD_A_SECOND: u64 = 20_000;
 /// How long the end of all of them may take.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 /// A shorter time is not shown as one that goes by.
@@ -161,7 +165,10 @@ impl Fleet {
                 self.course = Course::of(plan);
             }
             // From here on nobody knows how far it is.
-            Order::Lose(_) => self.course = Course::default(),
+            Order::Lose(_) => {
+                self.mark(Of::Returns);
+                self.course = Course::default();
+            }
             // With these nothing begins.
             _ => {}
         }
@@ -184,6 +191,16 @@ impl Fleet {
     /// From now on CPU of the tool is told of, for what is measured.
     pub fn mark(&mut self, of: Of) {
         self.used = (Used::now(&self.numbers()), of);
+    }
+
+    /// How long all may take to hear of one publish: many are told one after the other.
+    pub const fn patience(&self) -> Duration {
+        HEARD_DEADLINE.saturating_add(Duration::from_secs(self.sessions / TOLD_A_SECOND))
+    }
+
+    /// Until when all should have heard of what is published now.
+    pub fn heard_by(&self) -> Instant {
+        Instant::now() + self.patience()
     }
 
     /// The processes that are there.

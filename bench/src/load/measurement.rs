@@ -44,6 +44,11 @@ pub trait Measurement {
         u64::MAX
     }
 
+    /// From which session on they will read nothing for a while: none of them.
+    fn slow(&self) -> u64 {
+        u64::MAX
+    }
+
     /// What else was asked for.
     fn parameters(&self) -> Vec<(&'static str, String)> {
         Vec::new()

@@ -14,7 +14,7 @@ use super::fleet::{Fleet, Together};
 use super::laps::Laps;
 use super::measurement::Measurement;
 use super::orders::{Churn, Lost, Order, Plan, Returns, Rings, Tally};
-use super::phase::{HEARD_DEADLINE, Phase, Whom, measured};
+use super::phase::{Phase, Whom, measured};
 use super::publisher::Publisher;
 use super::ringer::{Manner, Ringer, Rung};
 use super::schedule::Schedule;
@@ -107,6 +107,11 @@ impl Measurement for MixedArgs {
         steady.into()
     }
 
+    fn slow(&self) -> u64 {
+        let [steady, churning, _] = self.shares();
+        u64::from(steady + churning)
+    }
+
     fn parameters(&self) -> Vec<(&'static str, String)> {
         let pace = self.publish_every.map_or_else(
             || "one after the other".to_owned(),
@@ -143,7 +148,7 @@ impl Measurement for MixedArgs {
         (work, beside) = self.soak(work, (self.duration, Beside::All), bench).await?;
         let mut all = None;
         if slow > 0 {
-            work.fleet.order(Order::Mute(u64::from(steady + churning))).await?;
+            work.fleet.order(Order::Mute(self.slow())).await?;
             let soaked;
             (work, soaked) = self.soak(work, (self.duration, Beside::All), bench).await?;
             work.fleet.order(Order::Unmute).await?;
@@ -243,7 +248,7 @@ impl MixedArgs {
         }
         let rung;
         (ringer, rung) = fleet.meanwhile("soaking", ringing, &mut bench.line).await???;
-        let (last, until) = (told.as_ref().map_or(0, |told| told.last), Instant::now() + HEARD_DEADLINE);
+        let (last, until) = (told.as_ref().map_or(0, |told| told.last), fleet.heard_by());
         while fleet.seen(last).await?.rung.0.learned < schedule.count && Instant::now() < until {
             fleet.watch("last hints", LOOK, &mut bench.line).await?;
         }
@@ -298,7 +303,7 @@ impl MixedArgs {
             told.answered.record(told.answered_at.saturating_sub(told.last));
             told.first = if told.count == 0 { told.last } else { told.first };
             told.count += 1;
-            let until = Instant::now() + HEARD_DEADLINE;
+            let until = fleet.heard_by();
             told.all_heard = fleet.reached(told.last, until, "soaking", &mut bench.line).await?;
             next = told.last.saturating_add(every);
         }
@@ -345,7 +350,7 @@ fn rings(seen: &mut Together, rung: Rung, schedule: Schedule, (usage, took, reco
 
 /// Waits until all who left are back, and all know the last version; answers what was seen.
 async fn settled(fleet: &mut Fleet, last: Moment, bench: &mut Bench<'_>) -> anyhow::Result<Together> {
-    let until = Instant::now() + HEARD_DEADLINE;
+    let until = fleet.heard_by();
     let lost = fleet.seen(last).await?.tally.returns.lost;
     fleet.returned(lost, until, &mut bench.line).await?;
     loop {

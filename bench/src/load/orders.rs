@@ -36,6 +36,8 @@ pub struct Job {
     pub rung: Option<String>,
     /// From which number on, among all, sessions are none of those whose hints count.
     pub steady: u64,
+    /// From which number on, among all, sessions have small buffers on both sides, because they will read nothing for a while.
+    pub slow: u64,
     /// How many may be on their way to `welcome` at once.
     pub in_flight: u32,
     /// How many begin in a second; as fast as `in_flight` lets them where there is none.

@@ -14,8 +14,6 @@ use super::target::Target;
 use super::usage::Usage;
 use crate::words::length;
 
-/// How long all sessions may take to hear of the last publish; the server looks for lost ones every 2 s.
-pub const HEARD_DEADLINE: Duration = Duration::from_secs(20);
 /// From the schedule's making to its first publish: everybody knows of it before.
 pub const AHEAD_US: u64 = 100_000;
 

@@ -98,6 +98,14 @@ impl Pulse {
         }
     }
 
+    /// The server was killed and started again: its CPU is that of other processes from now on.
+    pub fn started_again(&self, meter: &Meter) {
+        if let Some(watched) = &mut self.0.lock().side {
+            watched.meter = meter.clone();
+            watched.looked.server = None;
+        }
+    }
+
     /// What goes on.
     pub fn part(&self, part: &str) {
         if let Some(watched) = &mut self.0.lock().side

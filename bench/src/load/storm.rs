@@ -13,10 +13,9 @@ use super::findings::{Findings, Unit, cpu_each, rate};
 use super::fleet::{Fleet, Interrupted, Together};
 use super::measurement::Measurement;
 use super::orders::{Losing, Loss, Lost, Order, Returns, Rings};
-use super::phase::HEARD_DEADLINE;
 use super::publisher::Publisher;
 use super::target::Target;
-use super::topic::Followed;
+use super::topic::{self, Followed};
 use super::trial::{Bench, Side};
 use super::usage::{Meter, Usage};
 use crate::scrape;
@@ -72,6 +71,10 @@ impl Measurement for StormArgs {
     async fn one(&self, bench: &mut Bench<'_>, target: &Target, side: Side) -> anyhow::Result<Stormed> {
         let Followed { mut fleet, publisher, .. } = Followed::open(bench, target, side).await?;
         fleet.watch("settling", self.settle, &mut bench.line).await?;
+        // Once more, so that the back end's connection is a fresh one and need not stand in the crowd.
+        let (publisher, version, _) = topic::publish(publisher).await?;
+        let soon = fleet.heard_by();
+        fleet.reached(version, soon, "settling", &mut bench.line).await?;
         let turned_before = turned_away(target).await?;
         let before = target.meter.read().await?;
         let sessions = fleet.seen(0).await?.tally.open;
@@ -93,6 +96,7 @@ impl Measurement for StormArgs {
         let mut meter = target.meter.clone();
         if self.kill {
             meter = fleet.meanwhile("killed", killed(target), &mut bench.line).await??;
+            bench.line.pulse.started_again(&meter);
             fleet.order(Order::Served).await?;
             stormed.ready = Some(clock::now());
             // What comes back is another process, which has used nothing before.
@@ -101,11 +105,12 @@ impl Measurement for StormArgs {
         stormed.published = publish(publisher, at, &mut fleet, bench).await?;
         let deadline = Instant::now() + self.asked.size.deadline;
         fleet.returned(sessions, deadline, &mut bench.line).await?;
-        stormed.usage.1 = meter.read().await?;
+        stormed.usage.1 = meter.read().await.unwrap_or(None);
         stormed.seen = fleet.seen(0).await?;
         // What was killed took its count with it.
         let before = if self.kill { turned_before.map(|_| 0) } else { turned_before };
-        let after = turned_away(target).await?;
+        // A crowd that still stands before the door must not take the verdict with it.
+        let after = turned_away(target).await.unwrap_or(None);
         stormed.turned_away = after.zip(before).map(|(after, before)| after.saturating_sub(before));
         fleet.leave().await;
         Ok(stormed)
@@ -240,13 +245,17 @@ async fn publish(
 ) -> anyhow::Result<Moment> {
     let stop = bench.stop.child_token();
     let _guard = stop.clone().drop_guard();
-    let publishing = spawn_blocking(move || published(publisher, version, &stop));
+    let until = fleet.heard_by();
+    let publishing = spawn_blocking(move || published(publisher, (version, until), &stop));
     fleet.meanwhile("publishing", publishing, &mut bench.line).await??
 }
 
 /// A server that has just come back, or has a crowd before its door, may not take it at once.
-fn published(mut publisher: Publisher, version: Moment, stop: &CancellationToken) -> anyhow::Result<Moment> {
-    let until = Instant::now() + HEARD_DEADLINE;
+fn published(
+    mut publisher: Publisher,
+    (version, until): (Moment, Instant),
+    stop: &CancellationToken,
+) -> anyhow::Result<Moment> {
     loop {
         match publisher.publish(version) {
             Ok(()) => return Ok(clock::now()),

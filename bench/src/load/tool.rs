@@ -44,6 +44,8 @@ pub enum Of {
     Time,
     /// Sessions, as they were opened.
     Sessions,
+    /// Sessions that were lost, as they came back.
+    Returns,
     /// Hints.
     Hints,
 }

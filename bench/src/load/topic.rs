@@ -1,16 +1,15 @@
-//! One topic that all sessions follow, and somebody who publishes to it: what `fanout` and `hot` do alike.
+//! One topic that all sessions follow, and somebody who publishes to it: what `fanout`, `hot`, `storm` and `mixed` do alike.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use tokio::task::spawn_blocking;
-use tokio::time::Instant;
 
 use super::clock::{self, Moment};
 use super::fleet::Fleet;
 use super::orders::Plan;
-use super::phase::{AHEAD_US, HEARD_DEADLINE, Phase, Whom, measured};
+use super::phase::{AHEAD_US, Phase, Whom, measured};
 use super::publisher::{Published, Publisher};
 use super::schedule::Schedule;
 use super::spread::Spread;
@@ -49,9 +48,9 @@ impl<'a> Followed<'a> {
         for _ in 0..WARM_UP {
             let version;
             (publisher, version, _) = publish(publisher).await?;
-            let until = Instant::now() + HEARD_DEADLINE;
+            let until = fleet.heard_by();
             let heard = fleet.reached(version, until, "warming up", &mut bench.line).await?;
-            ensure!(heard, "not all followers heard of a publish within {} s", HEARD_DEADLINE.as_secs());
+            ensure!(heard, "not all followers heard of a publish within {} s", fleet.patience().as_secs());
         }
         Ok(Self { fleet, publisher, target })
     }
@@ -84,7 +83,7 @@ impl<'a> Followed<'a> {
             }
         };
         let Published { answered, last, answered_at, behind } = published;
-        let until = Instant::now() + HEARD_DEADLINE;
+        let until = fleet.heard_by();
         let all_heard = fleet.reached(last, until, "last hints", &mut bench.line).await?;
         let usage = (before, target.meter.read().await?);
         let seen = fleet.seen(last).await?;
@@ -118,7 +117,7 @@ impl<'a> Followed<'a> {
             answered.record(answered_at - last);
             publishes += 1;
             first = if publishes == 1 { last } else { first };
-            let heard = Instant::now() + HEARD_DEADLINE;
+            let heard = fleet.heard_by();
             all_heard = fleet.reached(last, heard, "publishing", &mut bench.line).await?;
         }
         let usage = (before, target.meter.read().await?);

@@ -49,6 +49,8 @@ pub struct Bench<'a> {
     seed: u64,
     /// From which session on hints do not count.
     steady: u64,
+    /// From which session on buffers are small.
+    slow: u64,
     /// Whether the bare loop is measured beside the server: known once the server is.
     pub refers: bool,
     /// What of the machine stands beside its figures.
@@ -131,6 +133,7 @@ impl<'a> Bench<'a> {
             lost: M::LOST,
             seed: what.seed(),
             steady: what.steady(),
+            slow: what.slow(),
             refers: false,
             machine,
             servers,
@@ -204,6 +207,7 @@ impl<'a> Bench<'a> {
             rings: self.rings,
             rung: self.rung(),
             steady: self.steady,
+            slow: self.slow,
             sources: target.is_loopback().then_some(network + u8::from(side == Side::Bare)),
             files: (self.host.files)(),
             lost: self.lost,

@@ -15,7 +15,7 @@ use super::fleet::Fleet;
 use super::laps::Laps;
 use super::measurement::Measurement;
 use super::orders::{Order, Plan, Rings};
-use super::phase::{AHEAD_US, HEARD_DEADLINE, Phase, Whom, measured};
+use super::phase::{AHEAD_US, Phase, Whom, measured};
 use super::ringer::{Manner, Ringer, Rung};
 use super::schedule::Schedule;
 use super::target::Target;
@@ -70,7 +70,7 @@ impl Measurement for UnicastArgs {
         // One lap before anything counts: each user is where rings find them.
         let first;
         (ringer, first) = lap(ringer, &mut fleet, (0, self.users()), bench).await?;
-        ensure!(first.heard, "not all users heard of a ring within {} s", HEARD_DEADLINE.as_secs());
+        ensure!(first.heard, "not all users heard of a ring within {} s", fleet.patience().as_secs());
         let delivered = if self.rate.is_some() {
             self.at_a_rate(ringer, &mut fleet, (target, laps), bench).await?
         } else {
@@ -147,7 +147,7 @@ impl UnicastArgs {
         (ringer, rung) =
             calling(ringer, fleet, bench, move |ringer, stop| ringer.follow(schedule, stop)).await?;
         // Who was refused learns from the next, or never.
-        let until = Instant::now() + HEARD_DEADLINE;
+        let until = fleet.heard_by();
         while fleet.seen(0).await?.tally.learned < schedule.count && Instant::now() < until {
             fleet.watch("last hints", LOOK, &mut bench.line).await?;
         }
@@ -234,7 +234,7 @@ async fn lap(
     fleet.order(Order::Lap(begin)).await?;
     let (ringer, rung) =
         calling(ringer, fleet, bench, move |ringer, stop| ringer.lap(number, users, stop)).await?;
-    let heard = fleet.reached(begin, Instant::now() + HEARD_DEADLINE, "ringing", &mut bench.line).await?;
+    let heard = fleet.reached(begin, fleet.heard_by(), "ringing", &mut bench.line).await?;
     Ok((ringer, Lap { begin, rung, heard }))
 }
 

@@ -19,6 +19,7 @@ const LOAD: Load<'static> = Load {
     rings: Rings::Nobody,
     rung: None,
     steady: u64::MAX,
+    slow: u64::MAX,
     sources: None,
     files: 20_000,
     lost: Lost::Gone,

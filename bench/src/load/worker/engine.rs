@@ -376,10 +376,10 @@ impl Engine {
     /// A session is registered: it follows, where sessions do.
     fn welcomed(&mut self, index: usize) -> Result<(), Over> {
         let (socket, now) = (&mut self.sockets[index], clock::now());
+        let took = now.saturating_sub(socket.due);
+        self.seconds.welcome(took);
         if !self.returning.welcomed(socket, now, &mut self.tally.returns) {
-            let took = now.saturating_sub(socket.due);
             self.welcome.record(took);
-            self.seconds.welcome(took);
             self.last_welcome = now;
             self.tally.welcomed += 1;
         }

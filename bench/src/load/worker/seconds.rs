@@ -45,12 +45,17 @@ impl Seconds {
         Some(Second {
             number,
             open: tally.open,
-            welcomed: tally.welcomed.saturating_sub(before.welcomed),
+            welcomed: welcomes(tally).saturating_sub(welcomes(before)),
             hints: tally.hints.saturating_sub(before.hints),
             welcome,
             late: lateness.recent(),
         })
     }
+}
+
+/// Those that sessions got, the first time and when they came back.
+const fn welcomes(tally: Tally) -> u64 {
+    tally.welcomed + tally.returns.back
 }
 
 #[cfg(test)]

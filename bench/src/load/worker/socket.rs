@@ -14,6 +14,20 @@ use crate::load::clock::Moment;
 /// Sessions of one source address. An address has some 28,000 ports; past half of them the kernel looks long for a free one.
 const PER_SOURCE: u64 = 14_000;
 
+/// What a socket with little room holds of what nobody reads.
+const LITTLE_BYTES: usize = 4_096;
+/// The largest segment of the smallest path that the Internet must carry (RFC 9293, 3.7.1).
+const LITTLE_SEGMENT_BYTES: u32 = 536;
+
+/// How much both kernels hold of a connection that nobody reads from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// As they like: megabytes on the loopback.
+    Usual,
+    /// Some tens of kilobytes: the server soon has to keep what it cannot write.
+    Little,
+}
+
 /// One session.
 pub struct Socket {
     /// `None` where it is over, or waits to come back.
@@ -86,13 +100,22 @@ impl Socket {
     ///
     /// # Errors
     /// There is no way, or no free port at `source`.
-    pub fn connect(&mut self, to: SocketAddr, source: Option<Ipv4Addr>) -> io::Result<&mut TcpStream> {
+    pub fn connect(
+        &mut self,
+        to: SocketAddr,
+        (source, room): (Option<Ipv4Addr>, Room),
+    ) -> io::Result<&mut TcpStream> {
         self.stage = Stage::Connecting;
         self.connection = self.connection.wrapping_add(1);
         let kind = Type::STREAM.nonblocking().cloexec();
         let socket = socket2::Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
         if let Some(source) = source {
             socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
+        }
+        if room == Room::Little {
+            socket.set_recv_buffer_size(LITTLE_BYTES)?;
+            // What the other side may hold unsent grows with the size of a segment, and on the loopback that is 64 KiB.
+            socket.set_tcp_mss(LITTLE_SEGMENT_BYTES)?;
         }
         match socket.connect(&to.into()) {
             Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {

@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -328,9 +330,18 @@ const fn is_door(part: Part) -> bool {
     matches!(part, Part::All | Part::Gateway)
 }
 
-/// One that nobody has now, for what has to be at the same port after each restart.
+/// Below the ports that Linux gives to whoever asks for any (32768 and up), so that none of all these processes has it by chance before
+/// it is taken, or while whoever has it is started again.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// One that nobody has now, for what has to be at the same port after each restart; each call answers another one.
 fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static TRIED: OnceLock<AtomicU16> = OnceLock::new();
+    let tried = TRIED.get_or_init(|| AtomicU16::new(rand::random_range(PORTS)));
+    let next = PORTS.map(|_| PORTS.start + tried.fetch_add(1, Ordering::Relaxed) % (PORTS.end - PORTS.start));
+    next.into_iter()
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .with_context(|| format!("no port of {} to {} is free", PORTS.start, PORTS.end))
 }
 
 async fn ended(member: &Member) -> Option<Fallen> {

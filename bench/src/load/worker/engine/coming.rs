@@ -9,7 +9,7 @@ use super::{Begun, Engine, stage};
 use crate::load::clock::{self, Moment};
 use crate::load::worker::answer::Over;
 use crate::load::worker::returning::Verdict;
-use crate::load::worker::socket::{Life, Socket, Stage, source};
+use crate::load::worker::socket::{Life, Room, Socket, Stage, source};
 
 /// Connections begun between two looks at the others.
 const BEGUN_AT_ONCE: u32 = 64;
@@ -76,10 +76,11 @@ impl Engine {
         let number = self.job.first + index as u64;
         let place = self.place(index);
         let source = self.job.sources.map(|sources| source(sources, number));
+        let room = if number < self.job.slow { Room::Usual } else { Room::Little };
         let socket = &mut self.sockets[index];
         self.tally.returns.tries += u64::from(socket.life > Life::First);
         self.in_flight += 1;
-        let connected = socket.connect(self.job.places[place].address, source).and_then(|stream| {
+        let connected = socket.connect(self.job.places[place].address, (source, room)).and_then(|stream| {
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(stream, mio::Token(index), interest)
         });

@@ -1,16 +1,12 @@
 //! What sessions do beside following, for soaking: some leave and come back in turn, some read nothing for a while.
 
 use mio::Interest;
-use socket2::SockRef;
 
 use super::{Engine, LEAVE};
 use crate::load::clock::{self, Moment};
 use crate::load::orders::Churn;
 use crate::load::outbound;
 use crate::load::worker::socket::Stage;
-
-/// What a socket that nobody reads from holds: little, so that its server soon has to keep what it cannot write.
-const MUTE_BYTES: usize = 4_096;
 
 /// Who does it.
 #[derive(Default)]
@@ -83,8 +79,7 @@ impl Engine {
         (self.soaking.mute, self.soaking.next_sign) = (Some(from), 0);
         for index in self.those_from(from) {
             if let Some(stream) = &mut self.sockets[index].stream {
-                // Both are asked for: a socket that holds more, or wakes us, is read from no more than others.
-                let _ = SockRef::from(&*stream).set_recv_buffer_size(MUTE_BYTES);
+                // A socket that wakes us all the same is read from no more than others.
                 let _ = self.poll.registry().deregister(stream);
             }
         }

@@ -19,6 +19,7 @@ fn job(address: std::net::SocketAddr) -> Job {
         rings: Rings::Nobody,
         rung: None,
         steady: u64::MAX,
+        slow: u64::MAX,
         in_flight: 1,
         per_second: None,
         sources: Some(9),

@@ -15,6 +15,7 @@ fn returning(lost: Lost) -> Returning {
         rings: Rings::Followers,
         rung: None,
         steady: u64::MAX,
+        slow: u64::MAX,
         in_flight: 1,
         per_second: None,
         sources: None,
