@@ -87,7 +87,7 @@ pub struct Config {
     pub presence_waiting_max: NonZeroUsize,
     /// Topics that one session may follow by `subscribe`, beside its user's own. `welcome` tells it.
     pub subscriptions_max: NonZeroUsize,
-    /// Calls about audiences that may be on their way to message-svc, each for up to 16 users: sessions that start all at
+    /// Calls about audiences that may be on their way to message-svc, each for up to 64 users: sessions that start all at
     /// once must not be a storm there.
     pub asks_in_flight_max: NonZeroUsize,
     /// One ask about an audience, or one telling of who came and went; then it is tried again.

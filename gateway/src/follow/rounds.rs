@@ -35,9 +35,13 @@ use crate::session::outbox::Source;
 /// Topics in one hint: as many as a session holds merged.
 const HINT_TOPICS: usize = doorbell_protocol::hint::TOPICS_MAX;
 
-/// Users in one call: a crowd costs a sixteenth of the calls. More would have each wait for all others' conversations to be read, with
-/// `asks_in_flight_max` calls under way, and save little.
-const USERS_MAX: usize = 16;
+/// Users in one call: what comes to a gateway in a [`GATHER`], where sessions start as fast as one core lets them.
+const USERS_MAX: usize = 64;
+/// Users under way for each of `asks_in_flight_max`: the last of them waits for all others' conversations to be read, and within
+/// `audience_timeout`.
+const USERS_UNDER_WAY: usize = 16;
+/// Users whose answer is followed between two yields.
+const USERS_AT_ONCE: usize = 16;
 /// How long asks gather after a call that was not full: whoever comes alone waits for nothing, and who comes in a crowd no longer than
 /// anybody notices.
 const GATHER: Duration = Duration::from_millis(2);
@@ -134,27 +138,30 @@ impl Gateway {
     pub(crate) async fn ask_for_large_topics(&self) {
         let in_flight_max = self.setting().rules.config.asks_in_flight_max.get();
         let rounds = &self.following().rounds;
-        let mut asks = FuturesUnordered::new();
+        let (mut asks, mut users, users_max) = (FuturesUnordered::new(), 0, in_flight_max * USERS_UNDER_WAY);
         let mut gathered = Instant::now();
         loop {
             self.setting().metrics.topics.asks_waiting(rounds.len());
             let next = async {
                 tokio::time::sleep_until(gathered).await;
-                rounds.next_few(USERS_MAX).await
+                rounds.next_few(USERS_MAX.min(users_max - users)).await
             };
             tokio::select! {
-                due = next, if asks.len() < in_flight_max => {
+                due = next, if asks.len() < in_flight_max && users < users_max => {
                     if due.len() < USERS_MAX && due.iter().all(|one| one.failures == 0) {
                         gathered = Instant::now() + GATHER;
                     }
+                    users += due.len();
                     asks.push(self.ask(due));
                 }
-                Some(()) = asks.next(), if !asks.is_empty() => {}
+                Some(answered) = asks.next(), if !asks.is_empty() => users -= answered,
             }
         }
     }
 
-    async fn ask(&self, mut due: Vec<Due<Round>>) {
+    /// Asks for some users; answers how many.
+    async fn ask(&self, mut due: Vec<Due<Round>>) -> usize {
+        let users = due.len();
         let following = self.following();
         let metrics = &self.setting().metrics.topics;
         due.retain(|one| {
@@ -166,7 +173,7 @@ impl Gateway {
             here
         });
         if due.is_empty() {
-            return;
+            return users;
         }
         let deadline = self.setting().rules.config.audience_timeout;
         let answer = match self.store_reader().era(deadline).await {
@@ -180,12 +187,14 @@ impl Gateway {
         };
         match answer {
             Some((heads, era)) => {
-                for (Due { user, work, .. }, heads) in due.into_iter().zip(heads) {
+                for (nth, (Due { user, work, .. }, heads)) in due.into_iter().zip(heads).enumerate() {
                     metrics.asked(Answer::Done);
                     self.follow_large_topics(&user, Heads { heads, era }, work);
                     following.rounds.done(&user);
                     // Each may have many topics, and sessions wait meanwhile.
-                    tokio::task::yield_now().await;
+                    if nth % USERS_AT_ONCE == USERS_AT_ONCE - 1 {
+                        tokio::task::yield_now().await;
+                    }
                 }
             }
             None => {
@@ -196,6 +205,7 @@ impl Gateway {
                 }
             }
         }
+        users
     }
 
     fn follow_large_topics(&self, user: &UserId, heads: Heads, round: Round) {
