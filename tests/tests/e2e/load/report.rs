@@ -100,8 +100,10 @@ async fn what_the_tool_used_is_told_beside_what_the_server_used() -> anyhow::Res
 async fn a_tool_that_was_the_limit_is_told() -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
     let json = scratch.path().join("result.json");
-    // One process that opens sessions, each with a decoder's work, and a bare loop that answers with bytes made before.
-    let (output, said) = run(&["connect", "--sessions", "3000", "--json", text(&json)?]).await?;
+    // One process that opens sessions, and a bare loop that answers with bytes made before, on one CPU: whoever does not run waits for it.
+    let cpus = ["--server-cpus", "0", "--tool-cpus", "0"];
+    let asked = ["connect", "--sessions", "9000", "--json", text(&json)?];
+    let (output, said) = run(&[&asked[..], &cpus].concat()).await?;
 
     ensure!(output.status.code() == Some(0), "{said}");
     let result: Value = serde_json::from_slice(&std::fs::read(json)?)?;

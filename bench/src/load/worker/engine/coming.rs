@@ -75,7 +75,8 @@ impl Engine {
     fn connect(&mut self, index: usize) {
         let number = self.job.first + index as u64;
         let place = self.place(index);
-        let source = self.job.sources.map(|sources| source(sources, number));
+        let nth = number / self.job.places.len() as u64;
+        let source = self.job.sources.and_then(|sources| source(sources, nth));
         let room = if number < self.job.slow { Room::Usual } else { Room::Little };
         let socket = &mut self.sockets[index];
         self.tally.returns.tries += u64::from(socket.life > Life::First);

@@ -40,7 +40,7 @@ fn begun() -> (Engine, TcpStream) {
 /// The server's end of a connection whose upgrade has been asked for.
 fn asked(engine: &mut Engine, listener: &TcpListener) -> TcpStream {
     let (mut server, from) = listener.accept().unwrap();
-    assert_eq!(from.ip().to_string(), "127.9.0.1");
+    assert_eq!(from.ip().to_string(), "127.0.0.1");
     server.set_nodelay(true).unwrap();
     server.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     turn(engine);
