@@ -7,7 +7,7 @@
 //! Map: [`args`] what was asked; [`measurement`] what all measurements have in common and how their rounds run; [`connect`], [`idle`],
 //! [`fanout`] and [`hot`] (both on a [`topic`]), [`unicast`], [`storm`], [`mixed`] each of them, [`phase`] what ringing comes to; [`trial`] what they have at hand; [`target`] what is measured, [`bare`] the reference, [`usage`] what it costs; [`fleet`] the processes with the sockets, [`worker`] one of them, [`orders`]
 //! what both say to each other; [`frame`] and [`outbound`] bytes; [`publisher`] a back end, [`ringer`] one with many connections, [`schedule`] when it publishes, [`laps`] whom it rings;
-//! [`clock`], [`spread`] times; [`findings`] of a round, [`rounds`] of all, [`outcome`] with what was asked, [`output`] a file of it, [`mod@line`] and [`live`] how it goes, [`pulse`] what is seen
+//! [`clock`], [`spread`] times; [`metrics`] what a server says of itself; [`findings`] of a round, [`rounds`] of all, [`outcome`] with what was asked, [`output`] a file of it, [`mod@line`] and [`live`] how it goes, [`pulse`] what is seen
 //! second by second, [`timeline`] for a [`report`] to look at; [`tool`] what the tool itself uses.
 
 mod args;
@@ -24,6 +24,7 @@ mod laps;
 mod line;
 mod live;
 mod measurement;
+mod metrics;
 mod mixed;
 mod orders;
 mod outbound;

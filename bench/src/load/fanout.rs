@@ -61,7 +61,7 @@ impl Measurement for FanoutArgs {
             ("publishes learned of, over all followers", doorbell.seen.tally.learned),
             ("connections of the publisher after its first", doorbell.reconnects),
         ]);
-        self.rate.iter().for_each(|rate| doorbell.noted(findings, *rate));
+        self.rate.iter().for_each(|rate| doorbell.noted(findings, ("--rate", *rate)));
         doorbell.judged(findings, &WHOM, self.within);
         if let Some(bare) = bare {
             bare.bare(findings, sessions);

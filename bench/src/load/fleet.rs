@@ -38,8 +38,6 @@ const HEARD_DEADLINE: Duration = Duration::from_secs(20);
 const TOLD_A_SECOND: u64 = 20_000;
 /// How long the end of all of them may take.
 const END_DEADLINE: Duration = Duration::from_secs(10);
-/// A shorter time is not shown as one that goes by.
-const SHOWN_MIN: Duration = Duration::from_secs(1);
 /// While sessions are opened: how far that is, is known by their number.
 const CONNECTING: &str = "connecting";
 
@@ -223,16 +221,21 @@ impl Fleet {
         self.all(CONNECTING, deadline, line, |report| matches!(report, Report::Opened(_))).await
     }
 
+    /// Does nothing else for that long: how far that is, is shown.
+    ///
+    /// # Errors
+    /// As [`Fleet::watch`].
+    pub async fn rest(&mut self, what: &str, time: Duration, line: &mut Line) -> anyhow::Result<()> {
+        self.course = Course::lasting(time);
+        self.watch(what, time, line).await
+    }
+
     /// Goes on for that long.
     ///
     /// # Errors
     /// A process is gone, or the tool was asked to end.
     pub async fn watch(&mut self, what: &str, time: Duration, line: &mut Line) -> anyhow::Result<()> {
         let until = Instant::now() + time;
-        // What is looked at again and again has another course.
-        if time >= SHOWN_MIN {
-            self.course = Course::lasting(time);
-        }
         while self.next(until).await?.is_some() {
             self.show(what, line);
         }

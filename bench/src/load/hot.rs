@@ -105,7 +105,7 @@ impl HotArgs {
         let what = format!("latest known at {pace}/s");
         findings.times((keys.late, &what), &doorbell.seen.late, bare.map(|bare| &bare.seen.late));
         findings.spreads.insert(keys.behind.to_owned(), doorbell.behind.summary());
-        doorbell.noted(findings, pace);
+        doorbell.noted(findings, ("--rate", pace));
         doorbell.judged(findings, &WHOM, self.within);
     }
 }

@@ -39,10 +39,10 @@ impl Measurement for IdleArgs {
 
     async fn one(&self, bench: &mut Bench<'_>, target: &Target, side: Side) -> anyhow::Result<Rested> {
         let mut opened = bench.open(target, side).await?;
-        opened.fleet.watch("settling", self.settle, &mut bench.line).await?;
+        opened.fleet.rest("settling", self.settle, &mut bench.line).await?;
         let (settled, kernel, begun) = (target.meter.read().await?, usage::kernel_bytes()?, Instant::now());
         opened.fleet.mark(Of::Time);
-        opened.fleet.watch("at rest", self.duration, &mut bench.line).await?;
+        opened.fleet.rest("at rest", self.duration, &mut bench.line).await?;
         let (after, rested) = (target.meter.read().await?, begun.elapsed());
         let seen = opened.fleet.seen(0).await?;
         opened.fleet.leave().await;

@@ -13,6 +13,7 @@ use super::findings::{Findings, Unit, rate};
 use super::fleet::{Fleet, Together};
 use super::laps::Laps;
 use super::measurement::Measurement;
+use super::metrics::slow_sockets;
 use super::orders::{Churn, Lost, Order, Plan, Returns, Rings, Tally};
 use super::phase::{Phase, Whom, measured};
 use super::publisher::Publisher;
@@ -20,7 +21,7 @@ use super::ringer::{Manner, Ringer, Rung};
 use super::schedule::Schedule;
 use super::spread::Spread;
 use super::target::Target;
-use super::topic::{Followed, WHOM, publish};
+use super::topic::{Followed, WHOM, try_publish};
 use super::trial::{Bench, Side};
 use super::usage::Usage;
 
@@ -30,6 +31,8 @@ const USERS: Whom = Whom { who: "users", what: "rings" };
 const CHURNS: u32 = 10;
 /// From the schedule's making to its first ring: so long may the slowest of many processes take to hear of it.
 const AHEAD_US: u64 = 1_000_000;
+/// After a publish that was not taken.
+const REFUSED_US: u64 = 100_000;
 /// How often it is looked whether all have heard of what was told.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -39,6 +42,8 @@ pub struct Mixed {
     beside: Soaked,
     /// While some read nothing.
     slow: Option<Soaked>,
+    /// For how many of those the server waited at the end of that while, where it tells.
+    waited_for: Option<u64>,
     /// At the end.
     seen: Together,
     /// What the server had used before the first ring, and after the last hint.
@@ -52,6 +57,8 @@ struct Soaked {
     why: Option<String>,
     /// Nothing where nobody published.
     publishes: Option<Phase>,
+    /// Publishes that were not taken, and what the last of them was told.
+    unpublished: (u64, Option<String>),
     /// The last version that was published; 0 where none was.
     last: Moment,
 }
@@ -70,6 +77,19 @@ struct Work<'a> {
 enum Beside {
     Nothing,
     All,
+    /// The same, while some read nothing.
+    Slow,
+}
+
+impl Beside {
+    /// For people, and the timeline.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "rings alone",
+            Self::All => "rings beside fan-outs",
+            Self::Slow => "beside slow readers",
+        }
+    }
 }
 
 /// What was published in a while.
@@ -80,6 +100,8 @@ struct Told {
     answered: Spread,
     answered_at: Moment,
     all_heard: bool,
+    /// How many were not taken, and what the last of those was told.
+    refused: (u64, Option<String>),
 }
 
 impl Measurement for MixedArgs {
@@ -147,10 +169,13 @@ impl Measurement for MixedArgs {
         let beside;
         (work, beside) = self.soak(work, (self.duration, Beside::All), bench).await?;
         let mut all = None;
+        let mut waited_for = None;
         if slow > 0 {
             work.fleet.order(Order::Mute(self.slow())).await?;
             let soaked;
-            (work, soaked) = self.soak(work, (self.duration, Beside::All), bench).await?;
+            (work, soaked) = self.soak(work, (self.duration, Beside::Slow), bench).await?;
+            // A crowd before the door must not take the figures with it.
+            waited_for = slow_sockets(target).await.unwrap_or(None);
             work.fleet.order(Order::Unmute).await?;
             all = Some(soaked);
         }
@@ -158,7 +183,7 @@ impl Measurement for MixedArgs {
         let seen = settled(&mut work.fleet, last, bench).await?;
         let usage = (before, target.meter.read().await?);
         work.fleet.leave().await;
-        Ok(Mixed { alone, beside, slow: all, seen, usage })
+        Ok(Mixed { alone, beside, slow: all, waited_for, seen, usage })
     }
 
     fn told(&self, findings: &mut Findings, of: &Mixed, _: Option<&Mixed>) {
@@ -175,6 +200,10 @@ impl Measurement for MixedArgs {
                 &of.beside,
             );
             followed(findings, ("slow_", "beside slow readers"), slow);
+            self.slowed(findings, of.waited_for);
+        }
+        for soaked in [Some(&of.alone), Some(&of.beside), of.slow.as_ref()].into_iter().flatten() {
+            soaked.rings.noted(findings, ("--ring-rate", self.ring_rate));
         }
         let Returns { lost, back, current, failures, turned_away, unanswered, .. } = of.seen.tally.returns;
         if self.churn_rate.is_some() {
@@ -205,6 +234,24 @@ impl Measurement for MixedArgs {
 }
 
 impl MixedArgs {
+    /// Says for how many of those who read nothing the server had to wait: for fewer, others were not beside slow readers.
+    fn slowed(&self, findings: &mut Findings, waited_for: Option<u64>) {
+        let [.., slow] = self.shares();
+        match waited_for {
+            Some(sockets) if sockets < slow.into() => findings.note(format!(
+                "the server waited for {sockets} of {slow} slow readers: the kernels still hold what the others did not read; go on \
+                 for longer (--duration), or publish more often"
+            )),
+            Some(_) => {}
+            None => findings.note(
+                "whether the server waited for slow readers, /metrics would tell (--metrics-url)".to_owned(),
+            ),
+        }
+        findings
+            .counts
+            .extend(waited_for.map(|sockets| ("slow readers that the server waited for", sockets)));
+    }
+
     /// How many sessions are there to be rung, leave and come back, read nothing: in the order of their numbers.
     fn shares(&self) -> [u32; 3] {
         let sessions = self.asked.size.sessions.get();
@@ -240,14 +287,14 @@ impl MixedArgs {
             anyhow::Ok((ringer, rung))
         });
         let mut told = None;
-        if beside == Beside::All {
+        if beside != Beside::Nothing {
             self.churn(&mut fleet, schedule, time).await?;
             let published;
-            (publisher, published) = self.fan_out(publisher, schedule, &mut fleet, bench).await?;
+            (publisher, published) = self.fan_out(publisher, (schedule, beside), &mut fleet, bench).await?;
             told = Some(published);
         }
         let rung;
-        (ringer, rung) = fleet.meanwhile("soaking", ringing, &mut bench.line).await???;
+        (ringer, rung) = fleet.meanwhile(beside.name(), ringing, &mut bench.line).await???;
         let (last, until) = (told.as_ref().map_or(0, |told| told.last), fleet.heard_by());
         while fleet.seen(last).await?.rung.0.learned < schedule.count && Instant::now() < until {
             fleet.watch("last hints", LOOK, &mut bench.line).await?;
@@ -260,6 +307,7 @@ impl MixedArgs {
             why: rung.why.clone(),
             rings: rings(&mut seen, rung, schedule, (usage, took, reconnects.0)),
             last,
+            unpublished: told.as_ref().map(|told| told.refused.clone()).unwrap_or_default(),
             publishes: told.map(|told| self.publishes(seen, told, (usage, took, reconnects.1))),
         };
         Ok((Work { fleet, ringer, publisher, target, laps }, soaked))
@@ -277,7 +325,7 @@ impl MixedArgs {
     async fn fan_out(
         &self,
         mut publisher: Publisher,
-        rings: Schedule,
+        (rings, beside): (Schedule, Beside),
         fleet: &mut Fleet,
         bench: &mut Bench<'_>,
     ) -> anyhow::Result<(Publisher, Told)> {
@@ -291,20 +339,32 @@ impl MixedArgs {
             answered: Spread::default(),
             answered_at: 0,
             all_heard: true,
+            refused: (0, None),
         };
         let mut next = rings.begin;
         loop {
             let left = next.min(end).saturating_sub(clock::now());
-            fleet.watch("soaking", Duration::from_micros(left), &mut bench.line).await?;
-            if told.count > 0 && (clock::now() >= end || !told.all_heard) {
+            fleet.watch(beside.name(), Duration::from_micros(left), &mut bench.line).await?;
+            // However short the while is, one is tried.
+            let is_tried = told.count + told.refused.0 > 0;
+            if is_tried && (clock::now() >= end || !told.all_heard) {
                 return Ok((publisher, told));
             }
-            (publisher, told.last, told.answered_at) = publish(publisher).await?;
+            let (version, answered);
+            (publisher, version, answered) = try_publish(publisher).await?;
+            match answered {
+                Ok(answered_at) => (told.last, told.answered_at) = (version, answered_at),
+                Err(error) => {
+                    told.refused = (told.refused.0 + 1, Some(format!("{error:#}")));
+                    next = clock::now() + every.max(REFUSED_US);
+                    continue;
+                }
+            }
             told.answered.record(told.answered_at.saturating_sub(told.last));
             told.first = if told.count == 0 { told.last } else { told.first };
             told.count += 1;
             let until = fleet.heard_by();
-            told.all_heard = fleet.reached(told.last, until, "soaking", &mut bench.line).await?;
+            told.all_heard = fleet.reached(told.last, until, beside.name(), &mut bench.line).await?;
             next = told.last.saturating_add(every);
         }
     }
@@ -386,6 +446,10 @@ fn followed(findings: &mut Findings, (key, beside): (&str, &str), of: &Soaked) {
     let (name, what) = (format!("{key}publishes_per_second"), format!("publishes a second {beside}"));
     findings.figure((&name, &what), Unit::PerSecond, rate(told.publishes, told.took_us()), None);
     *findings.counts.entry("publishes").or_default() += told.publishes;
+    *findings.counts.entry("publishes refused").or_default() += of.unpublished.0;
+    if let (refused, Some(why)) = &of.unpublished {
+        findings.wrong.push(format!("{refused} publishes were not taken {beside}: {why}"));
+    }
     *findings.counts.entry("hints of the topic").or_default() += told.seen.tally.hints;
     told.judged(findings, &WHOM, None);
 }

@@ -89,12 +89,12 @@ impl Phase {
     }
 
     /// Says where a rate was not what was asked for.
-    pub fn noted(&self, findings: &mut Findings, rate: NonZeroU32) {
+    pub fn noted(&self, findings: &mut Findings, (flag, rate): (&str, NonZeroU32)) {
         let late = self.behind.summary().p99_us;
         if late > 1_000_000 / u64::from(rate.get()) {
             findings.note(format!(
                 "the back end did not keep {rate} a second: 1 of 100 calls was written {} late or more, and that is part of \
-                 all times: ask for fewer a second (--rate), or give the tool CPUs of its own (--tool-cpus)",
+                 all times: ask for fewer a second ({flag}), or give the tool CPUs of its own (--tool-cpus)",
                 length(late)
             ));
         }

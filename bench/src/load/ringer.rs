@@ -13,7 +13,7 @@ use super::clock::{self, Moment};
 use super::fleet::Interrupted;
 use super::laps::Laps;
 use super::orders::Place;
-use super::publisher::{Publisher, Refused};
+use super::publisher::Publisher;
 use super::schedule::Schedule;
 use super::spread::Spread;
 
@@ -52,7 +52,7 @@ pub struct Rung {
     pub answered_at: Moment,
     /// Calls that were answered.
     pub calls: u64,
-    /// Rings of calls that were refused.
+    /// Rings of calls that were refused or failed.
     pub refused: u64,
     /// What the last of those was told.
     pub why: Option<String>,
@@ -83,7 +83,7 @@ impl Ringer {
     /// which its last ring was due.
     ///
     /// # Errors
-    /// A server is gone, or the tool was asked to end.
+    /// The tool was asked to end.
     pub fn follow(&mut self, schedule: Schedule, stop: &CancellationToken) -> anyhow::Result<Rung> {
         let (next, batch) = (Mutex::new(0), self.batch);
         self.all(stop, |stop, ring| {
@@ -170,7 +170,7 @@ fn due(schedule: Schedule, known: u64, stop: &CancellationToken) -> anyhow::Resu
 }
 
 impl Rung {
-    /// One call more. One that is refused is counted: the schedule goes on.
+    /// One call more. One that is refused or fails is counted: the schedule goes on, with the next connection.
     fn take(&mut self, answer: anyhow::Result<()>, due: Moment, rings: u64) -> anyhow::Result<()> {
         match answer {
             Ok(()) => {
@@ -179,9 +179,9 @@ impl Rung {
                 self.answered.record(self.answered_at.saturating_sub(due));
             }
             Err(error) => {
-                let refused = error.downcast::<Refused>()?;
+                ensure!(!error.is::<Interrupted>(), error);
                 self.refused += rings;
-                self.why = Some(refused.to_string());
+                self.why = Some(format!("{error:#}"));
             }
         }
         Ok(())
@@ -198,5 +198,21 @@ impl Rung {
             why: self.why.or(other.why),
             ..self
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_fails_is_counted_with_why_and_one_that_is_to_end_ends() {
+        let mut rung = Rung::default();
+
+        rung.take(Err(anyhow::anyhow!("no answer to a publish")), 0, 7).unwrap();
+        assert_eq!((rung.calls, rung.refused, rung.why.as_deref()), (0, 7, Some("no answer to a publish")));
+        assert!(rung.take(Err(Interrupted.into()), 0, 7).unwrap_err().is::<Interrupted>());
+        rung.take(Ok(()), 0, 7).unwrap();
+        assert_eq!((rung.calls, rung.refused), (1, 7));
     }
 }

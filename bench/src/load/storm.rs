@@ -12,18 +12,15 @@ use super::clock::{self, Moment};
 use super::findings::{Findings, Unit, cpu_each, rate};
 use super::fleet::{Fleet, Interrupted, Together};
 use super::measurement::Measurement;
+use super::metrics::turned_away;
 use super::orders::{Losing, Loss, Lost, Order, Returns, Rings};
 use super::publisher::Publisher;
 use super::target::Target;
 use super::topic::{self, Followed};
 use super::trial::{Bench, Side};
 use super::usage::{Meter, Usage};
-use crate::scrape;
 use crate::words::length;
 
-/// What a server says of connections that it turned away.
-const ACCEPTS: &str = "doorbell_listener_accepts_total{";
-const SERVED: &str = "\"served\"";
 /// From the telling to the loss: so long may the slowest of many processes take to hear of it.
 const AHEAD_US: u64 = 1_000_000;
 /// From one try of a publish to the next, while a server that was killed comes back.
@@ -70,7 +67,7 @@ impl Measurement for StormArgs {
 
     async fn one(&self, bench: &mut Bench<'_>, target: &Target, side: Side) -> anyhow::Result<Stormed> {
         let Followed { mut fleet, publisher, .. } = Followed::open(bench, target, side).await?;
-        fleet.watch("settling", self.settle, &mut bench.line).await?;
+        fleet.rest("settling", self.settle, &mut bench.line).await?;
         // Once more, so that the back end's connection is a fresh one and need not stand in the crowd.
         let (publisher, version, _) = topic::publish(publisher).await?;
         let soon = fleet.heard_by();
@@ -264,19 +261,4 @@ fn published(
             Err(_) => std::thread::park_timeout(PUBLISH_PAUSE),
         }
     }
-}
-
-/// How many connections the server has turned away up to now; `None` where it does not tell.
-async fn turned_away(target: &Target) -> anyhow::Result<Option<u64>> {
-    let pages = target.metrics_urls();
-    if pages.is_empty() {
-        return Ok(None);
-    }
-    let mut sum = 0.0;
-    for page in pages {
-        let told = scrape::figures(&page, |name| name.starts_with(ACCEPTS)).await?;
-        sum += told.iter().filter(|(name, _)| !name.contains(SERVED)).map(|(_, count)| count).sum::<f64>();
-    }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
-    Ok(Some(sum as u64))
 }

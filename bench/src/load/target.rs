@@ -212,8 +212,26 @@ impl Target {
         }
     }
 
-    /// The pages with metrics of whom sessions are connected to; none of the bare loop.
-    pub fn metrics_urls(&self) -> Vec<String> {
+    /// Those figures of whom sessions are connected to, of all of them one after the other; `None` where nobody tells, as the bare loop does not.
+    ///
+    /// # Errors
+    /// One of them has no page with such figures, or does not answer.
+    pub async fn figures(
+        &self,
+        wanted: impl Fn(&str) -> bool + Copy,
+    ) -> anyhow::Result<Option<Vec<(String, f64)>>> {
+        let pages = self.metrics_urls();
+        if pages.is_empty() {
+            return Ok(None);
+        }
+        let mut figures = Vec::new();
+        for page in pages {
+            figures.extend(crate::scrape::figures(&page, wanted).await?);
+        }
+        Ok(Some(figures))
+    }
+
+    fn metrics_urls(&self) -> Vec<String> {
         match (&self.meter, self.own.as_ref().map(|own| &own.what)) {
             (Meter::Metrics(pages), _) => pages.clone(),
             (_, Some(Started::Bare(_))) => Vec::new(),

@@ -145,11 +145,22 @@ impl<'a> Followed<'a> {
 }
 
 /// One publish, on a thread of its own: who asks the tool to end is heard meanwhile. Answers its version, and when its answer was there.
-pub async fn publish(mut publisher: Publisher) -> anyhow::Result<(Publisher, Moment, Moment)> {
+pub async fn publish(publisher: Publisher) -> anyhow::Result<(Publisher, Moment, Moment)> {
+    let (publisher, version, answered) = try_publish(publisher).await?;
+    Ok((publisher, version, answered?))
+}
+
+/// As [`publish`], for who goes on without it: answers why it was not taken.
+///
+/// # Errors
+/// The thread panicked.
+pub async fn try_publish(
+    mut publisher: Publisher,
+) -> anyhow::Result<(Publisher, Moment, anyhow::Result<Moment>)> {
     let publishing = move || {
         let version = clock::now();
-        publisher.publish(version)?;
-        Ok((publisher, version, clock::now()))
+        let answered = publisher.publish(version).map(|()| clock::now());
+        (publisher, version, answered)
     };
-    spawn_blocking(publishing).await?
+    Ok(spawn_blocking(publishing).await?)
 }

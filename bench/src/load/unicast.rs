@@ -104,7 +104,7 @@ impl Measurement for UnicastArgs {
             ("rings learned of", of.seen.tally.learned),
             ("connections of the back end after its first ones", of.reconnects),
         ]);
-        self.rate.iter().for_each(|rate| of.noted(findings, *rate));
+        self.rate.iter().for_each(|rate| of.noted(findings, ("--rate", *rate)));
         if doorbell.refused > 0 {
             let why = doorbell.why.as_deref().unwrap_or_default();
             findings

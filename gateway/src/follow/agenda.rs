@@ -401,6 +401,10 @@ mod tests {
         assert_eq!(few(3), ["u1"]);
         assert_eq!(few(3), ["u3", "u4"]);
         assert_eq!(few(3), [""; 0]);
+        agenda.want(&user("eve"), Instant::now(), |work| work.push(1));
+        agenda.failed(&user("u3"), Instant::now(), |work| work.push(1));
+        assert_eq!(few(3), ["eve"], "nobody is asked with one that failed");
+        assert_eq!(few(3), ["u3"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -147,6 +147,7 @@ mod tests {
     };
 
     const OPEN: Server = Server { behind_proxy: false, tls: false };
+    const TLS: Server = Server { tls: true, ..OPEN };
     const BEHIND_PROXY: Server = Server { behind_proxy: true, ..OPEN };
 
     #[test]
@@ -164,6 +165,7 @@ mod tests {
             (Limits { tracked: Some(65_536), ..ENOUGH }, OPEN, "65536 connections", "nf_conntrack_max"),
             (Limits { ports: Some(1_000), ..ENOUGH }, BEHIND_PROXY, "1000 ports", "ip_local_port_range"),
             (Limits { memory: Some(1 << 30), ..ENOUGH }, OPEN, "131072 idle sessions", "LimitNOFILE="),
+            (Limits { memory: Some(10 << 30), ..ENOUGH }, TLS, "873813 idle sessions", "LimitNOFILE="),
         ] {
             let told = limits.missing(server);
             assert_eq!(told.len(), 1, "{told:?}");

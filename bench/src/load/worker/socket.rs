@@ -16,15 +16,15 @@ const PER_SOURCE: u64 = 14_000;
 
 /// What a socket with little room holds of what nobody reads.
 const LITTLE_BYTES: usize = 4_096;
-/// The largest segment of the smallest path that the Internet must carry (RFC 9293, 3.7.1).
-const LITTLE_SEGMENT_BYTES: u32 = 536;
+/// The smallest largest segment that Linux takes (`TCP_MIN_MSS`).
+const LITTLE_SEGMENT_BYTES: u32 = 88;
 
 /// How much both kernels hold of a connection that nobody reads from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
     /// As they like: megabytes on the loopback.
     Usual,
-    /// Some tens of kilobytes: the server soon has to keep what it cannot write.
+    /// Some 20 KB: the server soon has to keep what it cannot write.
     Little,
 }
 

@@ -358,6 +358,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_process_gets_a_port_that_nobody_else_is_given_by_chance() {
+        let ports: std::collections::BTreeSet<u16> = (0..100).map(|_| free_port().unwrap()).collect();
+
+        assert_eq!(ports.len(), 100, "none of them is taken yet, and none comes twice");
+        assert!(ports.iter().all(|port| PORTS.contains(port)), "{ports:?}");
+    }
+
+    #[test]
     fn a_shape_is_four_numbers_none_of_them_zero() {
         assert_eq!("2, 1,1,1".parse(), Ok(Shape { counts: [2, 1, 1, 1] }));
         assert_eq!("2,2,2,3".parse(), Ok(Shape { counts: [2, 2, 2, 3] }));

@@ -78,6 +78,30 @@ async fn sessions_leave_and_come_back_and_slow_readers_catch_up_while_the_others
 }
 
 #[tokio::test]
+async fn a_server_waits_for_who_reads_nothing_and_the_others_are_told() -> anyhow::Result<()> {
+    // One publish after the other: some thousand fill what the kernels hold.
+    let words = ["mixed", "--alone", "500ms", "--duration", "8s", "--ring-rate", "100", "--slow", "2"];
+    let result = measured(&words).await?;
+
+    let counts = &result["counts"];
+    assert_eq!(counts["slow readers that the server waited for"], 2, "{counts}");
+    assert_eq!(
+        (&counts["sessions open at the end"], &counts["rings refused"]),
+        (&SESSIONS.into(), &0.into())
+    );
+    let parts: std::collections::BTreeSet<_> = result["timelines"][0]["seconds"]
+        .as_array()
+        .context("no seconds")?
+        .iter()
+        .filter_map(|second| second["part"].as_str())
+        .collect();
+    for part in ["rings beside fan-outs", "beside slow readers"] {
+        assert!(parts.contains(part), "{part}: {parts:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn too_few_sessions_for_what_is_asked_are_refused() -> anyhow::Result<()> {
     for words in [["--slow", "20"], ["--churn-rate", "3"]] {
         let (output, said) = run(&[&["mixed", "--sessions", "20"], &words[..]].concat()).await?;

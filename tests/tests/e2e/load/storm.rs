@@ -64,6 +64,10 @@ async fn who_is_turned_away_at_the_door_comes_back_when_it_may_and_that_is_no_fa
     // A door says one second at least.
     above_zero(figure(&result, "tries_most")?, &["value"])?;
     assert!(result["spreads"]["back"]["max_us"].as_u64() >= Some(1_000_000), "{}", result["spreads"]["back"]);
+    // It took some seconds, of which the last is not in the timeline.
+    let seconds = result["timelines"][0]["seconds"].as_array().context("no seconds")?;
+    let welcomes: u64 = seconds.iter().filter_map(|second| second["welcomed"].as_u64()).sum();
+    assert!(welcomes > SESSIONS, "who comes back is seen second by second: {seconds:?}");
     Ok(())
 }
 
