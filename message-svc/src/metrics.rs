@@ -1,6 +1,7 @@
 //! What the message service counts.
 
 mod again;
+mod hints;
 mod presence;
 mod reads;
 mod signals;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 use self::again::AgainMetrics;
 pub use self::again::Reason;
+use self::hints::HintMetrics;
 pub use self::reads::{Cached, Pulled, ReadFor, Reads};
 pub(crate) use presence::{MoveOutcome, PresenceMetrics};
 use signals::SignalMetrics;
@@ -35,9 +37,6 @@ const WATCHED_METHODS: [&str; 3] = ["messages.send", "messages.list", "topics.ch
 const WATCHED_OUTCOMES: [&str; 4] = ["ok", "unavailable", "internal", DROPPED];
 /// The outcome of a call whose caller waited no longer.
 const DROPPED: &str = "dropped";
-
-/// What the queue answers to a hint.
-const HINT_ANSWERS: [&str; 3] = ["queued", "merged", "offline"];
 
 /// How one commit ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +93,7 @@ pub struct Metrics {
     queue_depth: IntGaugeVec,
     queue_refusals: IntCounter,
     announce_lag: IntGaugeVec,
-    announce_hints: IntCounterVec,
+    hints: HintMetrics,
     announce_retries: IntCounter,
     again: AgainMetrics,
     recoveries: IntCounter,
@@ -152,11 +151,7 @@ impl Metrics {
                 "doorbell_message_announce_lag_commits",
                 "Commits that are not yet announced",
             )?,
-            announce_hints: counters(
-                "doorbell_message_hints_total",
-                "Hints given to the queue, by answer",
-                &["answer"],
-            )?,
+            hints: HintMetrics::register(registry)?,
             announce_retries: counter(
                 "doorbell_message_announce_retries_total",
                 "Announcements tried again",
@@ -181,7 +176,6 @@ impl Metrics {
             self.call_seconds.with_label_values(&[method]);
         }
         CommitOutcome::ALL.iter().for_each(|outcome| _ = self.commits.with_label_values(&[outcome.label()]));
-        HINT_ANSWERS.iter().for_each(|answer| _ = self.announce_hints.with_label_values(&[answer]));
     }
 }
 
@@ -239,18 +233,12 @@ impl Metrics {
 
     /// The queue took hints.
     pub fn hinted(&self, queued: u64, merged: u64, offline: usize) {
-        self.announce_hints.with_label_values(&["queued"]).inc_by(queued);
-        self.announce_hints.with_label_values(&["merged"]).inc_by(merged);
-        self.announce_hints
-            .with_label_values(&["offline"])
-            .inc_by(u64::try_from(offline).unwrap_or(u64::MAX));
+        self.hints.hinted(queued, merged, offline);
     }
 
     /// So many large conversations were published.
     pub fn published(&self, conversations: usize) {
-        self.announce_hints
-            .with_label_values(&["published"])
-            .inc_by(u64::try_from(conversations).unwrap_or(u64::MAX));
+        self.hints.published(conversations);
     }
 
     /// An announcement failed and will be tried again.

@@ -118,5 +118,10 @@ async fn the_page_of_metrics_is_current() {
         std::fs::write(&file, &expected).unwrap();
     }
     let found = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(found == expected, "docs/metrics.md is stale: run `cargo xtask docs` and commit it");
+    let differs = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
+    assert!(
+        found == expected,
+        "docs/metrics.md is stale: run `cargo xtask docs` and commit it. The first line that differs, as found and \
+         as the process shows it: {differs:?}"
+    );
 }
