@@ -46,8 +46,9 @@ pub struct Look {
 ///
 /// A partition keeps at most [`crate::Config::channel_topics_max`] topics. One more, and the topic that has not
 /// changed for the longest time is forgotten: it reads as [`Version::ZERO`], which raises nobody, and a look from
-/// before its last change answers a gap. There is room for many more topics than change while a gateway begins to
-/// follow one, so that nothing is forgotten between its question what there is and its read.
+/// before its last change answers a gap. A call makes room at its end (over Redis, after each 250 topics of a
+/// partition). There is room for many more topics than change while a gateway begins to follow one, so that nothing is
+/// forgotten between its question what there is and its read.
 #[async_trait]
 pub trait Versions: Send + Sync {
     /// How topics are spread.

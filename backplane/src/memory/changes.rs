@@ -43,7 +43,7 @@ impl Changes {
         }
     }
 
-    /// Raises a topic and answers its version; the longest unchanged topic makes room for a new one.
+    /// Raises a topic and answers its version. [`Self::make_room`] is to follow.
     pub(super) fn raise(&mut self, topic: TopicId, raise: Raise, now: Timestamp) -> Version {
         self.now = self.now.max(now);
         let before = self.topics.get(&topic).copied();
@@ -58,10 +58,16 @@ impl Changes {
         self.counter = self.counter.next();
         self.order.insert(self.counter, topic.clone());
         self.topics.insert(topic, Stored { version, changed: self.counter });
-        if self.topics.len() > self.topics_max {
-            self.forget_one();
-        }
         version
+    }
+
+    /// The longest unchanged topics make room for those that are new.
+    pub(super) fn make_room(&mut self) {
+        while self.topics.len() > self.topics_max {
+            let Some((changed, topic)) = self.order.pop_first() else { return };
+            self.topics.remove(&topic);
+            self.forgotten = changed;
+        }
     }
 
     /// A topic's stored version.
@@ -87,12 +93,5 @@ impl Changes {
             counter = *at;
         }
         Look { identity, counter, changed: Some(changed), more: later.next().is_some() }
-    }
-
-    fn forget_one(&mut self) {
-        if let Some((changed, topic)) = self.order.pop_first() {
-            self.topics.remove(&topic);
-            self.forgotten = changed;
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! The memory back-end as the store of channels' versions.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use doorbell_protocol::{Raise, TopicId, Version};
 
@@ -13,11 +15,16 @@ impl Versions for Memory {
     }
 
     async fn raise(&self, raises: Vec<(TopicId, Raise)>) -> Result<Vec<Version>, Error> {
+        let mut raised = HashSet::new();
         let raise = |(topic, raise): (TopicId, Raise)| {
             let now = self.now();
-            self.channels(self.partitions.of_topic(&topic)).raise(topic, raise, now)
+            let partition = self.partitions.of_topic(&topic);
+            raised.insert(partition);
+            self.channels(partition).raise(topic, raise, now)
         };
-        Ok(raises.into_iter().map(raise).collect())
+        let stored = raises.into_iter().map(raise).collect();
+        raised.into_iter().for_each(|partition| self.channels(partition).make_room());
+        Ok(stored)
     }
 
     async fn read(&self, topics: Vec<TopicId>) -> Result<Vec<Version>, Error> {

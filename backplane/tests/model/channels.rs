@@ -16,8 +16,8 @@ pub struct Channels {
     topics: Vec<TopicId>,
     /// The partition of most topics, and that of the last one.
     homes: [Partition; 2],
-    /// Every change in its order: topic and version.
-    changes: Vec<(TopicId, u64)>,
+    /// Every change in its order, by the call that made it: topic and version. The last of them is the call that is under way.
+    calls: Vec<Vec<(TopicId, u64)>>,
     /// Counters that looks have answered.
     seen: Vec<(Partition, ChangeCounter)>,
 }
@@ -31,30 +31,32 @@ impl Channels {
         let topics: Vec<_> = here.into_iter().take(TOPICS - 1).chain(there.into_iter().take(1)).collect();
         let homes = [home, partitions.of_topic(&topics[TOPICS - 1])];
         let seen = homes.into_iter().map(|home| (home, ChangeCounter(0))).collect();
-        Self { partitions, topics, homes, changes: Vec::new(), seen }
+        Self { partitions, topics, homes, calls: vec![Vec::new()], seen }
     }
 
-    /// Changes of one partition, each with its counter: the first has 1.
-    fn of(&self, home: Partition) -> Vec<(u64, &TopicId, u64)> {
-        let own = self.changes.iter().filter(|(topic, _)| self.partitions.of_topic(topic) == home);
-        (1..).zip(own).map(|(counter, (topic, version))| (counter, topic, *version)).collect()
-    }
-
-    /// What is stored in a partition, in the order of last changes, and the latest change that was forgotten.
-    fn stored(&self, home: Partition) -> (Vec<(u64, &TopicId, u64)>, u64) {
+    /// What is stored in a partition, each with the counter of its last change and in the order of those; the latest change that was
+    /// forgotten; and the newest.
+    fn stored(&self, home: Partition) -> (Vec<(u64, &TopicId, u64)>, u64, u64) {
         let (mut kept, mut forgotten): (Vec<(u64, &TopicId, u64)>, _) = (Vec::new(), 0);
-        for change in self.of(home) {
-            kept.retain(|(_, topic, _)| *topic != change.1);
-            kept.push(change);
-            if kept.len() > CHANNEL_TOPICS_MAX.get() as usize {
+        let mut counter = 0;
+        for (nth, changes) in self.calls.iter().enumerate() {
+            for (topic, version) in
+                changes.iter().filter(|(topic, _)| self.partitions.of_topic(topic) == home)
+            {
+                counter += 1;
+                kept.retain(|(_, own, _)| *own != topic);
+                kept.push((counter, topic, *version));
+            }
+            // A call makes room at its end.
+            while nth + 1 < self.calls.len() && kept.len() > CHANNEL_TOPICS_MAX.get() as usize {
                 forgotten = kept.remove(0).0;
             }
         }
-        (kept, forgotten)
+        (kept, forgotten, counter)
     }
 
     fn version(&self, topic: &TopicId) -> u64 {
-        let (stored, _) = self.stored(self.partitions.of_topic(topic));
+        let (stored, ..) = self.stored(self.partitions.of_topic(topic));
         stored.into_iter().find(|(_, own, _)| *own == topic).map_or(0, |(_, _, version)| version)
     }
 
@@ -65,15 +67,14 @@ impl Channels {
             Raise::Next => now.max(stored + 1),
         };
         if version > stored {
-            self.changes.push((topic.clone(), version));
+            self.calls.last_mut().expect("one is under way").push((topic.clone(), version));
         }
         version.max(stored)
     }
 
     /// What a look shows: the counter, the changes or a gap, whether there is more.
     fn look(&self, home: Partition, since: u64, changes_max: usize) -> (u64, Option<Vec<Hint>>, bool) {
-        let newest = self.of(home).len() as u64;
-        let (stored, forgotten) = self.stored(home);
+        let (stored, forgotten, newest) = self.stored(home);
         if since < forgotten || since > newest {
             return (newest, None, false);
         }
@@ -104,6 +105,7 @@ impl<H: Harness> Play<H> {
         let now = self.reference.now;
         let expected: Vec<u64> =
             raises.iter().map(|(topic, raise)| self.channels.raise(topic, *raise, now)).collect();
+        self.channels.calls.push(Vec::new());
         assert_eq!(stored.into_iter().map(Version::get).collect::<Vec<_>>(), expected);
     }
 

@@ -27,12 +27,12 @@ for run = 1, runs do
         local member = gateway .. '\n' .. epoch .. '\n' .. user
         if not old then
           own = own .. key .. stamp
-          added[#added + 1], added[#added + 2] = 0, member
+          added[#added + 1], added[#added + 2] = '0', member
         else
           own = sub(own, 1, to) .. stamp .. sub(own, to + 33)
           if sub(old, 1, 16) ~= epoch then
             call('ZREM', index, gateway .. '\n' .. sub(old, 1, 16) .. '\n' .. user)
-            call('ZADD', index, 0, member)
+            call('ZADD', index, '0', member)
           end
         end
         placed[user] = own

@@ -1,5 +1,6 @@
 -- Raises channels' versions. Each change moves the counter by one; the longest unchanged topics make room (BP-7), not all
--- at once where fewer are to be kept than before.
+-- at once where fewer are to be kept than before. What is stored is read and written for all topics at once: a command of
+-- a script costs more than a topic in it.
 --
 -- KEYS meta versions changes
 -- ARGV topics kept; for each raise: topic, version ('' for the next one, by the time)
@@ -8,25 +9,34 @@
 local VERSION_MAX, FORGOTTEN_MAX = 9007199254740991, 1000
 local kept, now = tonumber(ARGV[1]), tick()
 local counter, forgotten = counted()
-local left = FORGOTTEN_MAX
-local size, reply = call('ZCARD', changes), {}
-for at = 2, #ARGV - 1, 2 do
-  local topic, wanted = ARGV[at], tonumber(ARGV[at + 1])
-  local before = tonumber(call('HGET', versions, topic) or 0) or 0
+local topics, reply = {}, {}
+for at = 2, #ARGV - 1, 2 do topics[#topics + 1] = ARGV[at] end
+local stored = #topics > 0 and call('HMGET', versions, unpack(topics)) or {}
+local raised, written, moved = {}, {}, {}
+for i = 1, #topics do
+  local topic, wanted = topics[i], tonumber(ARGV[2 * i + 1])
+  local before = raised[topic] or tonumber(stored[i] or 0) or 0
   if not wanted then wanted = math.max(before, math.min(math.max(before + 1, now), VERSION_MAX)) end
   local version = math.max(before, wanted)
   local text = format('%.0f', version)
-  reply[#reply + 1] = text
+  reply[i] = text
   if version > before then
     counter = counter + 1
-    call('HSET', versions, topic, text)
-    size = size + call('ZADD', changes, format('%.0f', counter), topic)
-    while size > kept and left > 0 do
-      local oldest = call('ZPOPMIN', changes)
-      call('HDEL', versions, oldest[1])
-      -- Never back: what was called a gap may have been more than what is left here shows.
-      forgotten, size, left = math.max(forgotten, tonumber(oldest[2])), size - 1, left - 1
-    end
+    raised[topic] = version
+    written[#written + 1], written[#written + 2] = topic, text
+    moved[#moved + 1], moved[#moved + 2] = format('%.0f', counter), topic
+  end
+end
+if #written > 0 then
+  call('HSET', versions, unpack(written))
+  call('ZADD', changes, unpack(moved))
+  local over = math.min(call('ZCARD', changes) - kept, FORGOTTEN_MAX)
+  if over > 0 then
+    local oldest, names = call('ZPOPMIN', changes, over), {}
+    for i = 1, #oldest, 2 do names[#names + 1] = oldest[i] end
+    call('HDEL', versions, unpack(names))
+    -- Never back: what was called a gap may have been more than what is left here shows.
+    forgotten = math.max(forgotten, tonumber(oldest[#oldest]))
   end
 end
 call('HSET', meta, 'counter', format('%.0f', counter), 'forgotten', format('%.0f', forgotten))
