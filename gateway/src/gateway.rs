@@ -192,6 +192,8 @@ impl Gateway {
     fn spawn_talkers(self: &Arc<Self>, into: &mut JoinSet<()>, stop: &CancellationToken) {
         let look = LookTask::new(Arc::clone(self)).run();
         let interest = InterestTask::new(Arc::clone(self)).run();
+        let reads = Arc::clone(self);
+        let reading = async move { reads.read_for_sessions().await };
         let asks = Arc::clone(self);
         let asking = async move { asks.ask_for_large_topics().await };
         let reviews = Arc::clone(self);
@@ -200,8 +202,9 @@ impl Gateway {
         let telling = async move { moves.tell_presence().await };
         let rings = Arc::clone(self);
         let ringing = async move { rings.ring_canaries().await };
-        let tasks: [Pin<Box<dyn Future<Output = ()> + Send>>; 6] = [
+        let tasks: [Pin<Box<dyn Future<Output = ()> + Send>>; 7] = [
             Box::pin(look),
+            Box::pin(reading),
             Box::pin(interest),
             Box::pin(asking),
             Box::pin(reviewing),

@@ -6,6 +6,7 @@
 //! that what there is, and follows after it (GW-18): which store answers is looked at also where nothing is followed.
 
 mod reader;
+mod reads;
 
 use std::collections::HashSet;
 use std::future::Future;

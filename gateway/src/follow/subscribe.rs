@@ -176,7 +176,8 @@ impl Gateway {
         if topics.is_empty() {
             return Some(HashMap::new());
         }
-        let versions = self.store_reader().now(self, topics.clone()).await?;
+        let wait_max = self.setting().rules.config.channel_timeout;
+        let versions = self.store_reader().now(&topics, wait_max).await?;
         Some(topics.into_iter().zip(versions).collect())
     }
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use doorbell_backplane::Versions;
 use doorbell_protocol::{TopicId, Version};
 use doorbell_rpc::Peer;
+use futures_util::future::try_join_all;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use super::within;
-use crate::gateway::Gateway;
+use super::reads::Reads;
 
 /// A time in which this gateway saw the same stores of versions, none of which lost anything. Whoever asks in one what
 /// there is, and follows in another, may have missed what was lost in between (GW-18).
@@ -25,6 +25,8 @@ pub(crate) struct StoreReader {
     pub(super) peer: Peer,
     pub(super) unread: Mutex<HashSet<TopicId>>,
     pub(super) bell: Notify,
+    /// For sessions that wait for an answer.
+    pub(super) reads: Reads,
     /// None before every partition's store was seen.
     era: watch::Sender<Option<Era>>,
 }
@@ -32,6 +34,7 @@ pub(crate) struct StoreReader {
 impl StoreReader {
     pub(crate) fn new(versions: Arc<dyn Versions>) -> Self {
         Self {
+            reads: Reads::new(versions.partitions()),
             versions,
             peer: Peer::new("the store of versions"),
             unread: Mutex::default(),
@@ -46,9 +49,13 @@ impl StoreReader {
         self.bell.notify_one();
     }
 
-    /// The stored versions at this moment, for somebody who waits; `None` without an answer in time.
-    pub(crate) async fn now(&self, gateway: &Gateway, topics: Vec<TopicId>) -> Option<Vec<Version>> {
-        within(gateway, self.versions.read(topics)).await.ok()
+    /// The stored versions as of a moment after the call, for somebody who waits; `None` without an answer in time. Whoever waits at the same
+    /// time shares the read.
+    ///
+    /// *Cancel safety*: dropped, nothing more is read for it.
+    pub(crate) async fn now(&self, topics: &[TopicId], wait_max: Duration) -> Option<Vec<Version>> {
+        let waits = try_join_all(topics.iter().map(|topic| self.reads.want(topic)));
+        timeout(wait_max, waits).await.ok()?.ok()
     }
 
     /// The present era, for whoever is about to ask what there is; `None` where no store was seen in time, as for a

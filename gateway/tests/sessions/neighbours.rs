@@ -257,6 +257,8 @@ struct Stored {
 pub struct Store {
     stored: Mutex<Stored>,
     failing: AtomicBool,
+    /// Whether answers to reads are held back.
+    held: watch::Sender<bool>,
     pub reads: AtomicUsize,
     pub looks: AtomicUsize,
     /// Partitions that were looked at for what changed there, and not only for which store answers.
@@ -286,6 +288,15 @@ impl Store {
         self.failing.store(false, Ordering::SeqCst);
     }
 
+    /// Reads find what there is at once, and their answers are held back.
+    pub fn hold_answers(&self) {
+        self.held.send_replace(true);
+    }
+
+    pub fn let_answers_go(&self) {
+        self.held.send_replace(false);
+    }
+
     fn check(&self) -> Result<(), doorbell_backplane::Error> {
         if self.failing.load(Ordering::SeqCst) {
             return Err(doorbell_backplane::Error::Unavailable { reason: "down for the test".into() });
@@ -307,9 +318,13 @@ impl Versions for Store {
     async fn read(&self, topics: Vec<TopicId>) -> Result<Vec<Version>, doorbell_backplane::Error> {
         self.check()?;
         self.reads.fetch_add(1, Ordering::SeqCst);
-        let stored = self.stored.lock();
-        let version = |topic| stored.topics.get(topic).map_or(Version::ZERO, |(version, _)| *version);
-        Ok(topics.iter().map(version).collect())
+        let found = {
+            let stored = self.stored.lock();
+            let version = |topic| stored.topics.get(topic).map_or(Version::ZERO, |(version, _)| *version);
+            topics.iter().map(version).collect()
+        };
+        self.held.subscribe().wait_for(|held| !held).await.expect("the store is there");
+        Ok(found)
     }
 
     async fn look(

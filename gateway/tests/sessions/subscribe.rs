@@ -1,6 +1,7 @@
 //! GW-15: `subscribe`, `unsubscribe`, and what was taken away.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use doorbell_gateway::Config;
@@ -145,6 +146,36 @@ async fn what_a_token_grants_nobody_else_is_asked_about() {
     rig.publish("news:music", 1).await;
     assert_eq!(ada.hint().await.topics, [(topic("news:music"), Version::new(1).unwrap())]);
     assert!(rig.members.authorized.lock().is_empty());
+    rig.stop().await;
+}
+
+/// As where everybody comes back at once.
+#[tokio::test]
+async fn a_crowd_shares_the_reads_and_nobody_is_told_what_was_read_before_they_asked() {
+    let rig = Rig::with(blind());
+    rig.store.put("news:sport", 5);
+    rig.store.hold_answers();
+    let mut ada = rig.session("ada+news:*").await;
+    subscribe(&mut ada, 1, &[("news:sport", 5)]).await;
+    rig.until("it is read for her", || rig.store.reads.load(Ordering::SeqCst) == 1).await;
+    rig.store.put("news:sport", 6);
+    let mut crowd = Vec::new();
+    for nth in 0..20 {
+        let mut client = rig.session(&format!("user-{nth}+news:*")).await;
+        subscribe(&mut client, 1, &[("news:sport", 6)]).await;
+        assert_eq!(client.settle().await, []);
+        crowd.push(client);
+    }
+
+    rig.store.let_answers_go();
+
+    assert_eq!(ada.reply().await.1, Ok(json!({"topics": {"news:sport": 5}})));
+    for client in &mut crowd {
+        assert_eq!(client.reply().await.1, Ok(json!({"topics": {"news:sport": 6}})));
+    }
+    // Hers, the crowd's, and those of the topic's first follower.
+    let reads = rig.store.reads.load(Ordering::SeqCst);
+    assert!(reads <= 4, "{reads}");
     rig.stop().await;
 }
 
