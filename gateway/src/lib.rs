@@ -33,8 +33,8 @@
 //!   between. Another store than at the last look means reading everything again, and `resync`.
 //! - **GW-14** A topic's fan-outs cost its sockets, not its publishes: one is under way at a time, and newer versions
 //!   replace what waits.
-//! - **GW-15** What a session follows by `subscribe` rests on a word of its token or of message-svc that is no older than
-//!   `authorize_interval`; without a fresh one it is suspended.
+//! - **GW-15** What a session follows by `subscribe` rests on the token that it has, or on a word of message-svc that is no
+//!   older than `authorize_interval`; without a fresh one it is suspended.
 //! - **GW-16** A signal is written to a socket that takes it at once and has nothing owed, or to no socket: it waits
 //!   nowhere. What a socket took in part is finished like any frame begun.
 //! - **GW-17** Who comes is told after the enter, who goes after the leave: who pulls by the hint sees it. A user who is

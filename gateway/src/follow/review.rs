@@ -1,4 +1,5 @@
-//! Asking again whether what a session subscribed to may still be followed: every `authorize_interval`, one ask a user.
+//! Asking again whether what a session subscribed to may still be followed: every `authorize_interval`, one ask a user. What the
+//! session's token grants is not asked about, and is looked at again when another token comes.
 //!
 //! No hint goes out later than that after a right was taken away (GW-15): where nobody answers in time, the topics are
 //! suspended until somebody does.
@@ -52,12 +53,12 @@ impl Gateway {
         }
     }
 
-    /// What a session's topics rest on may have changed.
-    pub(crate) fn review_now(&self, session: &Session) {
+    /// What a session's topics rest on may have changed since they were asked for.
+    pub(crate) fn review_now(&self, session: &Session, asked: Instant) {
         let subscribes = session.with_follows(|follows| follows.allowed().next().is_some());
         if let (Some(identity), Some(true)) = (session.identity(), subscribes) {
             let now = Instant::now();
-            self.following().reviews.want(&identity.user, now, |review| review.rests_on(now));
+            self.following().reviews.want(&identity.user, now, |review| review.rests_on(asked));
         }
     }
 
@@ -92,7 +93,9 @@ impl Gateway {
             for one in &reviewed {
                 self.apply_review(one, &allowed, era);
             }
-            self.plan_review(&user, began);
+            if !allowed.is_empty() {
+                self.plan_review(&user, began);
+            }
             return reviews.done(&user);
         }
         let now = Instant::now();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use doorbell_protocol::frames::HintFrame;
 use doorbell_protocol::{ErrorBody, ErrorCode, Hint, Payload, TopicId, Version};
+use futures_util::future::join;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
@@ -95,11 +96,17 @@ impl Gateway {
             .cloned()
             .partition(|topic| claims.as_ref().is_some_and(|claims| claims.topics.allows(topic)));
         let mut allowed = self.authorize(session, others, timeout).await.ok_or_else(unavailable)?;
-        allowed.extend(self.stored(granted).await.ok_or_else(unavailable)?);
+        // What a token grants it grants as long as it is the session's.
+        let is_to_be_reviewed = !allowed.is_empty();
         // Of these message-svc says only that they may be followed; without the store's answer they are at 0, and the
         // first follower's read brings it later.
         let presences = allowed.keys().filter(|topic| topic.kind() == "presence").cloned().collect();
-        for (topic, version) in self.stored(presences).await.into_iter().flatten() {
+        let channel_timeout = self.setting().rules.config.channel_timeout;
+        // Of those granted there must be an answer: also of a read that waits for one under way.
+        let reads = join(self.stored(granted, channel_timeout * 2), self.stored(presences, channel_timeout));
+        let (granted, presences) = reads.await;
+        allowed.extend(granted.ok_or_else(unavailable)?);
+        for (topic, version) in presences.into_iter().flatten() {
             allowed.entry(topic).and_modify(|known| *known = version.max(*known));
         }
 
@@ -125,7 +132,13 @@ impl Gateway {
         }
         if !at.is_empty() {
             self.tell_if_over(era, session);
+        }
+        if is_to_be_reviewed {
             self.review_later(session, began);
+        }
+        // A token that came meanwhile has seen none of these.
+        if session.claims().as_ref().map(Arc::as_ptr) != claims.as_ref().map(Arc::as_ptr) {
+            self.review_now(session, began);
         }
         Ok(at)
     }
@@ -171,12 +184,11 @@ impl Gateway {
         Some(named.collect())
     }
 
-    /// The stored versions of topics.
-    async fn stored(&self, topics: Vec<TopicId>) -> Option<HashMap<TopicId, Version>> {
+    /// The stored versions of topics; `None` without an answer in time.
+    async fn stored(&self, topics: Vec<TopicId>, wait_max: Duration) -> Option<HashMap<TopicId, Version>> {
         if topics.is_empty() {
             return Some(HashMap::new());
         }
-        let wait_max = self.setting().rules.config.channel_timeout;
         let versions = self.store_reader().now(&topics, wait_max).await?;
         Some(topics.into_iter().zip(versions).collect())
     }

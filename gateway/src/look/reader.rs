@@ -50,7 +50,7 @@ impl StoreReader {
     }
 
     /// The stored versions as of a moment after the call, for somebody who waits; `None` without an answer in time. Whoever waits at the same
-    /// time shares the read.
+    /// time shares the read, which may have to wait for those under way: each takes up to `channel_timeout`.
     ///
     /// *Cancel safety*: dropped, nothing more is read for it.
     pub(crate) async fn now(&self, topics: &[TopicId], wait_max: Duration) -> Option<Vec<Version>> {

@@ -253,7 +253,7 @@ impl SessionTask {
         }
         self.step(Event::Verified(outcome), &[], cx);
         // What the last token granted, this one may not.
-        self.gateway.review_now(&self.session);
+        self.gateway.review_now(&self.session, Instant::now());
         self.gateway.reschedule(&self.session);
     }
 

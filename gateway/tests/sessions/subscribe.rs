@@ -10,7 +10,7 @@ use doorbell_protocol::{CallId, ClientFrame, ErrorCode, Version};
 use serde_json::json;
 
 use crate::client::Client;
-use crate::neighbours::topic;
+use crate::neighbours::{Store, topic};
 use crate::rig::Rig;
 
 const BOB: &str = "presence:bob";
@@ -152,7 +152,7 @@ async fn what_a_token_grants_nobody_else_is_asked_about() {
 /// As where everybody comes back at once.
 #[tokio::test]
 async fn a_crowd_shares_the_reads_and_nobody_is_told_what_was_read_before_they_asked() {
-    let rig = Rig::with(blind());
+    let rig = Rig::with(Config { channel_timeout: Duration::from_secs(60), ..blind() });
     rig.store.put("news:sport", 5);
     rig.store.hold_answers();
     let mut ada = rig.session("ada+news:*").await;
@@ -180,6 +180,29 @@ async fn a_crowd_shares_the_reads_and_nobody_is_told_what_was_read_before_they_a
 }
 
 #[tokio::test]
+async fn who_waits_for_a_read_that_fails_is_told_and_the_next_one_is_answered() {
+    let rig = Rig::with(Config { channel_timeout: Duration::from_millis(100), ..blind() });
+    rig.store.put("news:sport", 5);
+    let (mut ada, mut bob) = (rig.session("ada+news:*").await, rig.session("bob+news:*").await);
+    let [fail, recover, hold, let_go]: [fn(&Store); 4] =
+        [Store::fail, Store::recover, Store::hold_answers, Store::let_answers_go];
+    for (nth, (harm, heal)) in [(1, (fail, recover)), (2, (hold, let_go))] {
+        harm(&rig.store);
+        for client in [&mut ada, &mut bob] {
+            subscribe(client, nth, &[("news:sport", 5)]).await;
+        }
+        for client in [&mut ada, &mut bob] {
+            let (_, Err(error)) = client.reply().await else { panic!() };
+            assert_eq!(error.code, ErrorCode::Unavailable);
+        }
+        heal(&rig.store);
+        subscribe(&mut bob, 10 + nth, &[("news:sport", 5)]).await;
+        assert_eq!(bob.reply().await.1, Ok(json!({"topics": {"news:sport": 5}})));
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn what_a_fresh_token_does_not_grant_is_gone() {
     let rig = Rig::with(blind());
     let mut ada = rig.session("ada+news:*").await;
@@ -189,6 +212,71 @@ async fn what_a_fresh_token_does_not_grant_is_gone() {
     rig.until("it is gone", || rig.metric("doorbell_gateway_followers") == 0.0).await;
     rig.publish("news:sport", 1).await;
     assert_eq!(ada.settle().await, []);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_fresh_token_does_not_grant_is_gone_also_where_it_comes_before_the_answer() {
+    let rig = Rig::with(Config { channel_timeout: Duration::from_secs(60), ..blind() });
+    let mut ada = rig.session("ada+news:*").await;
+    rig.store.hold_answers();
+    subscribe(&mut ada, 1, &[("news:sport", 0)]).await;
+    rig.until("it is read", || rig.store.reads.load(Ordering::SeqCst) == 1).await;
+    ada.send(&ClientFrame::Token(Token("ada+blog:*".into()))).await;
+    assert_eq!(ada.settle().await, []);
+
+    rig.store.let_answers_go();
+
+    assert!(ada.reply().await.1.is_ok());
+    rig.until("it is gone", || rig.metric("doorbell_gateway_followers") == 0.0).await;
+    rig.publish("news:sport", 1).await;
+    assert_eq!(ada.settle().await, []);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_reviewed_that_rests_on_a_token_alone() {
+    let config = Config { authorize_interval: Duration::from_millis(50), ..blind() };
+    let rig = Rig::with(config);
+    for (user, name) in [("bob", BOB), ("eve", "news:sport")] {
+        rig.members.allow(user, name, 1);
+    }
+    // Her topic rests on message-svc, until her next token.
+    let mut eve = rig.session("eve").await;
+    subscribe(&mut eve, 1, &[("news:sport", 1)]).await;
+    assert!(eve.reply().await.1.is_ok());
+    eve.send(&ClientFrame::Token(Token("eve+news:*".into()))).await;
+    assert_eq!(eve.settle().await, []);
+    let (mut ada, mut bob) = (rig.session("ada+news:*").await, rig.session("bob").await);
+    for (client, name) in [(&mut ada, "news:sport"), (&mut bob, BOB)] {
+        subscribe(client, 1, &[(name, 1)]).await;
+        assert!(client.reply().await.1.is_ok());
+    }
+    let asked = || rig.members.authorized.lock().len();
+
+    rig.until("his is reviewed again and again", || asked() > 8).await;
+
+    // Each ask, ada's word, and eve's with her token.
+    let judged = rig.metric("doorbell_gateway_authorizations_total");
+    let most = f64::from(u32::try_from(asked()).unwrap()) + 2.0;
+    assert!((3.0..=most).contains(&judged), "{judged}, {most}");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn of_what_rests_on_a_token_and_on_message_svc_the_latter_is_reviewed() {
+    let config = Config { authorize_interval: Duration::from_millis(50), ..blind() };
+    let rig = Rig::with(config);
+    rig.members.allow("ada", BOB, 1);
+    let mut ada = rig.session("ada+news:*").await;
+    subscribe(&mut ada, 1, &[("news:sport", 1), (BOB, 1)]).await;
+    assert!(ada.reply().await.1.is_ok());
+
+    rig.members.forbid("ada", BOB);
+
+    rig.until("it is gone", || rig.metric("doorbell_gateway_followers") == 1.0).await;
+    rig.publish("news:sport", 2).await;
+    assert_eq!(ada.hint().await.topics, [(topic("news:sport"), Version::new(2).unwrap())]);
     rig.stop().await;
 }
 
