@@ -25,6 +25,7 @@ mod host;
 mod load;
 mod process;
 mod prove;
+mod rank;
 mod report;
 mod scrape;
 mod spelling;

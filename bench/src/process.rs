@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cpus::Cpus;
+use crate::rank::Rank;
 
 /// A start takes well under a second; a loaded machine may take longer.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
@@ -40,6 +41,8 @@ pub struct Launch {
     pub kind: Kind,
     /// On which CPUs it runs; on those of the tool where none are named.
     pub cpus: Option<Cpus>,
+    /// How it stands to others on them.
+    pub rank: Rank,
 }
 
 /// How a process is told where to listen, and says that it does.
@@ -234,9 +237,10 @@ impl Launch {
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true);
+        let mut spawn = || self.rank.of(|| command.spawn()).flatten();
         let spawned = match &self.cpus {
-            Some(cpus) => cpus.on(|| command.spawn()).with_context(|| format!("CPUs {cpus}"))?,
-            None => command.spawn(),
+            Some(cpus) => cpus.on(spawn).with_context(|| format!("CPUs {cpus}"))?,
+            None => spawn(),
         };
         let mut child = spawned.with_context(|| format!("starting {}", self.program.display()))?;
         let ready = async {
@@ -311,6 +315,7 @@ mod tests {
             log: scratch.path().join("log"),
             kind: Kind::Doorbell,
             cpus: None,
+            rank: Rank::Ordinary,
         };
         Member::start(launch).await.unwrap()
     }

@@ -23,6 +23,7 @@ use super::target::Target;
 use super::tool::{Of, Spent, Used};
 use super::trial::Side;
 use crate::Host;
+use crate::rank::Rank;
 
 /// Reports that wait; a process that says more waits as well.
 const REPORTS_MAX: usize = 256;
@@ -109,7 +110,7 @@ impl Fleet {
     /// One of them does not start, or cannot make its tokens.
     pub async fn start(
         host: &Host,
-        jobs: &[Job],
+        (jobs, rank): (&[Job], Rank),
         stop: &CancellationToken,
         line: &mut Line,
     ) -> anyhow::Result<Self> {
@@ -125,15 +126,16 @@ impl Fleet {
             used: (Used::default(), Of::Time),
         };
         for (index, job) in jobs.iter().enumerate() {
-            let mut child = Command::new(&host.binary)
+            let mut command = Command::new(&host.binary);
+            command
                 .args(["bench", "load-worker"])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 // What is typed at the terminal is for the tool alone, which ends its children itself.
                 .process_group(0)
-                .kill_on_drop(true)
-                .spawn()
-                .context("a process for the sockets")?;
+                .kill_on_drop(true);
+            let spawned = rank.of(|| command.spawn()).flatten();
+            let mut child = spawned.context("a process for the sockets")?;
             let orders = child.stdin.take().context("a child has a standard input")?;
             let told = child.stdout.take().context("a child has a standard output")?;
             fleet.readers.spawn(read(index, told, say.clone()));

@@ -43,7 +43,7 @@ pub struct Mixed {
     /// While some read nothing.
     slow: Option<Soaked>,
     /// For how many of those the server waited at the end of that while, where it tells.
-    waited_for: Option<u64>,
+    waited_for: anyhow::Result<Option<u64>>,
     /// At the end.
     seen: Together,
     /// What the server had used before the first ring, and after the last hint.
@@ -169,17 +169,17 @@ impl Measurement for MixedArgs {
         let beside;
         (work, beside) = self.soak(work, (self.duration, Beside::All), bench).await?;
         let mut all = None;
-        let mut waited_for = None;
+        let mut waited_for = Ok(None);
         if slow > 0 {
             work.fleet.order(Order::Mute(self.slow())).await?;
             let soaked;
             (work, soaked) = self.soak(work, (self.duration, Beside::Slow), bench).await?;
             // A crowd before the door must not take the figures with it.
-            waited_for = slow_sockets(target).await.unwrap_or(None);
+            waited_for = slow_sockets(target).await;
             work.fleet.order(Order::Unmute).await?;
             all = Some(soaked);
         }
-        let last = all.as_ref().unwrap_or(&beside).last;
+        let last = all.as_ref().map_or(0, |all| all.last).max(beside.last);
         let seen = settled(&mut work.fleet, last, bench).await?;
         let usage = (before, target.meter.read().await?);
         work.fleet.leave().await;
@@ -200,7 +200,7 @@ impl Measurement for MixedArgs {
                 &of.beside,
             );
             followed(findings, ("slow_", "beside slow readers"), slow);
-            self.slowed(findings, of.waited_for);
+            self.slowed(findings, &of.waited_for);
         }
         for soaked in [Some(&of.alone), Some(&of.beside), of.slow.as_ref()].into_iter().flatten() {
             soaked.rings.noted(findings, ("--ring-rate", self.ring_rate));
@@ -235,21 +235,22 @@ impl Measurement for MixedArgs {
 
 impl MixedArgs {
     /// Says for how many of those who read nothing the server had to wait: for fewer, others were not beside slow readers.
-    fn slowed(&self, findings: &mut Findings, waited_for: Option<u64>) {
+    fn slowed(&self, findings: &mut Findings, waited_for: &anyhow::Result<Option<u64>>) {
         let [.., slow] = self.shares();
         match waited_for {
-            Some(sockets) if sockets < slow.into() => findings.note(format!(
+            Ok(Some(sockets)) if *sockets < slow.into() => findings.note(format!(
                 "the server waited for {sockets} of {slow} slow readers: the kernels still hold what the others did not read; go on \
                  for longer (--duration), or publish more often"
             )),
-            Some(_) => {}
-            None => findings.note(
+            Ok(Some(_)) => {}
+            Err(error) => findings.note(format!("whether the server waited for slow readers is not known: {error:#}")),
+            Ok(None) => findings.note(
                 "whether the server waited for slow readers, /metrics would tell (--metrics-url)".to_owned(),
             ),
         }
-        findings
-            .counts
-            .extend(waited_for.map(|sockets| ("slow readers that the server waited for", sockets)));
+        if let Ok(Some(sockets)) = waited_for {
+            findings.counts.insert("slow readers that the server waited for", *sockets);
+        }
     }
 
     /// How many sessions are there to be rung, leave and come back, read nothing: in the order of their numbers.

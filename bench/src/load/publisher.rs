@@ -41,7 +41,7 @@ struct Closed;
 /// The server answered that it does not take it.
 #[derive(Debug, thiserror::Error)]
 #[error("a publish is answered with {0}")]
-pub struct Refused(String);
+struct Refused(String);
 
 /// What became of a schedule.
 pub struct Published {
@@ -78,7 +78,7 @@ impl Publisher {
     /// Rings users of one version, likewise.
     ///
     /// # Errors
-    /// It is not taken; [`Refused`] where the server says so.
+    /// It is not taken.
     pub fn ring(&mut self, version: Moment, users: Vec<String>) -> anyhow::Result<()> {
         let hint = serde_json::json!({"topic": self.topic, "version": version, "users": users});
         self.call(&serde_json::json!({"hints": [hint]}).to_string())

@@ -19,6 +19,7 @@ use crate::cpus::Cpus;
 use crate::process::{Kind, Launch, Member};
 use crate::prove::nemesis::local::{Local, Manner, Shape};
 use crate::prove::nemesis::{Cluster, Fallen};
+use crate::rank::Rank;
 
 /// Settings of one of the tool's own whose door is wide open, because the rate at which connections are taken protects a server from what
 /// this tool is there to do.
@@ -112,7 +113,9 @@ impl Target {
         let api_key = Some(String::from_utf8(made.stdout)?.trim_end().to_owned());
         let own = match place.gateways {
             Some(count) => {
-                apart(host, folder, count, Manner { env, cpus: cpus.cloned(), is_cut: false }).await?
+                let manner =
+                    Manner { env, cpus: cpus.cloned(), gateways: Rank::Yielding, ..Manner::default() };
+                apart(host, folder, count, manner).await?
             }
             None => one(host, folder, env, cpus).await?,
         };
@@ -169,6 +172,7 @@ impl Target {
             log: folder.path().join("bare.log"),
             kind: Kind::Doorbell,
             cpus: cpus.cloned(),
+            rank: Rank::Ordinary,
         };
         let (log, member) = started("the bare loop", launch).await?;
         Ok(Self {
@@ -201,6 +205,14 @@ impl Target {
         let doors = self.doors();
         try_join_all(doors.iter().map(|door| door.restart())).await?;
         Ok(Meter::Processes(try_join_all(doors.iter().map(|door| door.number())).await?))
+    }
+
+    /// How the tool's own processes stand to others: as the gateways do to their Redis.
+    pub fn rank(&self) -> Rank {
+        match self.own.as_ref().map(|own| &own.what) {
+            Some(Started::Apart(_)) => Rank::Yielding,
+            _ => Rank::Ordinary,
+        }
     }
 
     /// Whom sessions are connected to, where the tool started it.
@@ -269,6 +281,7 @@ impl Target {
             log: folder.path().join("log"),
             kind: Kind::Doorbell,
             cpus: None,
+            rank: Rank::Ordinary,
         };
         let (log, member) = started("it", launch).await.unwrap();
         Self {
@@ -297,6 +310,7 @@ async fn one(
         log: folder.path().join("server.log"),
         kind: Kind::Doorbell,
         cpus: cpus.cloned(),
+        rank: Rank::Ordinary,
     };
     let (log, member) = started("a Doorbell of its own", launch).await?;
     Ok(Target {

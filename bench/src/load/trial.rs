@@ -220,7 +220,7 @@ impl<'a> Bench<'a> {
                 "note: {each} connections to one address may be more than this machine has ports (net.ipv4.ip_local_port_range)"
             ));
         }
-        let mut fleet = Fleet::start(self.host, &jobs, self.stop, &mut self.line).await?;
+        let mut fleet = Fleet::start(self.host, (&jobs, target.rank()), self.stop, &mut self.line).await?;
         let (before, kernel_before) = (target.meter.read().await?, usage::kernel_bytes()?);
         fleet.open((target, side), self.asked.size.deadline, &mut self.line).await?;
         Ok(Opened { before, after: target.meter.read().await?, fleet, kernel_before })

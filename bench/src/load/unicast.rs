@@ -70,7 +70,8 @@ impl Measurement for UnicastArgs {
         // One lap before anything counts: each user is where rings find them.
         let first;
         (ringer, first) = lap(ringer, &mut fleet, (0, self.users()), bench).await?;
-        ensure!(first.heard, "not all users heard of a ring within {} s", fleet.patience().as_secs());
+        let why = first.rung.why.map(|why| format!(": {why}")).unwrap_or_default();
+        ensure!(first.heard, "not all users heard of a ring within {} s{why}", fleet.patience().as_secs());
         let delivered = if self.rate.is_some() {
             self.at_a_rate(ringer, &mut fleet, (target, laps), bench).await?
         } else {

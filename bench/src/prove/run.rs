@@ -95,7 +95,7 @@ async fn start_local(
     let env = sabotage.into_iter().collect();
     let local = match args.cluster {
         Some(shape) => {
-            let manner = Manner { env, is_cut: args.pace().is_some(), cpus: None };
+            let manner = Manner { env, is_cut: args.pace().is_some(), ..Manner::default() };
             Local::installation(&host.binary, folder, shape, manner).await?
         }
         None if args.local => Local::one(&host.binary, folder, env).await?,

@@ -16,6 +16,7 @@ use super::{Cluster, Cut, Fallen, Harm, Process};
 use crate::cpus::Cpus;
 use crate::process::{Kind, Launch, Member};
 use crate::prove::history::{Deed, Harmed, Part};
+use crate::rank::Rank;
 
 /// How many processes of each role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +90,8 @@ pub struct Manner {
     pub is_cut: bool,
     /// Their CPUs; those of the tool where none are named.
     pub cpus: Option<Cpus>,
+    /// How gateways stand to the others.
+    pub gateways: Rank,
 }
 
 /// What all processes of an installation have in common.
@@ -114,6 +117,7 @@ impl Local {
             log: folder.join("server.log"),
             kind: Kind::Doorbell,
             cpus: None,
+            rank: Rank::Ordinary,
         };
         let members = vec![Member::start(launch).await?];
         Ok(Self {
@@ -176,6 +180,7 @@ impl Local {
             log,
             kind: Kind::Redis(port),
             cpus: None,
+            rank: Rank::Ordinary,
         }
     }
 
@@ -221,6 +226,7 @@ impl Local {
             name,
             kind: Kind::Doorbell,
             cpus: common.manner.cpus.clone(),
+            rank: if is_door(part) { common.manner.gateways } else { Rank::Ordinary },
         })
     }
 
