@@ -74,6 +74,8 @@ const INNER: &[&str] = &[
     "gateway/src/look.rs:READ_MAX",
     "gateway/src/look.rs:CHANGES_MAX",
     "gateway/src/look.rs:BACKOFF_MAX",
+    "gateway/src/look/reads.rs:TOPICS_MAX",
+    "gateway/src/look/reads.rs:UNDER_WAY_MAX",
     "gateway/src/presence.rs:MOVES_MAX",
     "gateway/src/presence.rs:BACKOFF_MAX",
     "gateway/src/socket/tls.rs:HELD_BYTES_MAX",
