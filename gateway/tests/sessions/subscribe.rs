@@ -21,6 +21,11 @@ fn blind() -> Config {
     Config { channel_look_interval: Duration::from_secs(3_600), ..Config::default() }
 }
 
+/// Reviews again and again.
+fn reviewing() -> Config {
+    Config { authorize_interval: Duration::from_millis(50), ..blind() }
+}
+
 async fn subscribe(client: &mut Client, id: u64, topics: &[(&str, u64)]) {
     let topics = topics.iter().map(|(name, known)| (topic(name), Version::new(*known).unwrap())).collect();
     client.send(&ClientFrame::Subscribe { id: CallId::Number(id), topics }).await;
@@ -236,8 +241,7 @@ async fn what_a_fresh_token_does_not_grant_is_gone_also_where_it_comes_before_th
 
 #[tokio::test]
 async fn nothing_is_reviewed_that_rests_on_a_token_alone() {
-    let config = Config { authorize_interval: Duration::from_millis(50), ..blind() };
-    let rig = Rig::with(config);
+    let rig = Rig::with(reviewing());
     for (user, name) in [("bob", BOB), ("eve", "news:sport")] {
         rig.members.allow(user, name, 1);
     }
@@ -265,8 +269,7 @@ async fn nothing_is_reviewed_that_rests_on_a_token_alone() {
 
 #[tokio::test]
 async fn of_what_rests_on_a_token_and_on_message_svc_the_latter_is_reviewed() {
-    let config = Config { authorize_interval: Duration::from_millis(50), ..blind() };
-    let rig = Rig::with(config);
+    let rig = Rig::with(reviewing());
     rig.members.allow("ada", BOB, 1);
     let mut ada = rig.session("ada+news:*").await;
     subscribe(&mut ada, 1, &[("news:sport", 1), (BOB, 1)]).await;
@@ -282,8 +285,7 @@ async fn of_what_rests_on_a_token_and_on_message_svc_the_latter_is_reviewed() {
 
 #[tokio::test]
 async fn what_was_taken_away_is_not_hinted_later_than_an_interval() {
-    let config = Config { authorize_interval: Duration::from_millis(50), ..blind() };
-    let rig = Rig::with(config);
+    let rig = Rig::with(reviewing());
     rig.members.allow("ada", BOB, 1);
     rig.members.allow("ada", EVE, 1);
     let mut ada = rig.session("ada").await;
@@ -300,8 +302,7 @@ async fn what_was_taken_away_is_not_hinted_later_than_an_interval() {
 
 #[tokio::test]
 async fn when_nobody_can_say_in_time_the_topics_are_suspended_until_somebody_does() {
-    let config = Config { authorize_interval: Duration::from_millis(50), ..blind() };
-    let rig = Rig::with(config);
+    let rig = Rig::with(reviewing());
     rig.members.allow("ada", BOB, 1);
     let mut ada = rig.session("ada").await;
     subscribe(&mut ada, 1, &[(BOB, 1)]).await;
