@@ -260,6 +260,10 @@ pub struct Second {
     pub welcome: Counts,
     /// How late followers were that heard in it, to two digits.
     pub late: Counts,
+    /// Rings beside those hints that users learned of in it.
+    pub rings: u64,
+    /// How late those were, to two digits.
+    pub late_ring: Counts,
 }
 
 /// What a process has seen.

@@ -69,6 +69,7 @@ struct Gathering {
     sample: Sample,
     welcome: Spread,
     late: Spread,
+    late_ring: Spread,
 }
 
 impl Pulse {
@@ -159,6 +160,7 @@ impl Watched {
                 sample: Sample { at, part: self.part.clone(), ..Sample::default() },
                 welcome: Spread::coarse(),
                 late: Spread::coarse(),
+                late_ring: Spread::coarse(),
             });
             if self.gathering.len() > LATE_SECONDS {
                 self.samples.extend(self.gathering.pop_front().map(|over| over.sample()));
@@ -172,12 +174,14 @@ impl Watched {
         self.so_far.merge(if self.counts { &second.late } else { &second.welcome });
         let (open, part) = (self.open.values().sum(), self.part.clone());
         let Some(gathering) = self.gathering(second.number) else { return };
-        let Gathering { sample, welcome, late } = gathering;
+        let Gathering { sample, welcome, late, late_ring } = gathering;
         (sample.open, sample.part) = (open, part);
         sample.welcomed += second.welcomed;
         sample.hints += second.hints;
+        sample.rings += second.rings;
         welcome.merge(&second.welcome);
         late.merge(&second.late);
+        late_ring.merge(&second.late_ring);
     }
 
     /// CPU of the second that is over; of several, where nobody looked in between, it is that of the last.
@@ -202,6 +206,8 @@ impl Gathering {
             welcome_p99_us: self.welcome.quantile(0.99),
             late_p50_us: self.late.quantile(0.5),
             late_p99_us: self.late.quantile(0.99),
+            late_ring_p50_us: self.late_ring.quantile(0.5),
+            late_ring_p99_us: self.late_ring.quantile(0.99),
             ..self.sample.clone()
         }
     }
@@ -233,13 +239,17 @@ mod tests {
         pulse.second(0, &second(first, 3, &[(10, 99)]));
         pulse.second(0, &second(first + 1, 4, &[]));
         // This one is late with it; and of the next it says nothing yet.
-        pulse.second(1, &second(first, 5, &[(70, 1)]));
+        let rung =
+            Second { rings: 2, late_ring: Counts(vec![(5, 1), (40, 1)]), ..second(first, 5, &[(70, 1)]) };
+        pulse.second(1, &rung);
 
         let timeline = pulse.end().unwrap();
         assert_eq!((timeline.side, timeline.seconds.len()), (Side::Bare, 2));
-        let Sample { at, part, open, hints, late_p50_us, late_p99_us, .. } = &timeline.seconds[0];
+        let Sample { at, part, open, hints, late_p50_us, late_p99_us, rings, .. } = &timeline.seconds[0];
         assert_eq!((*at, part.as_str(), *open, *hints), (0, "ringing", 9, 100));
         assert_eq!((*late_p50_us, *late_p99_us), (Some(10), Some(10)));
+        let Sample { late_ring_p50_us, late_ring_p99_us, .. } = &timeline.seconds[0];
+        assert_eq!((*rings, *late_ring_p50_us, *late_ring_p99_us), (2, Some(5), Some(40)));
         assert_eq!((timeline.seconds[1].open, timeline.seconds[1].late_p99_us), (4, None));
         assert_eq!(pulse.end(), None);
     }

@@ -35,6 +35,14 @@ pub struct Sample {
     /// 99 of 100 were not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late_p99_us: Option<u64>,
+    /// Rings beside those hints that users learned of in it.
+    pub rings: u64,
+    /// Half of those were not later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late_ring_p50_us: Option<u64>,
+    /// 99 of 100 were not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late_ring_p99_us: Option<u64>,
     /// The server's CPU, or the bare loop's, in hundredths of a core: of processes of the tool's own alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_cpu: Option<f64>,

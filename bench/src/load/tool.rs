@@ -6,7 +6,7 @@ use super::usage::{cpu_seconds, waited_seconds};
 /// A process with one thread that runs for more of the time than this, or waits for a CPU to run on, hardly waits for the server: it is what
 /// limits.
 const BUSY_PERCENT: f64 = 90.0;
-/// CPU is counted in steps of 10 ms: a shorter time says nothing of a share.
+/// A process that runs without a pause for a shorter time has had no time to be what limits.
 const SHORTEST_SECONDS: f64 = 0.5;
 
 /// What all of them had used at a moment.

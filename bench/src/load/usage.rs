@@ -2,16 +2,17 @@
 //! `/metrics` does.
 
 use std::fs::read_to_string;
+use std::time::Duration;
 
 use anyhow::Context;
+use nix::time::ClockId;
+use nix::unistd::Pid;
 
 use crate::scrape;
 
 /// The metrics that every Doorbell shows of its process.
 const CPU: &str = "process_cpu_seconds_total";
 const RESIDENT: &str = "process_resident_memory_bytes";
-/// `USER_HZ`: the kernel reports ticks of 10 ms to user space on every Linux architecture.
-const TICKS_PER_SECOND: f64 = 100.0;
 /// The kernel counts buffers of sockets in pages.
 const PAGE_BYTES: u64 = 4_096;
 
@@ -27,7 +28,7 @@ pub enum Meter {
 /// What a server has used.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
-    /// CPU since it was started, user and system, in seconds. The kernel counts steps of 10 ms.
+    /// CPU since it was started, user and system, in seconds. A page of metrics counts steps of 10 ms.
     pub cpu_seconds: f64,
     /// Memory that is resident.
     pub resident: u64,
@@ -89,9 +90,11 @@ fn whole(value: f64) -> u64 {
     value as u64
 }
 
-/// CPU of a process here, user and system, in seconds; `None` where it is gone.
+/// CPU of a process here, user and system, of all its threads, in seconds; `None` where it is gone. Its clock counts nanoseconds
+/// (`clock_getcpuclockid(3)`), `/proc` steps of 10 ms, in which 300 sessions are opened.
 pub fn cpu_seconds(process: u32) -> Option<f64> {
-    cpu_of(&read_to_string(format!("/proc/{process}/stat")).ok()?)
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(i32::try_from(process).ok()?)).ok()?;
+    Some(Duration::from(clock.now().ok()?).as_secs_f64())
 }
 
 /// How long the first thread of a process here could have run and had no CPU, in seconds; `None` where the kernel does not tell.
@@ -105,26 +108,17 @@ fn waited_of(schedstat: &str) -> Option<f64> {
 }
 
 fn of_process(number: u32) -> anyhow::Result<Usage> {
-    let read = |file: &str| {
-        let path = format!("/proc/{number}/{file}");
-        read_to_string(&path).with_context(|| format!("the server is gone: {path}"))
-    };
-    let (stat, rollup) = (read("stat")?, read("smaps_rollup")?);
+    let path = format!("/proc/{number}/smaps_rollup");
+    let gone = || format!("the server is gone: {path}");
+    let rollup = read_to_string(&path).with_context(gone)?;
     Ok(Usage {
-        cpu_seconds: cpu_of(&stat).context("/proc/PID/stat has no CPU")?,
+        cpu_seconds: cpu_seconds(number).with_context(gone)?,
         resident: kib_of(&rollup, "Rss:").context("/proc/PID/smaps_rollup has no Rss")?,
         // Clean pages are the program's own: they are private until somebody else runs it as well.
         private: Some(
             kib_of(&rollup, "Private_Dirty:").context("/proc/PID/smaps_rollup has no Private_Dirty")?,
         ),
     })
-}
-
-/// User and system time. The name in parentheses may hold anything; after it they are the 12th and 13th.
-fn cpu_of(stat: &str) -> Option<f64> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace().skip(11).map(str::parse::<f64>);
-    Some((fields.next()?.ok()? + fields.next()?.ok()?) / TICKS_PER_SECOND)
 }
 
 /// A line such as `Rss:   12 kB`, in bytes.
@@ -172,8 +166,6 @@ mod tests {
 
     #[test]
     fn proc_is_read_as_the_kernel_writes_it() {
-        let stat = "17 (a) b (c)) S 1 17 17 0 -1 4194560 1 2 3 4 250 50 0 0 20 0 8 0 100 1000 200";
-        assert_eq!(cpu_of(stat), Some(3.0));
         assert_eq!(waited_of("5000000000 1500000000 77\n"), Some(1.5));
         assert_eq!(kib_of("Rss:              12 kB\nPss: 1 kB\n", "Rss:"), Some(12_288));
         assert_eq!(kib_of("Rss: 12 kB\n", "Slab:"), None);
@@ -187,5 +179,19 @@ mod tests {
 
         assert!(usage.resident >= usage.private.unwrap() && usage.private > Some(0), "{usage:?}");
         assert!(kernel_bytes().unwrap() > 0);
+    }
+
+    #[test]
+    fn cpu_of_a_process_is_known_to_less_than_a_step_of_the_kernels_count_and_not_of_one_that_is_gone() {
+        // Waited for, so its number is free.
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        assert_eq!(cpu_seconds(gone.id()), None);
+
+        let (before, mut after) = (cpu_seconds(std::process::id()).unwrap(), 0.0);
+        while after <= before {
+            after = cpu_seconds(std::process::id()).unwrap();
+        }
+        assert!(after - before < 0.01, "{before} {after}");
     }
 }

@@ -21,7 +21,7 @@ pub fn is_told(timelines: &[Timeline]) -> bool {
     timelines.iter().any(|timeline| !timeline.seconds.is_empty())
 }
 
-/// Four pictures, each in its figure.
+/// Four pictures, each in its figure; two more where users were rung beside.
 pub fn figures(timelines: &[Timeline]) -> String {
     let seconds = timelines.iter().map(|timeline| timeline.seconds.len()).max().unwrap_or(0).max(1);
     let step = seconds.div_ceil(STEPS_MAX);
@@ -42,14 +42,19 @@ pub fn figures(timelines: &[Timeline]) -> String {
     let mut cpu = course.lines(|step| mean(step, |second| second.server_cpu));
     let tool = course.values(Side::Doorbell, |step| mean(step, |second| second.tool_cpu));
     cpu.push(("toolcpu", tool));
-    [
+    let mut pictures = vec![
         course.svg(open.name, &course.lines(open.of), Kind::Count),
         course.svg(rate.name, &course.lines(rate.of), Kind::Count),
         course.svg(late.name, &course.lines(late.of), Kind::Time),
-        course.svg("CPU, % of a core", &cpu, Kind::Count),
-    ]
-    .map(|svg| format!("<figure>{svg}</figure>"))
-    .concat()
+    ];
+    if timelines.iter().flat_map(|timeline| &timeline.seconds).any(|second| second.rings > 0) {
+        let rings = course.lines(|step| mean(step, |one| Some(number(one.rings))));
+        pictures.push(course.svg("rings a second", &rings, Kind::Count));
+        let late = course.lines(|step| most(step, |one| one.late_ring_p99_us));
+        pictures.push(course.svg("99 of 100 rings within", &late, Kind::Time));
+    }
+    pictures.push(course.svg("CPU, % of a core", &cpu, Kind::Count));
+    pictures.iter().map(|svg| format!("<figure>{svg}</figure>")).collect()
 }
 
 struct Chart {
@@ -186,7 +191,26 @@ mod tests {
             assert_eq!(figures.matches(text).count(), count, "{text}: {figures}");
         }
         assert!(!figures.contains("NaN") && !figures.contains("inf"), "{figures}");
+        assert!(!figures.contains("rings"), "{figures}");
         assert!(is_told(&both) && !is_told(&[]));
+    }
+
+    #[test]
+    fn rings_beside_hints_have_pictures_of_their_own() {
+        let mut rung = timeline(Side::Doorbell, 12, |_| "rings beside fan-outs");
+        for second in &mut rung.seconds {
+            (second.rings, second.late_ring_p99_us) = (300, Some(4_000));
+        }
+
+        let figures = figures(&[rung]);
+
+        for text in ["<svg", ">rings a second<", ">99 of 100 rings within<", ">99 of 100 hints within<"] {
+            assert_eq!(
+                figures.matches(text).count(),
+                if text == "<svg" { 6 } else { 1 },
+                "{text}: {figures}"
+            );
+        }
     }
 
     #[test]

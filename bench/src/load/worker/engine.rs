@@ -162,6 +162,7 @@ impl Engine {
                 Ok(Order::Open) => (self.opening, self.began) = (true, clock::now()),
                 Ok(Order::Measure(plan @ Plan::Laps(..))) if self.job.rings == Rings::Both => {
                     self.rung = Tally::default();
+                    self.seconds.measure_rings();
                     self.rings.begin(plan);
                 }
                 Ok(Order::Measure(plan)) => {

@@ -24,7 +24,8 @@ impl Engine {
             self.next_progress = (now / PROGRESS_US + 1) * PROGRESS_US;
             say(&Report::Progress(self.tally))?;
         }
-        if let Some(second) = self.seconds.over(now, self.tally, &mut self.lateness) {
+        let lateness = (&mut self.lateness, &mut self.rings);
+        if let Some(second) = self.seconds.over(now, (self.tally, self.rung), lateness) {
             say(&Report::Second(Box::new(second)))?;
         }
         Ok(())
