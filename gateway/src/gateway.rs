@@ -156,8 +156,6 @@ impl Gateway {
     )]
     pub fn start(self: &Arc<Self>, upgraded: Upgraded) {
         let Upgraded { socket, leftover, encoding, verified, peer } = upgraded;
-        // Hints are small and must not wait for an acknowledgement of the last one. It fails on a dead socket only.
-        let _ = socket.set_nodelay();
         let session = Arc::new(Session::new(socket.hold(), encoding, verified, self.setting.uptime.now()));
         tracing::debug!(session = %session.id(), %peer, "socket opened");
         self.setting.metrics.socket_opened();

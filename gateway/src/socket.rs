@@ -8,8 +8,6 @@ mod stream;
 mod tls;
 mod wire;
 
-use std::io;
-
 use tokio::io::DuplexStream;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -79,13 +77,6 @@ impl From<DuplexStream> for Socket {
 }
 
 impl Socket {
-    pub(crate) fn set_nodelay(&self) -> io::Result<()> {
-        match self {
-            Self::Plain(socket) => socket.set_nodelay(),
-            Self::Tls(socket) => socket.get_ref().0.set_nodelay(),
-        }
-    }
-
     /// What a session holds from here on.
     pub(crate) fn hold(self) -> HeldSocket {
         match self {

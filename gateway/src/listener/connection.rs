@@ -94,8 +94,6 @@ impl Connections {
 
     /// Serves one more, until it ends, is upgraded, is too old, or the listener stops.
     pub(super) fn serve(&mut self, socket: TcpStream, peer: SocketAddr) {
-        // Frames are small and must not wait for each other. An error means that the client is gone already.
-        let _ = socket.set_nodelay(true);
         self.metrics.connection_accepted();
         self.tasks.spawn(Arc::clone(&self.lives).live(socket, peer));
     }

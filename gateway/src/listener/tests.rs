@@ -84,6 +84,28 @@ async fn until(is_so: impl Fn() -> bool) {
 }
 
 #[tokio::test]
+async fn a_connection_sends_small_frames_at_once_and_the_kernel_keeps_little_that_a_client_does_not_read() {
+    let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), Config::default(), metrics).unwrap();
+    let client = TcpSocket::new_v4().unwrap();
+    client.set_recv_buffer_size(4_096).unwrap();
+    let (_client, accepted) = tokio::join!(client.connect(listener.local_addr()), listener.socket.accept());
+    let mut socket = accepted.unwrap().0.into_std().unwrap();
+
+    assert!(socket.nodelay().unwrap());
+    // 40,000 frames of hints.
+    let (frame, mut taken) = ([0; 80], 0);
+    let refusal = loop {
+        match io::Write::write(&mut socket, &frame) {
+            Ok(bytes) if taken < 40_000 * frame.len() => taken += bytes,
+            other => break other.map_err(|error| error.kind()),
+        }
+    };
+    assert_eq!(refusal, Err(io::ErrorKind::WouldBlock));
+    assert!(taken <= 64 * 1_024, "{taken}");
+}
+
+#[tokio::test]
 async fn requests_of_one_connection_are_answered_in_turn() {
     let running = start(Config::default());
     let mut socket = connect(&running).await;

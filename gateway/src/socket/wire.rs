@@ -39,13 +39,6 @@ impl From<DuplexStream> for Wire {
 }
 
 impl Wire {
-    pub(super) fn set_nodelay(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.set_nodelay(true),
-            Self::Memory(_) => Ok(()),
-        }
-    }
-
     /// The other end's address; `None` where it has none.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
         match self {

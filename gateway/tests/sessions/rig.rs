@@ -115,6 +115,7 @@ impl Rig {
     pub async fn pair() -> (TcpStream, TcpStream) {
         let listening = TcpSocket::new_v4().unwrap();
         listening.set_send_buffer_size(16 * 1024).unwrap();
+        listening.set_nodelay(true).unwrap();
         listening.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener: TcpListener = listening.listen(1).unwrap();
         let connecting = TcpSocket::new_v4().unwrap();
