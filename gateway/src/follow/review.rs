@@ -88,6 +88,8 @@ impl Gateway {
         let reviewed = self.to_review(&user);
         let (Some(asked), false) = (asked, reviewed.is_empty()) else { return reviews.done(&user) };
         let (began, era) = (Instant::now(), self.store_reader().era(Duration::ZERO).await);
+        // Whoever may not answer below has no say in these.
+        reviewed.iter().for_each(|one| self.resume(one, era));
         let ends = asked + self.setting().rules.config.authorize_interval;
         if let Some(allowed) = self.ask_again(&reviewed, ends).await {
             for one in &reviewed {
@@ -152,13 +154,32 @@ impl Gateway {
         for topic in &changed.removed {
             self.align(&one.session, &Hint { topic: topic.clone(), version: Version::ZERO });
         }
-        for topic in &changed.added {
-            let version = allowed.get(topic).copied().unwrap_or(Version::ZERO);
-            self.align(&one.session, &Hint { topic: topic.clone(), version });
+        self.follow_again(&one.session, &changed.added, (allowed, era));
+    }
+
+    /// What was suspended and its token grants by now is followed again.
+    fn resume(&self, one: &Reviewed, era: Option<Era>) {
+        let resumed: Vec<TopicId> = one.session.change_follows(|follows| {
+            let resumed = follows.resume(&one.granted);
+            (Vec::new(), resumed)
+        });
+        self.setting().metrics.topics.judged(Judged::Allowed, resumed.len());
+        self.follow_again(&one.session, &resumed, (&HashMap::new(), era));
+    }
+
+    fn follow_again(
+        &self,
+        session: &Arc<Session>,
+        topics: &[TopicId],
+        (known, era): (&HashMap<TopicId, Version>, Option<Era>),
+    ) {
+        for topic in topics {
+            let version = known.get(topic).copied().unwrap_or(Version::ZERO);
+            self.align(session, &Hint { topic: topic.clone(), version });
         }
-        self.hint_versions(&one.session, &changed.added, allowed);
-        if let Some(era) = era.filter(|_| !changed.added.is_empty()) {
-            self.tell_if_over(era, &one.session);
+        self.hint_versions(session, topics, known);
+        if let Some(era) = era.filter(|_| !topics.is_empty()) {
+            self.tell_if_over(era, session);
         }
     }
 

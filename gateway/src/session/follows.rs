@@ -209,6 +209,20 @@ impl Follows {
         stopped
     }
 
+    /// Follows again what is suspended of these topics; answers those whose hints begin again.
+    pub(crate) fn resume(&mut self, topics: &HashSet<TopicId>) -> Vec<TopicId> {
+        let mut resumed = Vec::new();
+        for follow in self.topics.iter_mut().filter(|follow| topics.contains(&follow.topic)) {
+            if let Subscribed::Suspended(since) = follow.subscribed {
+                follow.subscribed = Subscribed::Allowed(since);
+                if !follow.own {
+                    resumed.push(follow.topic.clone());
+                }
+            }
+        }
+        resumed
+    }
+
     /// All topics, for a session that ends.
     pub(crate) fn into_topics(self) -> impl Iterator<Item = TopicId> {
         self.topics.into_iter().map(|follow| follow.topic)

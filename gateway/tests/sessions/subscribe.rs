@@ -301,6 +301,27 @@ async fn what_was_taken_away_is_not_hinted_later_than_an_interval() {
 }
 
 #[tokio::test]
+async fn a_fresh_token_brings_back_what_it_grants_while_nobody_can_say_of_the_rest() {
+    let rig = Rig::with(reviewing());
+    for name in ["news:sport", BOB] {
+        rig.members.allow("ada", name, 1);
+    }
+    let mut ada = rig.session("ada").await;
+    subscribe(&mut ada, 1, &[("news:sport", 1), (BOB, 1)]).await;
+    assert!(ada.reply().await.1.is_ok());
+    rig.members.fail();
+    rig.until("both are suspended", || rig.metric("doorbell_gateway_followers") == 0.0).await;
+    rig.store.put("news:sport", 2);
+
+    ada.send(&ClientFrame::Token(Token("ada+news:*".into()))).await;
+
+    assert_eq!(ada.hint().await.topics, [(topic("news:sport"), Version::new(2).unwrap())]);
+    rig.publish(BOB, 2).await;
+    assert_eq!(ada.settle().await, []);
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn when_nobody_can_say_in_time_the_topics_are_suspended_until_somebody_does() {
     let rig = Rig::with(reviewing());
     rig.members.allow("ada", BOB, 1);
