@@ -1,10 +1,11 @@
 //! A process that holds sockets: `doorbell bench load-worker`, started by the tool, told what to do by lines on its standard
 //! input, telling what it saw by lines on its standard output. It ends with whoever started it.
 //!
-//! Map: [`engine`] the loop; [`socket`] one session; [`answer`] how it begins and ends, [`hearing`] what a message says; [`lateness`] how late it is, [`returning`]
+//! Map: [`engine`] the loop; [`socket`] one session; [`arrival`] when its bytes came; [`answer`] how it begins and ends, [`hearing`] what a message says; [`lateness`] how late it is, [`returning`]
 //! how it comes back; [`seconds`] all of it second by second.
 
 mod answer;
+mod arrival;
 mod engine;
 pub mod hearing;
 mod lateness;

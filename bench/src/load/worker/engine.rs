@@ -5,7 +5,7 @@ mod soaking;
 mod telling;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
 use doorbell_protocol::frames::{Hello, Token};
@@ -13,6 +13,7 @@ use doorbell_protocol::{CallId, ClientFrame, Encoding, TopicId, Version};
 use mio::{Events, Poll};
 
 use super::answer::{Over, Then, closed, upgraded};
+use super::arrival;
 use super::hearing::{Heard, Hearing, SUBSCRIBE};
 use super::lateness::Lateness;
 use super::returning::Returning;
@@ -42,6 +43,8 @@ pub struct Engine {
     job: Job,
     poll: Poll,
     buffer: Vec<u8>,
+    /// When came what is being read.
+    came: Moment,
     sockets: Vec<Socket>,
     /// Their users' tokens, each until it is written.
     tokens: Vec<String>,
@@ -95,6 +98,7 @@ impl Engine {
         Ok(Self {
             poll: Poll::new()?,
             buffer: vec![0; BUFFER_BYTES],
+            came: 0,
             sockets: Vec::with_capacity(job.sessions as usize),
             tokens,
             upgrades: job.places.iter().map(|place| outbound::upgrade(&place.host, encoding)).collect(),
@@ -216,10 +220,13 @@ impl Engine {
         }
         loop {
             let Some(stream) = &mut self.sockets[index].stream else { return Ok(()) };
-            match stream.read(&mut buffer[filled..]) {
-                Ok(0) => return Err(self.ended(index, filled, "the server ended the connection".to_owned())),
-                Ok(count) => {
+            match arrival::read(stream, &mut buffer[filled..]) {
+                Ok((0, _)) => {
+                    return Err(self.ended(index, filled, "the server ended the connection".to_owned()));
+                }
+                Ok((count, came)) => {
                     filled += count;
+                    self.came = came;
                     let taken = self.take(index, &buffer[..filled])?;
                     buffer.copy_within(taken..filled, 0);
                     filled -= taken;
@@ -266,7 +273,7 @@ impl Engine {
     fn greet(&mut self, index: usize) -> Result<(), Over> {
         let socket = &mut self.sockets[index];
         if socket.life == Life::First {
-            self.upgrade.record(clock::now().saturating_sub(socket.due));
+            self.upgrade.record(self.came.saturating_sub(socket.due));
         }
         let token = self.tokens.get_mut(index).map(|token| match self.job.lost {
             Lost::Gone => std::mem::take(token),
@@ -351,7 +358,7 @@ impl Engine {
         let (user, is_steady) = (self.number(index), self.is_steady(index));
         let socket = &mut self.sockets[index];
         if is_steady {
-            self.lateness.hint((user, &mut socket.known), version, &mut self.tally);
+            self.lateness.hint((user, &mut socket.known), (version, self.came), &mut self.tally);
         } else {
             socket.known = socket.known.max(version);
         }
@@ -361,7 +368,8 @@ impl Engine {
     /// A user is rung by its name.
     fn ring(&mut self, index: usize, version: Moment) {
         let user = self.number(index);
-        self.rings.hint((user, &mut self.sockets[index].rung), version, &mut self.rung);
+        let heard = &mut self.sockets[index].rung;
+        self.rings.hint((user, heard), (version, self.came), &mut self.rung);
     }
 
     /// The number of a session among all.
@@ -376,7 +384,7 @@ impl Engine {
 
     /// A session is registered: it follows, where sessions do.
     fn welcomed(&mut self, index: usize) -> Result<(), Over> {
-        let (socket, now) = (&mut self.sockets[index], clock::now());
+        let (socket, now) = (&mut self.sockets[index], self.came);
         let took = now.saturating_sub(socket.due);
         self.seconds.welcome(took);
         if !self.returning.welcomed(socket, now, &mut self.tally.returns) {

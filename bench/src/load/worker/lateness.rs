@@ -97,9 +97,13 @@ impl Lateness {
         heard > 0 && if self.is_lap { heard >= self.head } else { heard == self.head }
     }
 
-    /// The session of a user, which had heard of `heard`, is told of `version`. One that is not greater says nothing new.
-    pub fn hint(&mut self, (user, heard): (u64, &mut Moment), version: Moment, tally: &mut Tally) {
-        let now = clock::now();
+    /// The session of a user, which had heard of `heard`, is told of `version` at `now`. One that is not greater says nothing new.
+    pub fn hint(
+        &mut self,
+        (user, heard): (u64, &mut Moment),
+        (version, now): (Moment, Moment),
+        tally: &mut Tally,
+    ) {
         if self.plan.is_some() {
             tally.hints += 1;
             self.last_hint = now;
@@ -216,22 +220,22 @@ mod tests {
         let mut heard = [0; 3];
         heard.iter().for_each(|_| lateness.join(0));
 
-        lateness.hint((0, &mut heard[0]), 7, &mut tally);
-        lateness.hint((0, &mut heard[1]), 7, &mut tally);
+        lateness.hint((0, &mut heard[0]), (7, clock::now()), &mut tally);
+        lateness.hint((0, &mut heard[1]), (7, clock::now()), &mut tally);
         assert_eq!(lateness.reached(), None);
         lateness.leave((0, heard[2]));
         assert_eq!(lateness.reached(), Some(7));
         assert_eq!(lateness.reached(), None);
 
-        lateness.hint((0, &mut heard[1]), 9, &mut tally);
+        lateness.hint((0, &mut heard[1]), (9, clock::now()), &mut tally);
         // Again, and an older one: nothing new.
-        lateness.hint((0, &mut heard[1]), 9, &mut tally);
-        lateness.hint((0, &mut heard[1]), 8, &mut tally);
+        lateness.hint((0, &mut heard[1]), (9, clock::now()), &mut tally);
+        lateness.hint((0, &mut heard[1]), (8, clock::now()), &mut tally);
         assert_eq!(lateness.reached(), None);
         // News to this one, but not the newest.
-        lateness.hint((0, &mut heard[0]), 8, &mut tally);
+        lateness.hint((0, &mut heard[0]), (8, clock::now()), &mut tally);
         assert_eq!(lateness.reached(), None);
-        lateness.hint((0, &mut heard[0]), 9, &mut tally);
+        lateness.hint((0, &mut heard[0]), (9, clock::now()), &mut tally);
         assert_eq!(lateness.reached(), Some(9));
         assert_eq!(tally, Tally::default());
     }
@@ -246,8 +250,8 @@ mod tests {
         lateness.join(0);
         lateness.begin(Plan::Publishes(schedule));
 
-        lateness.hint((0, &mut heard), schedule.due(0), &mut tally);
-        lateness.hint((0, &mut heard), schedule.due(4), &mut tally);
+        lateness.hint((0, &mut heard), (schedule.due(0), clock::now()), &mut tally);
+        lateness.hint((0, &mut heard), (schedule.due(4), clock::now()), &mut tally);
 
         assert_eq!((tally.hints, tally.learned), (2, 5));
         let mut spread = Spread::default();
@@ -265,10 +269,10 @@ mod tests {
         lateness.join(0);
         lateness.begin(Plan::Oldest(schedule));
 
-        lateness.hint((0, &mut heard), schedule.due(2), &mut tally);
-        lateness.hint((0, &mut heard), schedule.due(8), &mut tally);
+        lateness.hint((0, &mut heard), (schedule.due(2), clock::now()), &mut tally);
+        lateness.hint((0, &mut heard), (schedule.due(8), clock::now()), &mut tally);
         // What was known before the schedule is none of it.
-        lateness.hint((0, &mut never), schedule.begin - 5, &mut tally);
+        lateness.hint((0, &mut never), (schedule.begin - 5, clock::now()), &mut tally);
 
         assert_eq!((tally.hints, tally.learned), (3, 9));
         let mut spread = Spread::default();
@@ -299,8 +303,8 @@ mod tests {
         };
 
         lateness.begin(Plan::Publishes(schedule));
-        lateness.hint((0, &mut heard[0]), last, &mut tally);
-        lateness.hint((0, &mut heard[1]), schedule.due(7), &mut tally);
+        lateness.hint((0, &mut heard[0]), (last, clock::now()), &mut tally);
+        lateness.hint((0, &mut heard[1]), (schedule.due(7), clock::now()), &mut tally);
         lateness.leave((0, heard[2]));
 
         // All heard of all, or of all but two; who left had heard of none. It may be asked again.
@@ -330,11 +334,11 @@ mod tests {
         heard.iter().for_each(|_| lateness.join(0));
 
         // After three laps, and after all of them; the other one is told of one and a half.
-        lateness.hint((0, &mut heard[0]), schedule.due(5), &mut tally);
+        lateness.hint((0, &mut heard[0]), (schedule.due(5), clock::now()), &mut tally);
         assert_eq!(tally.learned, 3);
-        lateness.hint((0, &mut heard[0]), schedule.due(19), &mut tally);
+        lateness.hint((0, &mut heard[0]), (schedule.due(19), clock::now()), &mut tally);
         assert_eq!(tally.learned, 10);
-        lateness.hint((1, &mut heard[1]), schedule.due(laps.number(1, 1)), &mut tally);
+        lateness.hint((1, &mut heard[1]), (schedule.due(laps.number(1, 1)), clock::now()), &mut tally);
         assert_eq!((tally.learned, tally.hints), (12, 3));
 
         let users = || heard.iter().enumerate().map(|(user, heard)| (user as u64, *heard));
@@ -353,15 +357,15 @@ mod tests {
         heard.iter().for_each(|_| lateness.join(0));
 
         // One has heard of it before the lap is known.
-        lateness.hint((0, &mut heard[0]), 12, &mut tally);
+        lateness.hint((0, &mut heard[0]), (12, clock::now()), &mut tally);
         lateness.aim(10, heard.iter().copied());
-        lateness.hint((1, &mut heard[1]), 11, &mut tally);
-        lateness.hint((1, &mut heard[1]), 13, &mut tally);
-        lateness.hint((2, &mut heard[2]), 9, &mut tally);
+        lateness.hint((1, &mut heard[1]), (11, clock::now()), &mut tally);
+        lateness.hint((1, &mut heard[1]), (13, clock::now()), &mut tally);
+        lateness.hint((2, &mut heard[2]), (9, clock::now()), &mut tally);
         assert_eq!(lateness.reached(), None);
         lateness.leave((1, heard[1]));
         assert_eq!(lateness.reached(), None);
-        lateness.hint((2, &mut heard[2]), 11, &mut tally);
+        lateness.hint((2, &mut heard[2]), (11, clock::now()), &mut tally);
 
         assert_eq!(lateness.reached(), Some(10));
         lateness.aim(20, [heard[0], heard[2]].into_iter());

@@ -102,7 +102,7 @@ mod tests {
         seconds.measure();
         lateness.begin(Plan::Hints);
         lateness.join(0);
-        lateness.hint((0, &mut 0), clock::now(), &mut tally);
+        lateness.hint((0, &mut 0), (clock::now(), clock::now()), &mut tally);
         let told = over(&mut seconds, (&mut lateness, &mut rings), (tally, rung), first + 3).unwrap();
         assert_eq!((told.number, told.welcomed, told.hints, told.rings), (first + 1, 0, 1, 0));
         assert_eq!(
@@ -113,7 +113,7 @@ mod tests {
         // Rings are told of beside the hints.
         seconds.measure_rings();
         rings.begin(Plan::Hints);
-        rings.hint((0, &mut 0), clock::now(), &mut rung);
+        rings.hint((0, &mut 0), (clock::now(), clock::now()), &mut rung);
         let told = over(&mut seconds, (&mut lateness, &mut rings), (tally, rung), first + 4).unwrap();
         assert_eq!((told.hints, told.rings), (0, 1));
         assert_eq!((told.late, told.late_ring.0.len()), (Counts::default(), 1));

@@ -10,6 +10,7 @@ use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Type};
 
+use super::arrival;
 use crate::backoff::Backoff;
 use crate::load::clock::Moment;
 
@@ -118,6 +119,7 @@ impl Socket {
             setsockopt(&socket, IpBindAddressNoPort, &true)?;
             socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
         }
+        arrival::note(&socket)?;
         if room == Room::Little {
             socket.set_recv_buffer_size(LITTLE_BYTES)?;
             // What the other side may hold unsent grows with the size of a segment, and on the loopback that is 64 KiB.
