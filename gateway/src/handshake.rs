@@ -35,7 +35,7 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A socket whose handshake is done.
 #[derive(Debug)]
 pub struct Upgraded {
-    /// The socket, TLS and all, as [`Listener`](crate::listener::Listener) has them: small frames leave at once (`TCP_NODELAY`).
+    /// The socket, TLS and all. Whoever accepted it must have set `TCP_NODELAY`, as [`Listener`](crate::listener::Listener) does.
     pub socket: Socket,
     /// What the client sent behind its request, to be read first. Empty with well-behaved clients.
     pub leftover: Bytes,

@@ -22,7 +22,6 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
@@ -42,8 +41,10 @@ use crate::tls::Tls;
 /// Connections that the kernel holds until we accept them: a burst of clients that lost another gateway. Of `net.core.somaxconn` it takes
 /// no more.
 pub const BACKLOG: u32 = 4096;
-/// What the kernel takes of a connection beyond what is on its way to the client (`TCP_NOTSENT_LOWAT`, tcp(7)); the rest waits here, where
-/// hints merge. Left to itself it takes up to 4 MB (`net.ipv4.tcp_wmem`), of which none can be taken back.
+/// What the kernel takes of a connection beyond what is on its way to the client (`TCP_NOTSENT_LOWAT`, tcp(7)), and the segment that it has
+/// begun, of at most 64 KiB; the rest waits here, where hints merge. Left to itself it takes up to 4 MB (`net.ipv4.tcp_wmem`), of which none can
+/// be taken back.
+#[cfg(target_os = "linux")]
 const KERNEL_UNSENT_BYTES: u32 = 16 * 1024;
 /// Refused connections that may be told so at once; beyond them the connection is just closed.
 const REFUSALS_MAX: usize = 256;
@@ -96,7 +97,8 @@ impl Listener {
             socket.set_reuseaddr(true)?;
             // Both are inherited by each connection. Frames are small and must not wait for an acknowledgement of the last one.
             socket.set_nodelay(true)?;
-            SockRef::from(&socket).set_tcp_notsent_lowat(KERNEL_UNSENT_BYTES)?;
+            #[cfg(target_os = "linux")]
+            socket2::SockRef::from(&socket).set_tcp_notsent_lowat(KERNEL_UNSENT_BYTES)?;
             socket.bind(address)?;
             let socket = socket.listen(BACKLOG)?;
             let address = socket.local_addr()?;

@@ -28,7 +28,7 @@ pub enum Meter {
 /// What a server has used.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
-    /// CPU since it was started, user and system, in seconds. A page of metrics counts steps of 10 ms.
+    /// CPU since it was started, user and system, in seconds. A page of metrics counts whole ones.
     pub cpu_seconds: f64,
     /// Memory that is resident.
     pub resident: u64,
@@ -188,10 +188,9 @@ mod tests {
         gone.wait().unwrap();
         assert_eq!(cpu_seconds(gone.id()), None);
 
-        let (before, mut after) = (cpu_seconds(std::process::id()).unwrap(), 0.0);
-        while after <= before {
-            after = cpu_seconds(std::process::id()).unwrap();
-        }
-        assert!(after - before < 0.01, "{before} {after}");
+        // Other threads of this process may use some between two looks, but not always.
+        let looks: Vec<_> = (0..1_000).map(|_| cpu_seconds(std::process::id()).unwrap()).collect();
+        let steps = looks.windows(2).map(|two| two[1] - two[0]).filter(|step| *step > 0.0);
+        assert!(steps.fold(1.0, f64::min) < 0.01, "{looks:?}");
     }
 }

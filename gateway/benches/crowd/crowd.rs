@@ -123,6 +123,7 @@ impl Crowd {
         let listener = TcpListener::bind(SocketAddr::from((host, 0))).await.expect("loopback");
         let mut client = Plain::connect(listener.local_addr().expect("bound")).expect("loopback");
         let (socket, peer) = listener.accept().await.expect("loopback");
+        socket.set_nodelay(true).expect("connected");
         // This thread may wait for a frame: the gateway runs on the worker.
         let mut welcome = [0; 1024];
         let read;

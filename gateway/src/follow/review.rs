@@ -2,7 +2,7 @@
 //! session's token grants is not asked about, and is looked at again when another token comes.
 //!
 //! No hint goes out later than that after a right was taken away (GW-15): where nobody answers in time, the topics are
-//! suspended until somebody does.
+//! suspended until somebody does, or a token grants them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl Review {
 struct Reviewed {
     session: Arc<Session>,
     topics: HashMap<TopicId, Ordinal>,
-    /// Those that its token grants: nobody is asked about them.
+    /// Those that its token granted then: nobody is asked about them.
     granted: HashSet<TopicId>,
 }
 
@@ -88,7 +88,7 @@ impl Gateway {
         let reviewed = self.to_review(&user);
         let (Some(asked), false) = (asked, reviewed.is_empty()) else { return reviews.done(&user) };
         let (began, era) = (Instant::now(), self.store_reader().era(Duration::ZERO).await);
-        // Whoever may not answer below has no say in these.
+        // Before the ask, which may fail: nobody is asked about these.
         reviewed.iter().for_each(|one| self.resume(one, era));
         let ends = asked + self.setting().rules.config.authorize_interval;
         if let Some(allowed) = self.ask_again(&reviewed, ends).await {
@@ -157,13 +157,14 @@ impl Gateway {
         self.follow_again(&one.session, &changed.added, (allowed, era));
     }
 
-    /// What was suspended and its token grants by now is followed again.
+    /// What was suspended and the session's token grants now is followed again.
     fn resume(&self, one: &Reviewed, era: Option<Era>) {
+        let Some(claims) = one.session.claims() else { return };
+        let granted = one.topics.keys().filter(|topic| claims.topics.allows(topic)).cloned().collect();
         let resumed: Vec<TopicId> = one.session.change_follows(|follows| {
-            let resumed = follows.resume(&one.granted);
+            let resumed = follows.resume(&granted);
             (Vec::new(), resumed)
         });
-        self.setting().metrics.topics.judged(Judged::Allowed, resumed.len());
         self.follow_again(&one.session, &resumed, (&HashMap::new(), era));
     }
 

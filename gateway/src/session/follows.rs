@@ -195,7 +195,7 @@ impl Follows {
         changed
     }
 
-    /// Stops hints of these topics until a review allows them again; answers those that stopped.
+    /// Stops hints of these topics until a review allows them again, or a token does; answers those that stopped.
     pub(crate) fn suspend(&mut self, topics: &HashSet<TopicId>) -> Vec<TopicId> {
         let mut stopped = Vec::new();
         for follow in self.topics.iter_mut().filter(|follow| topics.contains(&follow.topic)) {

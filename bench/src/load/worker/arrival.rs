@@ -6,14 +6,18 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::sys::socket::sockopt::ReceiveTimestampns;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt};
 use nix::sys::time::TimeSpec;
 use nix::time::ClockId;
 
 use crate::load::clock::{self, Moment};
 
-/// Room for one moment: a header and a `timespec`, 32 bytes.
-const CONTROL_BYTES: usize = 64;
+/// An age beyond this, in microseconds, is none: the time of day was set meanwhile.
+const AGE_MAX_US: u64 = 60_000_000;
+
+/// Room for one moment, a header and a `timespec` of 32 bytes, where a header may lie (cmsg(3)).
+#[repr(align(8))]
+struct Control([u8; 64]);
 
 /// From now on the kernel notes when bytes come.
 ///
@@ -28,9 +32,9 @@ pub fn note(socket: &impl AsFd) -> io::Result<()> {
 /// # Errors
 /// Those of a read; [`io::ErrorKind::WouldBlock`] where nothing is there.
 pub fn read(stream: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<(usize, Moment)> {
-    let (mut control, mut into) = ([0; CONTROL_BYTES], [IoSliceMut::new(buffer)]);
+    let (mut control, mut into) = (Control([0; 64]), [IoSliceMut::new(buffer)]);
     let flags = MsgFlags::empty();
-    let read = recvmsg::<SockaddrStorage>(stream.as_raw_fd(), &mut into, Some(&mut control), flags)?;
+    let read = recvmsg::<()>(stream.as_raw_fd(), &mut into, Some(&mut control.0), flags)?;
     let noted = read.cmsgs()?.find_map(|message| match message {
         ControlMessageOwned::ScmTimestampns(at) => Some(at),
         _ => None,
@@ -42,7 +46,7 @@ pub fn read(stream: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<(usize, Mome
 /// The same on the clock that all processes of the tool share. The kernel notes the time of day, which may be set meanwhile.
 fn moment(noted: TimeSpec) -> Moment {
     let age = ClockId::CLOCK_REALTIME.now().map_or(0, |now| micros(now).saturating_sub(micros(noted)));
-    clock::now().saturating_sub(age)
+    clock::now().saturating_sub(if age > AGE_MAX_US { 0 } else { age })
 }
 
 fn micros(time: TimeSpec) -> u64 {

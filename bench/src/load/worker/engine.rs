@@ -362,7 +362,7 @@ impl Engine {
         } else {
             socket.known = socket.known.max(version);
         }
-        self.returning.knows(socket, &mut self.tally.returns);
+        self.returning.knows(socket, self.came, &mut self.tally.returns);
     }
 
     /// A user is rung by its name.
@@ -389,7 +389,7 @@ impl Engine {
         self.seconds.welcome(took);
         if !self.returning.welcomed(socket, now, &mut self.tally.returns) {
             self.welcome.record(took);
-            self.last_welcome = now;
+            self.last_welcome = self.last_welcome.max(now);
             self.tally.welcomed += 1;
         }
         if self.followed.is_none() {
@@ -421,7 +421,7 @@ impl Engine {
         if is_steady {
             self.lateness.join(socket.known);
         }
-        self.returning.knows(socket, &mut self.tally.returns);
+        self.returning.knows(socket, self.came, &mut self.tally.returns);
     }
 
     fn note(&mut self, why: String) {

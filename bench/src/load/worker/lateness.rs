@@ -106,7 +106,8 @@ impl Lateness {
     ) {
         if self.plan.is_some() {
             tally.hints += 1;
-            self.last_hint = now;
+            // Another socket may have been read before that had its hint later.
+            self.last_hint = self.last_hint.max(now);
         }
         if version <= *heard {
             return;
@@ -213,6 +214,19 @@ fn rung(schedule: Schedule, laps: Laps, user: u64, versions: Range<Moment>) -> i
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_hint_is_the_one_that_came_last_in_whichever_order_they_are_read() {
+        let (mut lateness, mut tally) = (Lateness::default(), Tally::default());
+        lateness.begin(Plan::Hints);
+        for (version, came) in [(10, 70), (11, 50)] {
+            lateness.hint((0, &mut 0), (version, came), &mut tally);
+        }
+
+        assert_eq!(lateness.last_hint(), 70);
+        let late = lateness.recent();
+        assert_eq!(late, Counts(vec![(39, 1), (60, 1)]), "{late:?}");
+    }
 
     #[test]
     fn a_version_is_reached_once_all_followers_heard_of_it_or_are_gone() {

@@ -176,13 +176,13 @@ impl Returning {
         socket.life > Life::First
     }
 
-    /// It follows, or knows more than before.
-    pub fn knows(&mut self, socket: &mut Socket, returns: &mut Returns) {
+    /// It follows, or knows more than before, by what came at `now`.
+    pub fn knows(&mut self, socket: &mut Socket, now: Moment, returns: &mut Returns) {
         let last = self.loss.map_or(0, |loss| loss.version);
         if socket.life == Life::Back && socket.stage == Stage::Open && socket.known >= last {
             socket.life = Life::Current;
             returns.current += 1;
-            self.current.record(clock::now().saturating_sub(socket.due));
+            self.current.record(now.saturating_sub(socket.due));
         }
     }
 

@@ -132,10 +132,10 @@ fn who_follows_is_current_once_it_knows_the_last_version_and_times_count_from_th
 
     assert!(returning.welcomed(&mut socket, clock::now(), &mut returns));
     (socket.stage, socket.known) = (Stage::Open, VERSION - 1);
-    returning.knows(&mut socket, &mut returns);
+    returning.knows(&mut socket, clock::now(), &mut returns);
     assert_eq!((returns.back, returns.current, socket.life), (1, 0, Life::Back));
     socket.known = VERSION;
-    returning.knows(&mut socket, &mut returns);
+    returning.knows(&mut socket, clock::now(), &mut returns);
     assert_eq!((returns.back, returns.current, returns.tries_most), (1, 1, 1));
     assert_eq!(counted(&returning, &socket), [once.clone(), once]);
 
