@@ -89,7 +89,7 @@ impl Gateway {
         let (Some(asked), false) = (asked, reviewed.is_empty()) else { return reviews.done(&user) };
         let (began, era) = (Instant::now(), self.store_reader().era(Duration::ZERO).await);
         // Before the ask, which may fail: nobody is asked about these.
-        reviewed.iter().for_each(|one| self.resume(one, era));
+        reviewed.iter().for_each(|one| self.resume(&one.session, era));
         let ends = asked + self.setting().rules.config.authorize_interval;
         if let Some(allowed) = self.ask_again(&reviewed, ends).await {
             for one in &reviewed {
@@ -158,14 +158,13 @@ impl Gateway {
     }
 
     /// What was suspended and the session's token grants now is followed again.
-    fn resume(&self, one: &Reviewed, era: Option<Era>) {
-        let Some(claims) = one.session.claims() else { return };
-        let granted = one.topics.keys().filter(|topic| claims.topics.allows(topic)).cloned().collect();
-        let resumed: Vec<TopicId> = one.session.change_follows(|follows| {
-            let resumed = follows.resume(&granted);
+    fn resume(&self, session: &Arc<Session>, era: Option<Era>) {
+        let Some(claims) = session.claims() else { return };
+        let resumed: Vec<TopicId> = session.change_follows(|follows| {
+            let resumed = follows.resume(|topic| claims.topics.allows(topic));
             (Vec::new(), resumed)
         });
-        self.follow_again(&one.session, &resumed, (&HashMap::new(), era));
+        self.follow_again(session, &resumed, (&HashMap::new(), era));
     }
 
     fn follow_again(

@@ -209,10 +209,10 @@ impl Follows {
         stopped
     }
 
-    /// Follows again what is suspended of these topics; answers those whose hints begin again.
-    pub(crate) fn resume(&mut self, topics: &HashSet<TopicId>) -> Vec<TopicId> {
+    /// Follows again what is suspended and may be followed; answers the topics whose hints begin again.
+    pub(crate) fn resume(&mut self, may: impl Fn(&TopicId) -> bool) -> Vec<TopicId> {
         let mut resumed = Vec::new();
-        for follow in self.topics.iter_mut().filter(|follow| topics.contains(&follow.topic)) {
+        for follow in self.topics.iter_mut().filter(|follow| may(&follow.topic)) {
             if let Subscribed::Suspended(since) = follow.subscribed {
                 follow.subscribed = Subscribed::Allowed(since);
                 if !follow.own {
