@@ -130,6 +130,8 @@ struct Core {
     outbox: Option<Box<Outbox>>,
     /// `None` while it follows nothing.
     follows: Option<Box<Follows>>,
+    /// It followed something that it follows no longer.
+    let_go: bool,
     hint_window_ms: u16,
     /// End our side of TCP when the outbox is empty.
     ends_writes: bool,
@@ -178,6 +180,7 @@ impl Session {
                 place: None,
                 outbox: None,
                 follows: None,
+                let_go: false,
                 hint_window_ms: 0,
                 ends_writes: false,
                 writes_ended: false,
@@ -280,7 +283,7 @@ impl Session {
     pub(crate) fn offer(&self, notice: &mut Notice, source: Source, setting: &Setting) -> Offered {
         let mut guard = self.core.lock();
         let core = &mut **guard;
-        if source == Source::Followed && !core.follows_all(notice.hint()) {
+        if source == Source::Followed && !core.still_follows(notice.hint()) {
             return Offered::Gone;
         }
         if sabotage::strikes("drop-hints", 12) {

@@ -16,8 +16,8 @@ use crate::topics::Stay;
 pub(super) enum Turn {
     /// Begin this one; its followers have waited since then.
     Begin(Stay, Instant),
-    /// Offer one more row of this one.
-    Row(Box<Run>),
+    /// Go on with this part of one.
+    Part(Box<Run>),
 }
 
 /// A fan-out that is due later; the earliest is the greatest.
@@ -53,7 +53,7 @@ struct State {
     later: BinaryHeap<Later>,
 }
 
-/// The queue. Runners take turns from it, one row each, so that no topic holds up another for longer than that.
+/// The queue. Runners take turns from it, a few sessions each, so that no topic holds up another for longer than that.
 #[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -82,7 +82,7 @@ impl Queue {
 
     /// A run goes on after the others had their turn. Nobody is woken: whoever puts it back looks next.
     pub(super) fn put_back(&self, run: Box<Run>) {
-        self.state.lock().ready.push_back(Turn::Row(run));
+        self.state.lock().ready.push_back(Turn::Part(run));
     }
 
     /// Waits for the next turn.

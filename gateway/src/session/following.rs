@@ -50,6 +50,7 @@ impl Session {
         if core.follows.as_ref().is_some_and(|follows| follows.is_empty()) {
             core.follows = None;
         }
+        core.let_go |= !removed.is_empty();
         if let Some(outbox) = &mut core.outbox {
             removed.iter().for_each(|topic| outbox.unfollow(topic));
         }
@@ -59,7 +60,7 @@ impl Session {
     /// The session is on its way out: answers what it followed, and it follows nothing from now on.
     pub(crate) fn leave_topics(&self) -> Option<Box<Follows>> {
         let mut core = self.core.lock();
-        core.left = true;
+        (core.left, core.let_go) = (true, true);
         core.follows.take()
     }
 }
@@ -69,7 +70,37 @@ impl Core {
         self.follows.as_ref().is_some_and(|follows| follows.contains(topic))
     }
 
-    pub(super) fn follows_all(&self, hint: &HintFrame) -> bool {
-        hint.topics.iter().all(|(topic, _)| self.follows(topic))
+    /// For who stood in the index of these topics a moment ago. Nobody is put there who does not follow them, so that only
+    /// who let go of a topic needs a look at the list, which is memory that a fan-out would fetch for each session.
+    pub(super) fn still_follows(&self, hint: &HintFrame) -> bool {
+        !self.let_go || hint.topics.iter().all(|(topic, _)| self.follows(topic))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use doorbell_protocol::{UserId, Version};
+
+    use super::*;
+    use crate::session::Identity;
+
+    #[test]
+    fn who_let_go_of_a_topic_is_told_of_the_others_alone_and_who_left_of_none() {
+        let identity = || Identity { user: UserId::new("ada").unwrap(), device: None };
+        let [session, leaver] = [Session::without_socket(identity()), Session::without_socket(identity())];
+        let [kept, gone] = ["group:kept", "group:gone"].map(|topic| TopicId::new(topic).unwrap());
+        let told = |session: &Session, topics: &[&TopicId]| {
+            let topics = topics.iter().map(|topic| ((*topic).clone(), Version::ZERO)).collect();
+            session.core.lock().still_follows(&HintFrame { topics, ..HintFrame::default() })
+        };
+
+        session.set_own(&[kept.clone(), gone.clone()]);
+        assert!(told(&session, &[&kept]) && told(&session, &[&gone]) && told(&session, &[&kept, &gone]));
+        session.set_own(std::slice::from_ref(&kept));
+        assert!(told(&session, &[&kept]) && !told(&session, &[&gone]) && !told(&session, &[&kept, &gone]));
+
+        leaver.set_own(std::slice::from_ref(&kept));
+        leaver.leave_topics();
+        assert!(!told(&leaver, &[&kept]));
     }
 }
