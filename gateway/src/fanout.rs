@@ -6,6 +6,7 @@
 pub(crate) mod pacing;
 mod queue;
 pub(crate) mod runner;
+mod walk;
 
 use std::sync::Arc;
 
