@@ -31,8 +31,8 @@
 //!   followed and hinted.
 //! - **GW-13** A topic's first follow here reads its stored version, and a look begins before that read: no change falls
 //!   between. Another store than at the last look means reading everything again, and `resync`.
-//! - **GW-14** A topic's fan-outs cost its sockets, not its publishes: one is under way at a time, and newer versions
-//!   replace what waits.
+//! - **GW-14** A topic's fan-outs cost its sockets, not its publishes: one is under way at a time, newer versions
+//!   replace what waits, and who is reached late in one is told the version of that time.
 //! - **GW-15** What a session follows by `subscribe` rests on the token that it has, or on a word of message-svc that is no
 //!   older than `authorize_interval`; without a fresh one it is suspended.
 //! - **GW-16** A signal is written to a socket that takes it at once and has nothing owed, or to no socket: it waits

@@ -155,6 +155,12 @@ impl Topics {
         self.with(stay, |held| held.followers.row(begun.rows, number, into)).is_some()
     }
 
+    /// The version of a topic whose fan-out is under way: who is offered it from now on may as well have this one. `None` where
+    /// the topic's stay has ended.
+    pub(crate) fn present(&self, stay: &Stay) -> Option<Version> {
+        self.with(stay, |held| held.version)
+    }
+
     /// Ends a fan-out; answers when the topic's next is due, where a newer version waits.
     pub(crate) fn end(&self, stay: &Stay, now: Instant) -> Option<Instant> {
         self.with(stay, |held| held.end(&self.pace, now)).flatten()

@@ -1,8 +1,8 @@
 //! Tells the followers of topics their versions: a hot topic costs sockets, not publishes times sockets.
 //!
 //! A fan-out walks over a topic's followers in as many parts as there are threads, and after some of them the next topic has
-//! its turn. A version that comes while a fan-out waits or runs replaces what waits; a topic with many followers
-//! begins one at most every `fanout_interval`.
+//! its turn. A version that comes while a fan-out waits or runs replaces what waits, and what the rest of it is told;
+//! a topic with many followers begins one at most every `fanout_interval`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,10 +26,14 @@ pub(crate) struct FanOuts {
     queue: Queue,
 }
 
+/// Turns with the same version: some 1,000 offers, 10 ms. Each version is encoded anew, for each class of sessions.
+const TURNS_A_VERSION: usize = 16;
+
 /// A part of a fan-out under way.
 pub(super) struct Run {
     shared: Arc<Shared>,
     walk: Walk,
+    turns: usize,
     /// Each part encodes for itself: that is less than to share a buffer.
     notices: Notices,
 }
@@ -37,7 +41,6 @@ pub(super) struct Run {
 /// What the parts of a fan-out have in common.
 struct Shared {
     stay: Stay,
-    begun: Begun,
     /// Parts that still run: the last one ends the fan-out.
     running: AtomicUsize,
     /// Since when the first of its followers waits.
@@ -49,16 +52,28 @@ struct Shared {
 /// The hint of one fan-out, with its bytes for each class of sessions once one needs them.
 struct Notices {
     topic: TopicId,
+    rate: PullRate,
+    followers: usize,
     version: Version,
     spread: Spread,
     by_class: Vec<Option<Notice>>,
 }
 
 impl Notices {
-    fn new(topic: TopicId, begun: &Begun, rate: &PullRate) -> Self {
-        let spread = Spread::new(rate, begun.sessions, begun.version);
+    fn new(topic: TopicId, begun: &Begun, rate: PullRate) -> Self {
+        let (followers, version) = (begun.sessions, begun.version);
+        let spread = Spread::new(&rate, followers, version);
         let by_class = (0..spread.classes()).map(|_| None).collect();
-        Self { topic, version: begun.version, spread, by_class }
+        Self { topic, rate, followers, version, spread, by_class }
+    }
+
+    /// Takes a later version.
+    fn raise(&mut self, version: Version) {
+        if version > self.version {
+            self.version = version;
+            self.spread = Spread::new(&self.rate, self.followers, version);
+            self.by_class.fill_with(|| None);
+        }
     }
 
     fn of(&mut self, session: SessionId) -> &mut Notice {
@@ -122,11 +137,11 @@ impl Gateway {
             followers_min: config.topic_pulls_spread_from,
         };
         let parts = begun.rows_count().clamp(1, parts_max);
-        let shared = Arc::new(Shared { stay, begun, running: AtomicUsize::new(parts), since, began });
+        let shared = Arc::new(Shared { stay, running: AtomicUsize::new(parts), since, began });
         let part = |number| {
-            let walk = Walk::new(&shared.stay, &shared.begun, number, parts);
-            let notices = Notices::new(shared.stay.topic.clone(), &shared.begun, &rate);
-            Box::new(Run { shared: Arc::clone(&shared), walk, notices })
+            let walk = Walk::new(&shared.stay, &begun, number, parts);
+            let notices = Notices::new(shared.stay.topic.clone(), &begun, rate);
+            Box::new(Run { shared: Arc::clone(&shared), walk, turns: 0, notices })
         };
         (1..parts).for_each(|number| self.fan_outs().queue.push_part(part(number)));
         Some(part(0))
@@ -140,6 +155,11 @@ impl Gateway {
             }
             tokio::task::yield_now().await;
         }
+        if run.turns.is_multiple_of(TURNS_A_VERSION) {
+            let Some(version) = self.topics().present(&run.shared.stay) else { return };
+            run.notices.raise(version);
+        }
+        run.turns += 1;
         for session in run.walk.next_sessions() {
             let offered = session.offer(run.notices.of(session.id()), Source::Followed, self.setting());
             self.setting().metrics.hint_offered(offered);

@@ -22,7 +22,7 @@ enum FanOut {
     Rest,
     /// It waits for its turn.
     Queued,
-    /// Its followers are being told this version.
+    /// All of its followers are being told this version or a later one.
     Running(Version),
 }
 

@@ -200,6 +200,36 @@ async fn a_hot_topic_costs_fan_outs_of_its_interval_and_ends_at_the_latest_versi
 }
 
 #[tokio::test]
+async fn who_is_reached_late_in_a_fan_out_is_told_the_version_of_that_time() {
+    let rig = Rig::with(blind());
+    let mut clients = Vec::new();
+    for number in 0..1_100 {
+        let name = format!("user-{number}");
+        rig.members.join(&name, LARGE, 1);
+        let mut client = rig.session(&name).await;
+        reach(&mut client, 1).await;
+        clients.push(client);
+    }
+    let told = rig.metric("doorbell_gateway_hints_total");
+    rig.publish(LARGE, 2).await;
+    rig.until("the first are told", || rig.metric("doorbell_gateway_hints_total") > told).await;
+    rig.publish(LARGE, 3).await;
+
+    let (mut early, mut late) = (0, 0);
+    for client in &mut clients {
+        match *client.hint().await.topics {
+            [(_, version)] if version.get() == 2 => early += 1,
+            [(_, version)] if version.get() == 3 => late += 1,
+            ref topics => panic!("{topics:?}"),
+        }
+        reach(client, 3).await;
+    }
+    assert!(early > 0 && late > 0, "{early} were told 2 first, {late} were told 3");
+    assert_eq!(rig.metric("doorbell_gateway_fan_outs_total"), 2.0);
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn few_followers_are_told_to_pull_at_once() {
     let rig = Rig::with(blind());
     rig.members.join("ada", LARGE, 1);

@@ -55,7 +55,8 @@ impl World {
             }
             Move::Row(at) => next.take_row(cast, at),
             Move::Offer(at, session) => {
-                let version = next.runs[at].version;
+                let present = next.runs[at].stay.as_ref().and_then(|stay| next.topics.present(stay));
+                let version = present.map_or(next.runs[at].version, number);
                 next.runs[at].offers.remove(&session);
                 next.offer(cast, session, version);
                 if next.runs[at].stay.is_none() && next.runs[at].offers.is_empty() {
