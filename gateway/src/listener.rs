@@ -190,19 +190,20 @@ impl Accepting {
         if let Ok((socket, peer)) = accepted {
             match self.admission.admit(self.connections.len(), now) {
                 Verdict::Welcome => self.connections.serve(socket, peer),
-                refused @ (Verdict::TooFast | Verdict::Full) => self.refuse(socket, refused),
+                refused @ (Verdict::TooFast | Verdict::Full) => self.refuse(socket, refused, now),
             }
         }
         reaction
     }
 
-    fn refuse(&mut self, socket: TcpStream, why: Verdict) {
+    fn refuse(&mut self, socket: TcpStream, why: Verdict, now: Instant) {
         self.metrics.connection_refused(why);
         // With TLS the words would cost a handshake, of which there are too many: it is just closed.
         if self.transport == Transport::Plain && self.refusals.len() < REFUSALS_MAX {
+            let farewell = Farewell::Busy(self.admission.later(now));
             self.refusals.spawn(async move {
                 // Best effort: a client that does not read it is cut all the same.
-                let _ = timeout(farewell::TIMEOUT, farewell::say(socket, Farewell::Busy)).await;
+                let _ = timeout(farewell::TIMEOUT, farewell::say(socket, farewell)).await;
             });
         }
     }

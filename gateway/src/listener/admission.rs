@@ -1,8 +1,16 @@
-//! Who may come in now: a token bucket for the rate, a count for the crowd. Pure: the time is an argument.
+//! Who may come in now, and when the others: a token bucket for the rate, a count for the crowd, and a row of places in time
+//! for who is refused. Pure: the time is an argument.
+
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Config;
+
+/// A refused client comes back no sooner, so that a moment's crowd is over by then.
+const LATER_MIN: Duration = Duration::from_secs(1);
+/// Nor much later: somebody else may take the crowd meanwhile. It is as long as 1.5 million take at the default rate.
+const LATER_MAX: Duration = Duration::from_secs(300);
 
 /// Decides about each accepted connection.
 pub(super) struct Admission {
@@ -12,6 +20,9 @@ pub(super) struct Admission {
     /// Connections that may come in at `filled_at`.
     left: f64,
     filled_at: Instant,
+    /// For whom is refused next: as many come back in a second as may come in. All at once they would be refused again, and
+    /// a crowd that is large enough keeps the door busy with that alone.
+    next_place: Instant,
 }
 
 /// What becomes of a connection.
@@ -34,7 +45,15 @@ impl Admission {
             burst,
             left: burst,
             filled_at: now,
+            next_place: now,
         }
+    }
+
+    /// After what time one who is refused now may come back.
+    pub(super) fn later(&mut self, now: Instant) -> Duration {
+        let step = Duration::from_secs_f64(self.per_second.recip());
+        self.next_place = (self.next_place.max(now + LATER_MIN) + step).min(now + LATER_MAX);
+        self.next_place.saturating_duration_since(now)
     }
 
     /// Decides about one more connection beside `open` others. One that is refused for the crowd takes nothing from
@@ -92,6 +111,23 @@ mod tests {
         ] {
             assert_eq!(admission.admit(0, after(at)), expected, "at {at} ms");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_refused_comes_back_at_the_rate_however_large_the_crowd() {
+        let start = Instant::now();
+        let mut admission = admission(start);
+        let mut at: Vec<_> = (0..100).map(|_| admission.later(start).as_millis()).collect();
+        assert_eq!((at[0], at[9], at[99]), (1_100, 2_000, 11_000));
+        // Half of them came back; who is refused then stands behind the other half.
+        at.extend((0..10).map(|_| admission.later(start + Duration::from_secs(6)).as_millis()));
+        assert_eq!((at[100], at[109]), (5_100, 6_000));
+        // A crowd that went elsewhere leaves no row of places behind.
+        (0..100_000).for_each(|_| {
+            admission.later(start);
+        });
+        assert_eq!(admission.later(start), LATER_MAX);
+        assert_eq!(admission.later(start + LATER_MAX).as_millis(), 1_100);
     }
 
     #[tokio::test(start_paused = true)]

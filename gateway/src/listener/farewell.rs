@@ -8,14 +8,12 @@ use tokio::net::TcpStream;
 
 /// How long a client may take to read them.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
-/// A refused client comes back after 1 to this many seconds, so that a crowd does not come back as one.
-const RETRY_AFTER_SECS_MAX: u32 = 5;
 
 /// Why it is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Farewell {
-    /// Too many are here or came at once: it may come back later.
-    Busy,
+    /// Too many are here or came at once: it may come back after this time.
+    Busy(Duration),
     /// It spoke in plain where TLS is spoken.
     NeedsTls,
 }
@@ -26,13 +24,13 @@ pub(super) enum Farewell {
 /// The client went away.
 pub(super) async fn say(mut socket: TcpStream, farewell: Farewell) -> io::Result<()> {
     let (status, code, message) = match farewell {
-        Farewell::Busy => ("503 Service Unavailable", "unavailable", "too many connections at the moment"),
+        Farewell::Busy(_) => ("503 Service Unavailable", "unavailable", "too many connections at the moment"),
         Farewell::NeedsTls => {
             ("400 Bad Request", "invalid", "this port speaks TLS: use https:// or wss:// in the address")
         }
     };
     let retry = match farewell {
-        Farewell::Busy => format!("Retry-After: {}\r\n", rand::random_range(1..=RETRY_AFTER_SECS_MAX)),
+        Farewell::Busy(later) => format!("Retry-After: {}\r\n", later.as_secs_f64().ceil()),
         Farewell::NeedsTls => String::new(),
     };
     let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
