@@ -9,7 +9,8 @@ use super::Config;
 
 /// A refused client comes back no sooner, so that a moment's crowd is over by then.
 const LATER_MIN: Duration = Duration::from_secs(1);
-/// Nor much later: somebody else may take the crowd meanwhile. It is as long as 1.5 million take at the default rate.
+/// A refused client comes back no later: somebody else may take the crowd meanwhile. It is as long as 1.5 million take at the
+/// default rate.
 const LATER_MAX: Duration = Duration::from_secs(300);
 
 /// Decides about each accepted connection.
