@@ -22,6 +22,8 @@ const SEEN_DEADLINE: Duration = Duration::from_secs(5);
 /// An end in order has budgets of its own.
 const END_DEADLINE: Duration = Duration::from_secs(60);
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
+/// Lines of a log that say why a process ended.
+const LAST_LINES: usize = 3;
 const READY_LINE: &str = "doorbell ready on http://";
 
 /// How a process is started.
@@ -249,9 +251,24 @@ impl Launch {
                 Kind::Redis(port) => open_port(&mut child, port).await,
             }
         };
-        let told = || format!("{} did not get ready; its log is {}", self.name, self.log.display());
+        let told = || {
+            format!(
+                "{} did not get ready; its log, {}, ends: {}",
+                self.name,
+                self.log.display(),
+                self.last_words()
+            )
+        };
         let address = timeout(READY_DEADLINE, ready).await.with_context(told)?.with_context(told)?;
         Ok((child, address))
+    }
+
+    /// The end of its log, which may be gone by the time that somebody reads of it.
+    fn last_words(&self) -> String {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
     }
 }
 
@@ -377,7 +394,7 @@ mod tests {
     async fn one_that_does_not_start_again_is_told() {
         let scratch = tempfile::tempdir().unwrap();
         let place = scratch.path().join("was-here");
-        let once = format!("test -e {0} && exit 4; touch {0}", place.display());
+        let once = format!("test -e {0} && {{ echo why >&2; exit 4; }}; touch {0}", place.display());
         let script = format!("{once}; echo {READY_LINE}127.0.0.1:1; {RUNS}");
         let launch =
             Launch { args: vec!["-c".to_owned(), script], ..started(&scratch, 0, "exit 0").await.launch };
@@ -386,5 +403,6 @@ mod tests {
         assert!(member.restart().await.is_err());
         let fallen = member.fallen().await;
         assert!(fallen[0].starts_with("did not start again: it did not get ready"), "{fallen:?}");
+        assert!(fallen[0].ends_with("ends: why: it ended"), "{fallen:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod given;
 pub mod local;
+mod port;
 mod schedule;
 mod way;
 

@@ -26,7 +26,7 @@ pub(crate) struct FanOuts {
     queue: Queue,
 }
 
-/// Turns with the same version: some 1,000 offers, 10 ms. Each version is encoded anew, for each class of sessions.
+/// Turns with the same version: some 1,000 offers. Each version is encoded anew, for each class of sessions.
 const TURNS_A_VERSION: usize = 128;
 
 /// A part of a fan-out under way.

@@ -1,18 +1,19 @@
 //! One part's walk over a topic's followers, in the order in which their sessions lie in memory: who came one after the other
-//! lies so here and, mostly, in the kernel, while the index has them in the order of a hash. A write that begins with memory
-//! which nobody has fetched costs a third more.
+//! lies so here and, mostly, in the kernel, while the index has them in the order of a hash. What that saves:
+//! `docs/performance.md`, "Beside a bare loop".
 
 use std::sync::Arc;
 
 use crate::session::Session;
 use crate::topics::{Begun, Stay, Topics};
 
-/// Sessions offered between two yields: some 70 µs, after which a ring has its turn. A yield costs 1 µs.
+/// Sessions offered between two yields. A ring waits for several turns on its way; with 64 a turn half of them took three times
+/// as long, and a fan-out cost the same (`docs/performance.md`, "Rings beside fan-outs").
 const TURN: usize = 8;
-/// Rows taken between two yields: some 2,500 sessions, each some 40 ns.
+/// Rows taken between two yields: at most some 4,000 sessions.
 const ROWS_AT_ONCE: usize = 64;
-/// Rows taken, and sorted, before the first of their sessions is offered anything: at most some 65,000 sessions, for which it
-/// takes 2 ms and 512 KiB. Shorter stretches gain less (`docs/performance.md`, "Beside a bare loop").
+/// Rows taken, and sorted, before the first of their sessions is offered anything: at most some 65,000 sessions, 512 KiB of
+/// pointers. Shorter stretches gain less (`docs/performance.md`, "Beside a bare loop").
 const STRETCH_ROWS: usize = 16 * ROWS_AT_ONCE;
 
 /// The walk. Its rows are each `parts`th of the topic's.
@@ -82,7 +83,7 @@ mod tests {
     use crate::session::Identity;
     use crate::topics::Pace;
 
-    /// More than two stretches.
+    /// Several stretches, for each of three parts as well.
     const SESSIONS: usize = 140_000;
 
     #[test]

@@ -122,6 +122,12 @@ fn sabotage(checkout: &Checkout) -> Result<()> {
     cargo(checkout, &["build", "--workspace", "--bins", "--features", "doorbell/sabotage"])?;
     let (built, aside) = (checkout.root.join(BINARY), checkout.root.join(SABOTAGED));
     std::fs::create_dir_all(aside.parent().context("it lies in a folder")?)?;
+    // One that still runs, of a step that failed, cannot be written to.
+    if let Err(error) = std::fs::remove_file(&aside)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error).with_context(|| format!("removing {}", aside.display()));
+    }
     let copied = std::fs::copy(&built, &aside).with_context(|| format!("putting {} aside", built.display()));
     build(checkout)?;
     copied?;

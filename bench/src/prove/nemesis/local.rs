@@ -1,16 +1,14 @@
 //! A Doorbell of the tool's own on the loopback: one process, or a whole installation around a Redis.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
+use super::port::Port;
 use super::way::Way;
 use super::{Cluster, Cut, Fallen, Harm, Process};
 use crate::cpus::Cpus;
@@ -70,6 +68,8 @@ pub struct Local {
     parts: Vec<Part>,
     /// The connections that can be cut: of each process to Redis, and of all others to it.
     ways: Vec<Cuttable>,
+    /// Where those listen who are at the same port after each restart.
+    ports: Vec<Port>,
 }
 
 /// A connection that can be cut.
@@ -126,6 +126,7 @@ impl Local {
             members,
             parts: vec![Part::All],
             ways: Vec::new(),
+            ports: Vec::new(),
         })
     }
 
@@ -140,11 +141,13 @@ impl Local {
         shape: Shape,
         manner: Manner,
     ) -> anyhow::Result<Self> {
-        let port = free_port()?;
+        let reserved = Port::reserve()?;
+        let port = reserved.number();
         // Redis goes to its folder before it reads other paths.
         let folder = folder.canonicalize()?;
         let key_file = folder.join("key");
-        let mut own = Self { key_file, folder, members: Vec::new(), parts: Vec::new(), ways: Vec::new() };
+        let (members, parts, ways, ports) = (Vec::new(), Vec::new(), Vec::new(), vec![reserved]);
+        let mut own = Self { key_file, folder, members, parts, ways, ports };
         let redis = Launch { cpus: manner.cpus.clone(), ..own.redis(port) };
         own.add(redis, Part::Redis).await.context("an installation needs redis-server: install it")?;
         let common = Common { binary, redis: port, manner };
@@ -194,7 +197,9 @@ impl Local {
         let mut env = common.manner.env.clone();
         let mut redis = common.redis;
         if common.manner.is_cut {
-            let listens = free_port()?;
+            let reserved = Port::reserve()?;
+            let listens = reserved.number();
+            self.ports.push(reserved);
             let to_redis = Way::open(format!("{name} to redis"), redis)?;
             let to_it = Way::open(format!("all to {name}"), listens)?;
             let address = |port: u16| format!("127.0.0.1:{port}");
@@ -336,20 +341,6 @@ const fn is_door(part: Part) -> bool {
     matches!(part, Part::All | Part::Gateway)
 }
 
-/// Below the ports that Linux gives to whoever asks for any (32768 and up), so that none of all these processes has it by chance before
-/// it is taken, or while whoever has it is started again.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
-
-/// One that nobody has now, for what has to be at the same port after each restart; each call answers another one.
-fn free_port() -> anyhow::Result<u16> {
-    static TRIED: OnceLock<AtomicU16> = OnceLock::new();
-    let tried = TRIED.get_or_init(|| AtomicU16::new(rand::random_range(PORTS)));
-    let next = PORTS.map(|_| PORTS.start + tried.fetch_add(1, Ordering::Relaxed) % (PORTS.end - PORTS.start));
-    next.into_iter()
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .with_context(|| format!("no port of {} to {} is free", PORTS.start, PORTS.end))
-}
-
 async fn ended(member: &Member) -> Option<Fallen> {
     let error = member.end().await.err()?;
     Some(Fallen { process: member.name().to_owned(), how: format!("{error:#}") })
@@ -362,14 +353,6 @@ fn text(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_process_gets_a_port_that_nobody_else_is_given_by_chance() {
-        let ports: std::collections::BTreeSet<u16> = (0..100).map(|_| free_port().unwrap()).collect();
-
-        assert_eq!(ports.len(), 100, "none of them is taken yet, and none comes twice");
-        assert!(ports.iter().all(|port| PORTS.contains(port)), "{ports:?}");
-    }
 
     #[test]
     fn a_shape_is_four_numbers_none_of_them_zero() {
