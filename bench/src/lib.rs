@@ -12,16 +12,17 @@
 //! - **BE-4** Everything drawn comes from the seed: the same seed gives the same users, conversations and faults.
 //!
 //! - **BE-5** A load counts from when it was due, not from when the tool got round to it; and what did not come is told, with exit code 1.
-//! - **BE-6** The tool ends what it started, and nothing else.
+//! - **BE-6** The tool ends what it started, and nothing else; where the tool is killed, that ends as well.
 //!
 //! Map: `prove` the checker; `load` the measurements; `bar` how a run goes, `backoff` of clients; `cpus` of processes; `host` what the binary hands in, `tokens` of
-//! users, `process` a server that the tool starts, `scrape` a server's metrics, `report` what reports have in common, `spelling` of times and addresses, `words` for
+//! users, `process` a server that the tool starts, `leash` what it is started through, `scrape` a server's metrics, `report` what reports have in common, `spelling` of times and addresses, `words` for
 //! people.
 
 mod backoff;
 mod bar;
 mod cpus;
 mod host;
+mod leash;
 mod load;
 mod process;
 mod prove;
@@ -35,6 +36,7 @@ mod words;
 use clap::Subcommand;
 
 pub use host::{Host, ReadKey};
+pub use leash::LeashArgs;
 pub use load::{BareArgs, ConnectArgs, FanoutArgs, HotArgs, IdleArgs, MixedArgs, StormArgs, UnicastArgs};
 pub use prove::ProveArgs;
 pub use tokens::Mint;
@@ -72,6 +74,9 @@ pub enum Bench {
     /// Be the reference for the tool, which starts this itself.
     #[command(hide = true)]
     LoadBare(Box<BareArgs>),
+    /// Become a program that ends with the tool, which starts this itself.
+    #[command(hide = true)]
+    Leash(Box<LeashArgs>),
 }
 
 /// Runs what was asked and answers the exit code.
@@ -90,5 +95,6 @@ pub fn run(what: &Bench, host: &Host) -> anyhow::Result<u8> {
         Bench::Mixed(args) => load::measure(args.as_ref(), host),
         Bench::LoadWorker => load::work(host),
         Bench::LoadBare(args) => load::refer(args, host),
+        Bench::Leash(args) => leash::run(args),
     }
 }

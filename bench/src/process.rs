@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cpus::Cpus;
+use crate::leash;
 use crate::rank::Rank;
 
 /// A start takes well under a second; a loaded machine may take longer.
@@ -31,6 +32,9 @@ const READY_LINE: &str = "doorbell ready on http://";
 pub struct Launch {
     /// What people call it.
     pub name: String,
+    /// The `doorbell` that becomes the program, so that it ends where the tool is killed; without one, as in tests, it does not, and its
+    /// rank is that of the tool.
+    pub leash: Option<PathBuf>,
     /// The program.
     pub program: PathBuf,
     /// Its flags, but for where it listens.
@@ -229,7 +233,7 @@ impl Launch {
             Kind::Doorbell => ["--listen".to_owned(), listen.to_owned()],
             Kind::Redis(port) => ["--port".to_owned(), port.to_string()],
         };
-        let mut command = Command::new(&self.program);
+        let mut command = self.command();
         command
             .args(&self.args)
             .args(place)
@@ -239,7 +243,7 @@ impl Launch {
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true);
-        let mut spawn = || self.rank.of(|| command.spawn()).flatten();
+        let mut spawn = || command.spawn();
         let spawned = match &self.cpus {
             Some(cpus) => cpus.on(spawn).with_context(|| format!("CPUs {cpus}"))?,
             None => spawn(),
@@ -261,6 +265,15 @@ impl Launch {
         };
         let address = timeout(READY_DEADLINE, ready).await.with_context(told)?.with_context(told)?;
         Ok((child, address))
+    }
+
+    /// The program, or what becomes it.
+    fn command(&self) -> Command {
+        let Some(doorbell) = &self.leash else { return Command::new(&self.program) };
+        let mut command = Command::new(doorbell);
+        // It ends with the thread that starts it: that of a runtime, which lasts.
+        command.args(leash::words(self.rank)).arg(&self.program);
+        command
     }
 
     /// The end of its log, which may be gone by the time that somebody reads of it.
@@ -326,6 +339,7 @@ mod tests {
         let script = format!("trap 'exit {status}' TERM; echo {READY_LINE}127.0.0.1:1; {what}");
         let launch = Launch {
             name: "it".to_owned(),
+            leash: None,
             program: "/bin/sh".into(),
             args: vec!["-c".to_owned(), script],
             env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],

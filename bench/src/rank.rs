@@ -32,13 +32,24 @@ impl Rank {
         }
     }
 
+    /// Has this process have it, and whatever it becomes.
+    ///
+    /// # Errors
+    /// The kernel does not lower it.
+    pub fn take(self) -> io::Result<()> {
+        match self {
+            Self::Ordinary => Ok(()),
+            Self::Yielding => Ok(nice(STEP).map(drop)?),
+        }
+    }
+
     /// On a thread of its own: a rank that was lowered is not raised again without privileges, and is that of one thread.
     fn apart<T: Send>(what: impl FnOnce() -> T + Send) -> io::Result<T> {
         let runtime = Handle::try_current().ok();
         std::thread::scope(|scope| {
             let started = scope.spawn(|| {
                 let _inside = runtime.as_ref().map(Handle::enter);
-                nice(STEP)?;
+                Self::Yielding.take()?;
                 Ok(what())
             });
             started.join().unwrap_or_else(|panic| resume_unwind(panic))

@@ -166,6 +166,7 @@ impl Target {
         args.extend(tells.words());
         let launch = Launch {
             name: "the reference".to_owned(),
+            leash: Some(host.binary.clone()),
             program: host.binary.clone(),
             args,
             env: Vec::new(),
@@ -275,6 +276,7 @@ impl Target {
         let folder = tempfile::tempdir().unwrap();
         let launch = Launch {
             name: "it".to_owned(),
+            leash: None,
             program: "/bin/sh".into(),
             args: vec!["-c".to_owned(), script.to_owned()],
             env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
@@ -304,6 +306,7 @@ async fn one(
     let data = folder.path().join("data");
     let launch = Launch {
         name: "doorbell".to_owned(),
+        leash: Some(host.binary.clone()),
         program: host.binary.clone(),
         args: ["serve", "--data-dir", &text(&data)].map(str::to_owned).to_vec(),
         env,

@@ -216,9 +216,7 @@ async fn who_interrupts_it_leaves_nothing_behind() -> anyhow::Result<()> {
     let mut idle = bench(&["idle", "--sessions", "20", "--processes", "2", "--duration", "1h"])?;
     let mut idle = idle.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     line_with(&mut idle, "at rest").await?;
-    let pid = idle.id().context("it is gone")?;
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-    let children: Vec<&str> = children.split_whitespace().collect();
+    let (pid, children) = (idle.id().context("it is gone")?, children(&idle)?);
     assert_eq!(children.len(), 3, "a server and two processes with sockets");
 
     kill("-INT", &pid.to_string()).await?;
@@ -226,9 +224,21 @@ async fn who_interrupts_it_leaves_nothing_behind() -> anyhow::Result<()> {
     let output = timeout(DEADLINE, idle.wait_with_output()).await??;
     assert_eq!(output.status.code(), Some(130));
     for child in children {
-        assert!(!Path::new("/proc").join(child).exists(), "{child} is still there");
+        assert!(!Path::new("/proc").join(&child).exists(), "{child} is still there");
     }
     Ok(())
+}
+
+/// What it started and is there, by their numbers.
+fn children(of: &tokio::process::Child) -> anyhow::Result<Vec<String>> {
+    let pid = of.id().context("it is gone")?;
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    Ok(children.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Whether a process is a `doorbell` that serves.
+fn is_server(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("\0serve\0"))
 }
 
 /// Reads its standard error up to a line with that text.
@@ -252,18 +262,15 @@ async fn who_interrupts_it_twice_waits_for_no_end_in_order() -> anyhow::Result<(
     let mut idle = idle.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     line_with(&mut idle, "at rest").await?;
     let pid = idle.id().context("it is gone")?;
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-    let is_server = |child: &&str| {
-        std::fs::read_to_string(format!("/proc/{child}/cmdline")).is_ok_and(|line| line.contains("serve"))
-    };
-    let (servers, workers): (Vec<&str>, Vec<&str>) = children.split_whitespace().partition(is_server);
+    let (servers, workers): (Vec<String>, Vec<String>) =
+        children(&idle)?.into_iter().partition(|child| is_server(child));
     assert_eq!((servers.len(), workers.len()), (1, 1));
     // It would take a minute to find that this one does not end.
-    kill("-STOP", servers[0]).await?;
+    kill("-STOP", &servers[0]).await?;
 
     kill("-INT", &pid.to_string()).await?;
     timeout(DEADLINE, async {
-        while is_running(workers[0]) {
+        while is_running(&workers[0]) {
             tokio::task::yield_now().await;
         }
     })
@@ -274,7 +281,7 @@ async fn who_interrupts_it_twice_waits_for_no_end_in_order() -> anyhow::Result<(
     let output = timeout(Duration::from_secs(20), idle.wait_with_output()).await.context("it waits")??;
     assert_eq!(output.status.code(), Some(130));
     timeout(DEADLINE, async {
-        while is_running(servers[0]) {
+        while is_running(&servers[0]) {
             tokio::task::yield_now().await;
         }
     })

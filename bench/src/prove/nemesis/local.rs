@@ -111,6 +111,7 @@ impl Local {
         let data = folder.join("data");
         let launch = Launch {
             name: "doorbell".to_owned(),
+            leash: Some(binary.to_owned()),
             program: binary.to_owned(),
             args: vec!["serve".to_owned(), "--data-dir".to_owned(), text(&data)],
             env,
@@ -148,7 +149,7 @@ impl Local {
         let key_file = folder.join("key");
         let (members, parts, ways, ports) = (Vec::new(), Vec::new(), Vec::new(), vec![reserved]);
         let mut own = Self { key_file, folder, members, parts, ways, ports };
-        let redis = Launch { cpus: manner.cpus.clone(), ..own.redis(port) };
+        let redis = Launch { cpus: manner.cpus.clone(), ..own.redis(binary, port) };
         own.add(redis, Part::Redis).await.context("an installation needs redis-server: install it")?;
         let common = Common { binary, redis: port, manner };
         for ((role, part), count) in ROLES.into_iter().zip(shape.counts).rev() {
@@ -170,13 +171,14 @@ impl Local {
         Ok(())
     }
 
-    fn redis(&self, port: u16) -> Launch {
+    fn redis(&self, binary: &Path, port: u16) -> Launch {
         let flags = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--logfile"];
         let mut args: Vec<String> = flags.map(str::to_owned).to_vec();
         args.extend([text(&self.folder.join("redis.log")), "--dir".to_owned(), text(&self.folder)]);
         let log = self.folder.join("redis.err");
         Launch {
             name: "redis".to_owned(),
+            leash: Some(binary.to_owned()),
             program: "redis-server".into(),
             args,
             env: Vec::new(),
@@ -224,6 +226,7 @@ impl Local {
             &text(&self.folder.join("data")),
         ];
         Ok(Launch {
+            leash: Some(common.binary.to_owned()),
             program: common.binary.to_owned(),
             args: args.map(str::to_owned).to_vec(),
             env,

@@ -8,9 +8,7 @@ async fn gateways_are_measured_apart_from_the_other_roles() -> anyhow::Result<()
     let mut idle = bench(&words)?;
     let mut idle = idle.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     line_with(&mut idle, "at rest").await?;
-    let pid = idle.id().context("it is gone")?;
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-    let children: Vec<&str> = children.split_whitespace().collect();
+    let (pid, children) = (idle.id().context("it is gone")?, children(&idle)?);
     let mut held = Vec::new();
     for child in &children {
         let line = std::fs::read_to_string(format!("/proc/{child}/cmdline"))?;
@@ -26,9 +24,44 @@ async fn gateways_are_measured_apart_from_the_other_roles() -> anyhow::Result<()
     let output = timeout(DEADLINE, idle.wait_with_output()).await??;
     assert_eq!(output.status.code(), Some(130));
     for child in children {
-        assert!(!Path::new("/proc").join(child).exists(), "{child} is still there");
+        assert!(!Path::new("/proc").join(&child).exists(), "{child} is still there");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_tool_that_is_killed_takes_all_that_it_started_with_it() -> anyhow::Result<()> {
+    let mut idle = bench(&["idle", "--sessions", "60", "--gateways", "2", "--duration", "1h"])?;
+    let mut idle = idle.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    line_with(&mut idle, "at rest").await?;
+    let children = children(&idle)?;
+    assert_eq!(children.len(), 7);
+    let ranks: Vec<i64> = children.iter().map(|child| niceness(child)).collect::<anyhow::Result<_>>()?;
+
+    idle.kill().await?;
+
+    let all_gone = async {
+        while children.iter().any(|child| is_running(child)) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let gone = timeout(Duration::from_secs(10), all_gone).await;
+    let left: Vec<&String> = children.iter().filter(|child| is_running(child)).collect();
+    for child in &left {
+        kill("-KILL", child).await?;
+    }
+    assert!(gone.is_ok(), "{left:?} of {children:?} are still there");
+    // Two gateways and the process with the sockets give way to the others.
+    let own = *ranks.iter().min().context("nobody")?;
+    assert_eq!(ranks.iter().filter(|rank| **rank == (own + 10).min(19)).count(), 3, "{ranks:?}");
+    Ok(())
+}
+
+/// How a process stands to others on the same cores, as the kernel tells.
+fn niceness(pid: &str) -> anyhow::Result<i64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, rest) = stat.rsplit_once(") ").context("no state")?;
+    Ok(rest.split(' ').nth(16).context("no rank")?.parse()?)
 }
 
 #[tokio::test]
