@@ -52,7 +52,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -127,16 +127,32 @@ pub fn measure(what: &impl Measurement, host: &Host) -> anyhow::Result<u8> {
         }
         outcome => outcome?,
     };
-    let mut out = std::io::stdout().lock();
-    out.write_all(outcome.table().as_bytes())?;
-    let json = json.map(|output| anyhow::Ok((output, serde_json::to_vec_pretty(&outcome)?))).transpose()?;
-    let page = page.map(|output| (output, report::html(&outcome).into_bytes()));
-    for (number, (output, bytes)) in json.into_iter().chain(page).enumerate() {
-        let path = output.write(&bytes)?;
-        let apart = if number == 0 { "\n" } else { "" };
-        writeln!(out, "{apart}written to {}", path.display())?;
-    }
+    told(&outcome, json, page)?;
     Ok(u8::from(!outcome.findings.wrong.is_empty()))
+}
+
+/// Writes files, and the table to standard output: each of them whatever becomes of the others.
+///
+/// # Errors
+/// All that could not be written.
+fn told(outcome: &Outcome, json: Option<Output>, page: Option<Output>) -> anyhow::Result<()> {
+    let json = json.map(|output| output.write(&serde_json::to_vec_pretty(outcome)?));
+    let page = page.map(|output| output.write(report::html(outcome).as_bytes()));
+    // Files first: who reads standard output may have seen enough of it.
+    let mut table = outcome.table();
+    let mut failed = Vec::new();
+    for (number, written) in json.into_iter().chain(page).enumerate() {
+        let apart = if number == 0 { "\n" } else { "" };
+        match written {
+            Ok(path) => table.push_str(&format!("{apart}written to {}\n", path.display())),
+            Err(error) => failed.push(error),
+        }
+    }
+    let printed = std::io::stdout().lock().write_all(table.as_bytes());
+    failed.extend(printed.context("cannot write to standard output").err());
+    let failed: Vec<String> = failed.iter().map(|error| format!("{error:#}")).collect();
+    ensure!(failed.is_empty(), failed.join("\n"));
+    Ok(())
 }
 
 /// Looks at the machine before anything runs on it, and has the tool and what it starts run where it was told.

@@ -54,6 +54,37 @@ fn well_formed(page: &str) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn each_place_gets_the_result_whatever_becomes_of_the_others_and_a_run_that_fails_leaves_no_file()
+-> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let [json, new] = ["result.json", "new.json"].map(|name| scratch.path().join(name));
+    let small = ["connect", "--sessions", "20", "--no-reference", "--json"];
+    let full = std::fs::File::options().write(true).open("/dev/full")?;
+
+    let mut measuring = bench(&[&small[..], &[text(&json)?, "--html", "/dev/full"]].concat())?;
+    let measuring = measuring.stdout(full).stderr(Stdio::piped()).spawn()?;
+    let output = timeout(DEADLINE, measuring.wait_with_output()).await??;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for place in ["/dev/full: ", "to standard output: "] {
+        assert!(said.contains(&format!("doorbell: cannot write {place}No space")), "{said}");
+    }
+    let result: Value = serde_json::from_slice(&std::fs::read(&json)?)?;
+    assert_eq!(result["counts"]["welcomed"], 20);
+
+    let (output, said) = run(&[&small[..], &[text(&json)?, "--html", "/dev/full"]].concat()).await?;
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("20 welcomed") && said.contains("written to /"), "{said}");
+
+    let wrong = ["--set", "DOORBELL_GATEWAY__HEARTBEAT=soon", "--html", text(&json)?];
+    let (output, said) = run(&[&small[..], &[text(&new)?], &wrong].concat()).await?;
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(!new.exists(), "an empty file");
+    assert!(std::fs::metadata(&json)?.len() > 100, "an older result is kept");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_timeline_has_what_there_was_in_each_second_at_both_sides() -> anyhow::Result<()> {
     let result = measured(&["unicast", "--duration", "3s", "--rate", "500", "--processes", "2"]).await?;
 
