@@ -20,6 +20,11 @@ pub fn time(text: &str) -> Result<Duration, String> {
 /// What is wrong with it.
 pub fn url(text: &str) -> Result<String, String> {
     let uri: http::Uri = text.parse().map_err(|_| "must be ws://HOST:PORT or wss://HOST".to_owned())?;
+    let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+    let (_, host_and_port) = authority.rsplit_once('@').unwrap_or(("", authority));
+    if uri.host().is_some_and(|host| host.len() < host_and_port.len()) && uri.port_u16().is_none() {
+        return Err("its port must be a number, 65535 at most".to_owned());
+    }
     let scheme = matches!(uri.scheme_str(), Some("ws" | "wss"));
     let path = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
     if scheme && path && uri.host().is_some() {
@@ -38,6 +43,12 @@ mod tests {
         assert_eq!(url("wss://chat.example/").unwrap(), "wss://chat.example");
         for bad in ["http://h", "ws://", "chat.example", "ws://h/v1/ws", ""] {
             assert!(url(bad).is_err(), "{bad}");
+        }
+        for good in ["ws://h", "ws://h:65535", "ws://[::1]:80", "ws://[::1]", "ws://user@h:1"] {
+            assert_eq!(url(good).unwrap(), good);
+        }
+        for bad in ["ws://h:65536", "ws://h:99999999999", "wss://[::1]:70000", "ws://h:"] {
+            assert!(url(bad).unwrap_err().contains("65535"), "{bad}");
         }
     }
 }

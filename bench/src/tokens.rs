@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context, bail, ensure};
 use parking_lot::Mutex;
@@ -87,7 +88,9 @@ impl Tokens {
 async fn run(line: &str, user: &str) -> anyhow::Result<String> {
     let mut words = line.split_whitespace().map(|word| word.replace("{user}", user));
     let Some(program) = words.next() else { bail!("the token command is empty") };
-    let output = Command::new(&program).args(words).output().await;
+    // It answers nobody's keys, and ends with who asked for it.
+    let mut command = Command::new(&program);
+    let output = command.args(words).stdin(Stdio::null()).kill_on_drop(true).output().await;
     let output = output.with_context(|| format!("cannot start the token command `{program}`"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "the token command fails for {user}: {}", said.trim());
@@ -122,5 +125,33 @@ mod tests {
         let error = Tokens::command("ls /no/such/{user}".to_owned()).of("ada").await.unwrap_err();
         assert!(format!("{error:#}").contains("/no/such/ada"), "{error:#}");
         assert!(Tokens::command("true".to_owned()).of("ada").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_command_that_nobody_waits_for_any_more_is_ended() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (pid, script) = (scratch.path().join("pid"), scratch.path().join("mint.sh"));
+        let line = format!("echo $$ > {0}.part; mv {0}.part {0}; exec sleep 60\n", pid.display());
+        std::fs::write(&script, line).unwrap();
+        let tokens = Tokens::command(format!("sh {}", script.display()));
+        let started = async {
+            while !pid.exists() {
+                tokio::task::yield_now().await;
+            }
+        };
+
+        tokio::select! {
+            made = tokens.of("ada") => panic!("{made:?}"),
+            () = started => {}
+        }
+
+        let stat = format!("/proc/{}/stat", std::fs::read_to_string(pid).unwrap().trim());
+        let is_running = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+        let gone = async {
+            while is_running() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.unwrap();
     }
 }

@@ -44,7 +44,7 @@ pub struct Asked {
 pub struct Where {
     /// An installation, ws://HOST:PORT; may be repeated: sessions are spread over all [default: a Doorbell of its own on the
     /// loopback]
-    #[arg(long, value_name = "URL", value_parser = url)]
+    #[arg(long, value_name = "URL", value_parser = plain_url)]
     pub(super) url: Vec<String>,
     /// The server's key file: tokens are made as `doorbell token` makes them
     #[arg(long, value_name = "FILE", conflicts_with = "token_command", requires = "url")]
@@ -90,7 +90,7 @@ pub struct Size {
     #[arg(long, value_name = "COUNT", default_value = "10000")]
     pub(super) sessions: NonZeroU32,
     /// Processes that hold them, one thread each [default: as few as the file limit lets]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = processes)]
     pub(super) processes: Option<NonZeroU32>,
     /// What they speak
     #[arg(long, value_name = "ENCODING", default_value = "json")]
@@ -137,7 +137,7 @@ pub struct FanoutArgs {
     pub(super) duration: Duration,
     /// Publishes a second, whatever comes back; lateness counts from when each was due [default: the next when all have heard of
     /// the last]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = per_second)]
     pub(super) rate: Option<NonZeroU32>,
     /// How late a follower may be; one that is later is told, with exit code 1
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -155,10 +155,10 @@ pub struct HotArgs {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     pub(super) duration: Duration,
     /// Publishes a second, whatever comes back
-    #[arg(long, value_name = "COUNT", default_value = "1000")]
+    #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = per_second)]
     pub(super) rate: NonZeroU32,
     /// Another rate, in the same run and for as long: what CPU is compared with
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = per_second)]
     pub(super) against: Option<NonZeroU32>,
     /// How long a follower may not know the latest version; one that does not for longer is told, with exit code 1
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -177,7 +177,7 @@ pub struct UnicastArgs {
     pub(super) duration: Duration,
     /// Users rung in a second, whatever comes back; lateness counts from when each was due [default: each user once, and all
     /// once more when all have heard of it]
-    #[arg(long, value_name = "COUNT", value_parser = rings)]
+    #[arg(long, value_name = "COUNT", value_parser = per_second)]
     pub(super) rate: Option<NonZeroU32>,
     /// Connections of the back end, one call at a time each
     #[arg(long, value_name = "COUNT", default_value = "4", value_parser = connections)]
@@ -228,13 +228,13 @@ pub struct MixedArgs {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     pub(super) alone: Duration,
     /// Users rung in a second, whatever comes back
-    #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = rings)]
+    #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = per_second)]
     pub(super) ring_rate: NonZeroU32,
     /// The next publish to the topic so long after the last, and not before all have heard of that [default: without a pause]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(super) publish_every: Option<Duration>,
     /// Sessions that leave and come back in a second, in turn: a tenth of all does, and is not rung
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = per_second)]
     pub(super) churn_rate: Option<NonZeroU32>,
     /// Followers that read nothing for the second half; they are not rung
     #[arg(long, value_name = "COUNT")]
@@ -336,6 +336,11 @@ impl Size {
              Leave --processes out, or raise the limit (ulimit -Hn)",
             load.files
         );
+        ensure!(
+            processes <= PROCESSES_MAX.into(),
+            "{sessions} sessions need {needed} processes to hold them, of {most} each by the file limit, and more than {PROCESSES_MAX} \
+             are not started: take fewer (--sessions), or raise the limit (ulimit -Hn)"
+        );
         let share = |total: u64, nth: u64| total * (nth + 1) / processes - total * nth / processes;
         let jobs = (0..processes).map(|nth| Job {
             places: load.places.to_vec(),
@@ -365,6 +370,8 @@ const fn most(files: u64) -> u64 {
     files.saturating_sub(SERVER_FILES)
 }
 
+/// A million sessions need some fifty.
+const PROCESSES_MAX: u32 = 256;
 /// Each is a process: a million sessions need some fifty.
 const GATEWAYS_MAX: u16 = 200;
 
@@ -376,7 +383,7 @@ fn gateways(text: &str) -> Result<NonZeroU16, String> {
 /// More do not make a median better.
 const ROUNDS_MAX: u8 = 99;
 /// Each has a moment of its own, and moments are microseconds.
-const RINGS_PER_SECOND_MAX: u32 = 1_000_000;
+const PER_SECOND_MAX: u32 = 1_000_000;
 /// As many calls as a server has under way, over all keys.
 const CONNECTIONS_MAX: u32 = 32;
 /// As many users as a server takes with one hint.
@@ -387,8 +394,12 @@ fn at_most(text: &str, most: u32) -> Result<NonZeroU32, String> {
     number.ok_or_else(|| format!("must be 1 to {most}"))
 }
 
-fn rings(text: &str) -> Result<NonZeroU32, String> {
-    at_most(text, RINGS_PER_SECOND_MAX)
+fn per_second(text: &str) -> Result<NonZeroU32, String> {
+    at_most(text, PER_SECOND_MAX)
+}
+
+fn processes(text: &str) -> Result<NonZeroU32, String> {
+    at_most(text, PROCESSES_MAX)
 }
 
 fn connections(text: &str) -> Result<NonZeroU32, String> {
@@ -402,6 +413,17 @@ fn batch(text: &str) -> Result<NonZeroU32, String> {
 fn rounds(text: &str) -> Result<NonZeroU8, String> {
     let rounds = text.parse::<NonZeroU8>().ok().filter(|rounds| rounds.get() <= ROUNDS_MAX);
     rounds.ok_or_else(|| format!("must be 1 to {ROUNDS_MAX}"))
+}
+
+fn plain_url(text: &str) -> Result<String, String> {
+    let url = url(text)?;
+    if url.starts_with("wss://") {
+        return Err(
+            "the load tool speaks no TLS yet: measure the plain port, or what stands behind the proxy"
+                .to_owned(),
+        );
+    }
+    Ok(url)
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

@@ -37,7 +37,8 @@ impl Schedule {
     pub fn due_by(&self, moment: Moment) -> u64 {
         let Some(since) = moment.checked_sub(self.begin) else { return 0 };
         // Publish n is due at n * 10^6 / r rounded down: the last n for which that is not beyond `since`.
-        let last = ((since + 1) * u64::from(self.per_second) - 1) / 1_000_000;
+        // A server may tell of any version: beyond all of them there is nothing to count.
+        let last = (since.saturating_add(1).saturating_mul(self.per_second.into()) - 1) / 1_000_000;
         (last + 1).min(self.count)
     }
 
@@ -68,7 +69,9 @@ mod tests {
                 assert_eq!(schedule.due_by(due), number + 1, "{number} at {per_second}/s");
                 assert_eq!(schedule.due_by(due - 1), number, "{number} at {per_second}/s");
             }
-            assert_eq!(schedule.due_by(u64::MAX / 2_000_000), schedule.count);
+            for beyond in [u64::MAX / 2_000_000, 1 << 53, u64::MAX] {
+                assert_eq!(schedule.due_by(beyond), schedule.count);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! What is measured: a Doorbell of the tool's own on the loopback, an installation, or the reference.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -125,18 +126,14 @@ impl Target {
     async fn installation(place: &Where, api_key: Option<&Path>) -> anyhow::Result<Self> {
         let mut places = Vec::new();
         for url in &place.url {
-            let Some(host) = url.strip_prefix("ws://") else {
-                bail!(
-                    "{url}: the load tool speaks no TLS yet: measure the plain port, or what stands behind the proxy"
-                );
-            };
+            let host = url.strip_prefix("ws://").with_context(|| format!("{url}: there is no TLS"))?;
             let with_port = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
                 host.to_owned()
             } else {
                 format!("{host}:80")
             };
-            let mut found = lookup_host(&with_port).await.with_context(|| format!("there is no {host}"))?;
-            let address = found.next().with_context(|| format!("{host} has no address"))?;
+            let found = lookup_host(&with_port).await.with_context(|| format!("there is no {host}"))?;
+            let address = preferred(found).with_context(|| format!("{host} has no address"))?;
             places.push(Place { address, host: host.to_owned() });
         }
         let credentials = match (&place.key_file, &place.token_command) {
@@ -370,10 +367,31 @@ fn last_lines(log: &Path) -> Vec<String> {
     lines[lines.len().saturating_sub(LOG_LINES)..].iter().map(|line| (*line).to_owned()).collect()
 }
 
+/// Of a name's addresses one of IPv4, whose loopback has many to connect from; else the first.
+fn preferred(addresses: impl Iterator<Item = SocketAddr>) -> Option<SocketAddr> {
+    addresses.min_by_key(SocketAddr::is_ipv6)
+}
+
 fn place_of(address: &str) -> anyhow::Result<Place> {
     Ok(Place { address: address.parse()?, host: address.to_owned() })
 }
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_names_addresses_the_first_of_ipv4_is_taken() {
+        let of = |addresses: &[&str]| {
+            let addresses: Vec<SocketAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+            preferred(addresses.into_iter()).map(|address| address.to_string())
+        };
+        assert_eq!(of(&["[::1]:8", "127.0.0.1:8", "127.0.0.2:8"]).as_deref(), Some("127.0.0.1:8"));
+        assert_eq!(of(&["[::2]:8", "[::1]:8"]).as_deref(), Some("[::2]:8"));
+        assert_eq!(of(&[]), None);
+    }
 }

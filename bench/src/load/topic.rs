@@ -112,7 +112,8 @@ impl<'a> Followed<'a> {
         let (before, begun) = measured(&mut fleet, Plan::Hints, target).await?;
         let (mut publishes, mut answered, mut all_heard) = (0, Spread::default(), true);
         let (mut first, mut last, mut answered_at) = (0, 0, 0);
-        while all_heard && begun.elapsed() < time {
+        // However short the time is, one is tried.
+        while all_heard && (publishes == 0 || begun.elapsed() < time) {
             (publisher, last, answered_at) = publish(publisher).await?;
             answered.record(answered_at - last);
             publishes += 1;

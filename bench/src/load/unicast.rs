@@ -185,7 +185,8 @@ impl UnicastArgs {
         let (before, begun) = measured(fleet, Plan::Hints, target).await?;
         let (first, mut laps, mut all) = (clock::now(), 0, Rung::default());
         let mut last = Lap { begin: first, rung: Rung::default(), heard: true };
-        while last.heard && begun.elapsed() < self.duration {
+        // However short the time is, one is tried.
+        while last.heard && (laps == 0 || begun.elapsed() < self.duration) {
             (ringer, last) = lap(ringer, fleet, (laps + 1, self.users()), bench).await?;
             all = all.plus(std::mem::take(&mut last.rung));
             laps += 1;

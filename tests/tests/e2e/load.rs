@@ -143,6 +143,17 @@ async fn every_follower_learns_of_every_publish() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn one_publish_and_one_lap_is_made_however_short_the_time_is() -> anyhow::Result<()> {
+    for (what, count, of) in [("fanout", "publishes", 1), ("unicast", "rings", SESSIONS)] {
+        let result = measured(&[what, "--duration", "1us", "--no-reference"]).await?;
+
+        assert_eq!(result["counts"][count], of, "{what}");
+        assert_eq!(result["spreads"]["late"]["count"], SESSIONS, "{what}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn hints_that_were_merged_count_for_every_publish_from_when_it_was_due() -> anyhow::Result<()> {
     // A topic of more than ten followers is told once in 500 ms; publishes are due each 10 ms.
     let result = measured(&[
@@ -351,6 +362,15 @@ async fn what_cannot_be_measured_says_why() -> anyhow::Result<()> {
         (&["connect", "--sessions", "100000000"][..], "the file limit is"),
         (&["connect", "--url", "ws://127.0.0.1:1"], "--key-file"),
         (&["connect", "--url", "wss://h", "--key-file", "k"], "no TLS"),
+        (&["connect", "--url", "ws://h:65536", "--key-file", "k"], "65535 at most"),
+        (&["connect", "--processes", "257"], "must be 1 to 256"),
+        (
+            &["connect", "--url", "ws://127.0.0.1:1", "--key-file", "k", "--sessions", "4294967295"],
+            "more than 256 are not started",
+        ),
+        (&["fanout", "--rate", "1000001"], "must be 1 to 1000000"),
+        (&["hot", "--rate", "4294967295"], "must be 1 to 1000000"),
+        (&["hot", "--against", "4294967295"], "must be 1 to 1000000"),
         (&["connect", "--url", "ws://127.0.0.1:1", "--key-file", "no-such-file"], "no-such-file"),
         (&["connect", "--url", "ws://127.0.0.1:1", "--token-command", "false"], "the token command fails"),
         (&["fanout", "--url", "ws://127.0.0.1:1", "--key-file", "k"], "--api-key-file"),

@@ -55,7 +55,17 @@ fn there_are_as_many_processes_as_the_file_limit_asks_for_and_each_has_its_share
 fn too_few_files_are_refused_with_what_to_do() {
     let refused = size(30_000, Some(1)).jobs(&LOAD).unwrap_err().to_string();
     assert!(refused.contains("20000 a process") && refused.contains("so 2 are needed"), "{refused}");
+    let refused = size(5_200_000, None).jobs(&LOAD).unwrap_err().to_string();
+    assert!(refused.contains("need 261 processes") && refused.contains("more than 256"), "{refused}");
     assert!(size(39_488, None).check_own(2, 20_000).is_ok());
     let refused = size(20_000, None).check_own(1, 20_000).unwrap_err().to_string();
     assert!(refused.contains("19744 at most") && refused.contains("--url"), "{refused}");
+}
+
+#[test]
+fn rates_have_a_bound_below_which_moments_differ_and_no_product_is_too_large() {
+    assert_eq!(per_second("1000000").unwrap().get(), 1_000_000);
+    for bad in ["0", "1000001", "4294967295", "-1", "x"] {
+        assert_eq!(per_second(bad).unwrap_err(), "must be 1 to 1000000", "{bad}");
+    }
 }

@@ -7,6 +7,9 @@ use crate::load::outbound;
 /// The longest head of an answer to an upgrade.
 const ANSWER_BYTES_MAX: usize = 8 * 1024;
 
+/// The longest wait that a server is believed: it may say anything.
+pub const WAIT_MAX: Duration = Duration::from_secs(86_400);
+
 /// Why a session is over, and what is said of coming back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Over {
@@ -72,7 +75,7 @@ fn refused(status: &str, head: &str) -> Then {
     let mut after = headers.filter(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
     let seconds = after.next().and_then(|(_, value)| value.trim().parse().ok());
     match (status, seconds) {
-        ("503", Some(seconds)) => Then::After(Duration::from_secs(seconds)),
+        ("503", Some(seconds)) => Then::After(Duration::from_secs(seconds).min(WAIT_MAX)),
         ("429", _) => Then::Backoff,
         _ if status.starts_with('4') => Then::Never,
         _ => Then::Backoff,
@@ -125,6 +128,7 @@ mod tests {
     fn who_comes_back_and_when_is_as_the_protocol_says() {
         let answer = |head: &str| upgraded(format!("HTTP/1.1 {head}\r\n\r\n").as_bytes()).unwrap_err().then;
         assert_eq!(answer("503 Busy\r\nRetry-After: 4"), Then::After(Duration::from_secs(4)));
+        assert_eq!(answer(&format!("503 Busy\r\nRetry-After: {}", u64::MAX)), Then::After(WAIT_MAX));
         assert_eq!(answer("503 Busy"), Then::Backoff);
         assert_eq!(answer("500 Internal"), Then::Backoff);
         assert_eq!(answer("401 Unauthorized\r\nRetry-After: 4"), Then::Never);

@@ -337,8 +337,8 @@ impl Engine {
                 self.open(index);
                 Ok(())
             }
-            (Heard::Later(after_ms, why), Stage::Following) => {
-                if self.returning.ask_again((index, socket.life), after_ms, &mut self.tally.returns) {
+            (Heard::Later(after, why), Stage::Following) => {
+                if self.returning.ask_again((index, socket.life), after, &mut self.tally.returns) {
                     self.note(why);
                     return Ok(());
                 }

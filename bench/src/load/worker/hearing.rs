@@ -1,9 +1,12 @@
 //! What a server's message says, told apart by its first bytes; what does not look as expected goes to the protocol's own decoder.
 
+use std::time::Duration;
+
 use doorbell_protocol::codec::{decode_server, encode_hint};
 use doorbell_protocol::frames::HintFrame;
 use doorbell_protocol::{CallId, Encoding, ServerFrame, TopicId, Version};
 
+use super::answer::WAIT_MAX;
 use crate::load::clock::Moment;
 
 /// The id of the one `subscribe` of a session.
@@ -24,8 +27,8 @@ pub enum Heard {
     Both(Moment, Moment),
     /// It is not served; why.
     Refused(String),
-    /// Whether it may follow cannot be said now: it asks again after that many milliseconds.
-    Later(u64, String),
+    /// Whether it may follow cannot be said now: it asks again after that time.
+    Later(Duration, String),
     /// The server is leaving.
     Goaway,
     /// Nothing that matters here.
@@ -70,7 +73,8 @@ impl Hearing {
                 Ok(result) => self.followed(&result),
                 Err(error) => {
                     let why = format!("subscribe: {}", error.message);
-                    error.retry_after_ms.map_or(Heard::Refused(why.clone()), |ms| Heard::Later(ms, why))
+                    let after = error.retry_after_ms.map(|ms| Duration::from_millis(ms).min(WAIT_MAX));
+                    after.map_or(Heard::Refused(why.clone()), |after| Heard::Later(after, why))
                 }
             },
             Ok(ServerFrame::Hint(hint)) => {
@@ -201,5 +205,16 @@ mod tests {
 
         assert_eq!(told(serde_json::json!({"topics": {"bench:1": 3}})), Heard::Followed(3));
         assert!(matches!(told(serde_json::json!({"topics": {}})), Heard::Refused(_)));
+    }
+
+    #[test]
+    fn who_may_not_follow_yet_asks_again_after_a_day_at_most() {
+        let hearing = Hearing::new(Encoding::Json, Some(TopicId::new("bench:1").unwrap()), None);
+        for (ms, wait) in [(250, Duration::from_millis(250)), (u64::MAX, WAIT_MAX)] {
+            let error =
+                serde_json::json!({"code": "unavailable", "message": "not now", "retry_after_ms": ms});
+            let reply = serde_json::json!({"type": "reply", "id": SUBSCRIBE, "error": error}).to_string();
+            assert_eq!(hearing.hear(reply.as_bytes()), Heard::Later(wait, "subscribe: not now".to_owned()));
+        }
     }
 }

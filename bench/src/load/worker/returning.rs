@@ -107,16 +107,21 @@ impl Returning {
 
     /// It goes on after its backoff, and that much later.
     fn wait(&mut self, index: usize, socket: &mut Socket, least: Duration) {
-        let wait = least + socket.backoff.next(&mut self.rng);
-        self.waits.push(Reverse((clock::now() + micros(wait), index)));
+        let wait = least.saturating_add(socket.backoff.next(&mut self.rng));
+        self.waits.push(Reverse((clock::now().saturating_add(micros(wait)), index)));
     }
 
     /// It asks once more over the same connection; answers whether it does, as those do that were lost.
-    pub fn ask_again(&mut self, (index, life): (usize, Life), after_ms: u64, returns: &mut Returns) -> bool {
+    pub fn ask_again(
+        &mut self,
+        (index, life): (usize, Life),
+        after: Duration,
+        returns: &mut Returns,
+    ) -> bool {
         let is_on = life > Life::First;
         if is_on {
             returns.failures += 1;
-            self.waits.push(Reverse((clock::now() + after_ms.saturating_mul(1_000), index)));
+            self.waits.push(Reverse((clock::now().saturating_add(micros(after)), index)));
         }
         is_on
     }

@@ -63,6 +63,19 @@ fn who_is_lost_comes_back_after_backoff_and_no_sooner_than_a_door_says() {
 }
 
 #[test]
+fn a_wait_that_never_ends_is_one() {
+    let (mut returning, mut socket, mut returns) = lost(Losing::Cut);
+    returning.due(Moment::MAX);
+
+    returning.over((0, &mut socket), Stage::Upgrading, &over(Then::After(Duration::MAX)), &mut returns);
+    assert_eq!(returning.next(), Some(Moment::MAX));
+
+    returning.due(Moment::MAX);
+    assert!(returning.ask_again((0, Life::Lost), Duration::MAX, &mut returns));
+    assert_eq!(returning.next(), Some(Moment::MAX));
+}
+
+#[test]
 fn who_waits_draws_from_the_whole_time_up_to_a_bound_that_doubles() {
     let (mut returning, mut socket, mut returns) = lost(Losing::Cut);
     let mut most = [0; 6];
