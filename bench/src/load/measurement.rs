@@ -133,7 +133,11 @@ async fn doorbell<M: Measurement>(
 ) -> anyhow::Result<M::Came> {
     let target = bench.doorbell(what.back_end()).await?;
     // Only a server on this machine shares with the bare loop what the machine can do.
-    bench.refers = M::REFERRED && !bench.asked.no_reference && target.is_loopback();
+    let is_wanted = M::REFERRED && !bench.asked.no_reference;
+    bench.refers = is_wanted && target.is_loopback();
+    if is_wanted && !bench.refers {
+        bench.note("no figures of the bare loop: what this machine can do says nothing of a server that is not on its IPv4 loopback".to_owned());
+    }
     let measured = what.one(bench, &target, Side::Doorbell).await;
     findings.timelines.extend(bench.line.pulse.end());
     let ended = ended(target, measured).await;

@@ -57,6 +57,8 @@ pub struct Bench<'a> {
     pub machine: Vec<(&'static str, String)>,
     /// The CPUs of servers and of the bare loop, where they are not those of the tool.
     servers: Option<Cpus>,
+    /// What turned out on the way that whoever reads the figures should know.
+    noted: Vec<String>,
 }
 
 /// What this machine is, before anything is measured on it.
@@ -137,6 +139,7 @@ impl<'a> Bench<'a> {
             refers: false,
             machine,
             servers,
+            noted: Vec::new(),
         }
     }
 
@@ -215,10 +218,9 @@ impl<'a> Bench<'a> {
         };
         let jobs = self.asked.size.jobs(&load)?;
         let each = u64::from(self.asked.size.sessions.get()) / target.places.len() as u64;
-        if !target.is_loopback() && each > PORTS {
-            self.line.say(&format!(
-                "note: {each} connections to one address may be more than this machine has ports (net.ipv4.ip_local_port_range)"
-            ));
+        if let Some(note) = ports(each).filter(|_| !target.is_loopback()) {
+            self.line.say(&format!("note: {note}"));
+            self.note(note);
         }
         let mut fleet = Fleet::start(self.host, (&jobs, target.rank()), self.stop, &mut self.line).await?;
         let (before, kernel_before) = (target.meter.read().await?, usage::kernel_bytes()?);
@@ -245,7 +247,14 @@ impl<'a> Bench<'a> {
         parameters
     }
 
-    /// What whoever reads the figures should know before anything is measured.
+    /// One more thing that whoever reads the figures should know; said once, whatever the round.
+    pub fn note(&mut self, note: String) {
+        if !self.noted.contains(&note) {
+            self.noted.push(note);
+        }
+    }
+
+    /// What whoever reads the figures should know of how they came to be.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if cfg!(debug_assertions) {
@@ -260,8 +269,19 @@ impl<'a> Bench<'a> {
                     .to_owned(),
             );
         }
+        notes.extend(self.noted.iter().cloned());
         notes
     }
+}
+
+/// A warning where so many connections to one address, which is not of the loopback, may be more than this machine has ports.
+fn ports(each: u64) -> Option<String> {
+    (each > PORTS).then(|| {
+        format!(
+            "{each} connections to one address may be more than this machine has ports: only on the IPv4 loopback are there several \
+             addresses to connect from; spread sessions over more gateways (--url), or widen net.ipv4.ip_local_port_range"
+        )
+    })
 }
 
 /// Ends a target, whatever came of its measurement.
@@ -307,6 +327,13 @@ mod tests {
         place.set.push(set("FANOUT_INTERVAL", "10ms"));
         place.url = vec!["ws://a".to_owned(), "ws://b".to_owned()];
         assert_eq!([21, 22].map(|sessions| interval_ms(&place, sessions)), [0, 10]);
+    }
+
+    #[test]
+    fn more_sessions_of_an_address_than_there_are_ports_are_warned_of() {
+        assert_eq!(ports(PORTS), None);
+        let note = ports(PORTS + 1).unwrap();
+        assert!(note.starts_with("28001 connections") && note.contains("IPv4 loopback"), "{note}");
     }
 
     #[tokio::test]

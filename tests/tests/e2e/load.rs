@@ -201,6 +201,23 @@ async fn an_installation_is_measured_with_its_keys_and_its_metrics() -> anyhow::
 }
 
 #[tokio::test]
+async fn where_a_server_is_not_of_the_loopback_the_result_says_that_there_is_no_bare_loop()
+-> anyhow::Result<()> {
+    let doorbell = Doorbell::start().await?;
+    // No address of the loopback, and it leads there all the same.
+    let (url, key) = (format!("ws://0.0.0.0:{}", doorbell.port()), doorbell.data().join("key"));
+
+    let result = measured(&["connect", "--url", &url, "--key-file", text(&key)?]).await?;
+
+    let notes = result["notes"].as_array().context("no notes")?;
+    let told =
+        notes.iter().filter_map(Value::as_str).filter(|note| note.starts_with("no figures of the bare"));
+    assert_eq!(told.count(), 1, "{notes:?}");
+    assert_eq!(figure(&result, "sessions_per_second")?["reference"], Value::Null);
+    Ok(())
+}
+
+#[tokio::test]
 async fn sessions_that_are_refused_or_end_are_told_with_why_and_the_exit_code() -> anyhow::Result<()> {
     let (doorbell, other) = (Doorbell::start().await?, Doorbell::start().await?);
     let url = format!("ws://{}", doorbell.address());

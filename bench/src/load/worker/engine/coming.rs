@@ -1,9 +1,12 @@
 //! How sessions come, and how they end: connections that are begun when they are due, given up when they are late, and begun again
 //! where a session was lost.
 
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use mio::Interest;
+use rustix::io::Errno;
 
 use super::{Begun, Engine, stage};
 use crate::load::clock::{self, Moment};
@@ -81,14 +84,15 @@ impl Engine {
         let socket = &mut self.sockets[index];
         self.tally.returns.tries += u64::from(socket.life > Life::First);
         self.in_flight += 1;
-        let connected = socket.connect(self.job.places[place].address, (source, room)).and_then(|stream| {
+        let address = self.job.places[place].address;
+        let connected = socket.connect(address, (source, room)).and_then(|stream| {
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(stream, mio::Token(index), interest)
         });
         let connection = socket.connection;
         match connected {
             Ok(()) => self.undecided.push_back(Begun { index, connection, at: clock::now() }),
-            Err(error) => self.over(index, format!("connect: {error}").into()),
+            Err(error) => self.over(index, unconnected(&error, (source, address)).into()),
         }
     }
 
@@ -160,5 +164,21 @@ impl Engine {
         if verdict != Verdict::Expected {
             self.note(over.why);
         }
+    }
+}
+
+/// Why a connection was not begun; where this machine has run out of something, what to do.
+pub(super) fn unconnected(error: &io::Error, (source, to): (Option<Ipv4Addr>, SocketAddr)) -> String {
+    let source = source.map_or_else(|| "this machine".to_owned(), |source| source.to_string());
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::ADDRNOTAVAIL) => format!(
+            "connect: no free port from {source} to {to}: spread sessions over more gateways (--gateways, --url), or widen \
+             net.ipv4.ip_local_port_range"
+        ),
+        Some(Errno::MFILE) => {
+            "connect: no file left for this process: take more of them (--processes), or raise the limit (ulimit -Hn)".to_owned()
+        }
+        Some(Errno::NFILE) => "connect: no file left on this machine: raise fs.file-max".to_owned(),
+        _ => format!("connect: {error}"),
     }
 }

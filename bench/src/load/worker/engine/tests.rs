@@ -2,7 +2,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use super::coming::SESSION_DEADLINE_US;
+use super::coming::{SESSION_DEADLINE_US, unconnected};
 use super::*;
 use crate::load::orders::{Churn, Coding, Credentials, Losing, Loss, Place};
 use crate::load::schedule::Schedule;
@@ -123,6 +123,20 @@ fn a_server_that_says_nothing_is_given_up() {
 
     assert_eq!((engine.in_flight, engine.tally.failed), (0, 1));
     assert!(engine.failures.keys().any(|why| why.contains("the upgrade is not answered")));
+}
+
+#[test]
+fn who_has_run_out_of_ports_or_files_is_told_what_to_do() {
+    let to = "10.0.0.5:8080".parse().unwrap();
+    let told = |errno: rustix::io::Errno, source| unconnected(&errno.into(), (source, to));
+
+    let port = told(rustix::io::Errno::ADDRNOTAVAIL, Some(std::net::Ipv4Addr::new(127, 9, 0, 1)));
+    assert!(port.starts_with("connect: no free port from 127.9.0.1 to 10.0.0.5:8080: "), "{port}");
+    assert!(port.contains("--url") && port.contains("net.ipv4.ip_local_port_range"), "{port}");
+    assert!(told(rustix::io::Errno::ADDRNOTAVAIL, None).contains("from this machine to"));
+    assert!(told(rustix::io::Errno::MFILE, None).contains("--processes"));
+    assert!(told(rustix::io::Errno::NFILE, None).contains("fs.file-max"));
+    assert!(told(rustix::io::Errno::CONNREFUSED, None).starts_with("connect: Connection refused"));
 }
 
 fn text(payload: &[u8]) -> Vec<u8> {
