@@ -136,7 +136,10 @@ impl Member {
     /// It had ended before, does not end in time, or ends with another status than success.
     pub async fn end(&self) -> anyhow::Result<()> {
         let mut state = self.state.lock().await;
-        ensure!(!state.look()?, "was gone before it was asked to end");
+        if state.look()? {
+            let how = state.fallen.last().map(|how| format!(": {how}")).unwrap_or_default();
+            bail!("was gone before it was asked to end{how}");
+        }
         state.gone = true;
         signal(&state.child, Signal::TERM)?;
         let status = timeout(END_DEADLINE, state.child.wait())
@@ -311,6 +314,17 @@ fn pid(child: &Child) -> anyhow::Result<Pid> {
     Pid::from_raw(i32::try_from(id)?).context("a process has a number")
 }
 
+/// Whether a process is there, and more than an end that nobody has asked for yet.
+pub fn is_there(number: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok();
+    stat.and_then(|stat| state_of(&stat)).is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+/// Of `/proc/PID/stat`: the name in parentheses may hold anything; the state is the first word after it.
+fn state_of(stat: &str) -> Option<char> {
+    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
+}
+
 /// Waits until the kernel says that a process is in a state.
 async fn seen(child: &Child, wanted: impl Fn(char) -> bool) -> anyhow::Result<()> {
     let path = format!("/proc/{}/stat", pid(child)?.as_raw_nonzero());
@@ -318,8 +332,7 @@ async fn seen(child: &Child, wanted: impl Fn(char) -> bool) -> anyhow::Result<()
     loop {
         // Of /proc: answered from memory.
         let stat = std::fs::read_to_string(&path)?;
-        // The name in parentheses may hold anything; the state is the first word after it.
-        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        let state = state_of(&stat);
         if state.is_some_and(&wanted) {
             return Ok(());
         }
@@ -381,6 +394,23 @@ mod tests {
         let ill = started(&scratch, 1, RUNS).await;
         let error = ill.end().await.unwrap_err().to_string();
         assert_eq!(error, "did not end well when it was asked to: exit status: 1");
+    }
+
+    #[tokio::test]
+    async fn who_ends_before_it_is_asked_to_is_told_with_how() {
+        let scratch = tempfile::tempdir().unwrap();
+        let killed = started(&scratch, 0, RUNS).await;
+        let number = killed.number().await.unwrap();
+        assert!(is_there(number));
+
+        kill_process(Pid::from_raw(i32::try_from(number).unwrap()).unwrap(), Signal::KILL).unwrap();
+        while is_there(number) {
+            tokio::task::yield_now().await;
+        }
+
+        let error = killed.end().await.unwrap_err().to_string();
+        assert_eq!(error, "was gone before it was asked to end: ended by itself: signal: 9 (SIGKILL)");
+        assert_eq!(state_of("7 (a) Z (b) S 1"), Some('S'), "a name may hold anything");
     }
 
     #[tokio::test]

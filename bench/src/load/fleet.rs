@@ -404,7 +404,7 @@ impl Fleet {
             Report::Broken(why) => bail!("{why}"),
             Report::Ready | Report::Seen(_) => {}
         }
-        self.pulse.look();
+        self.pulse.look()?;
         Ok(Some((index, report)))
     }
 }

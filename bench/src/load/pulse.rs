@@ -1,4 +1,4 @@
-//! What is seen second by second: live, for who watches, and as a timeline, for the report. The processes with the sockets say what each
+//! What is seen second by second: live, for who watches, as a timeline, for the report, and whether the server is still there. The processes with the sockets say what each
 //! second had once it is over, a message a second each; CPU is read from `/proc` once a second.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -39,10 +39,28 @@ struct Seen {
     side: Option<Watched>,
 }
 
+/// A server of the tool's own ended though nobody asked it to: there is nothing to measure any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} ended by itself (process {number}), in the part {part:?}", who(*.side))]
+pub struct Gone {
+    side: Side,
+    number: u32,
+    part: String,
+}
+
+const fn who(side: Side) -> &'static str {
+    match side {
+        Side::Doorbell => "the server",
+        Side::Bare => "the bare loop",
+    }
+}
+
 /// One side.
 struct Watched {
     side: Side,
     meter: Meter,
+    /// Whether it is killed on purpose, and not there again.
+    is_killed: bool,
     processes: Vec<u32>,
     /// The first second.
     first: u64,
@@ -80,6 +98,7 @@ impl Pulse {
         self.0.lock().side = Some(Watched {
             side,
             meter: meter.clone(),
+            is_killed: false,
             processes,
             first,
             part: String::new(),
@@ -99,10 +118,17 @@ impl Pulse {
         }
     }
 
+    /// The server is about to be killed on purpose.
+    pub fn kills(&self) {
+        if let Some(watched) = &mut self.0.lock().side {
+            watched.is_killed = true;
+        }
+    }
+
     /// The server was killed and started again: its CPU is that of other processes from now on.
     pub fn started_again(&self, meter: &Meter) {
         if let Some(watched) = &mut self.0.lock().side {
-            watched.meter = meter.clone();
+            (watched.meter, watched.is_killed) = (meter.clone(), false);
             watched.looked.server = None;
         }
     }
@@ -124,10 +150,11 @@ impl Pulse {
     }
 
     /// Looks at CPU where a second is over.
-    pub fn look(&self) {
-        if let Some(watched) = &mut self.0.lock().side {
-            watched.look(clock::now());
-        }
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub fn look(&self) -> Result<(), Gone> {
+        self.0.lock().side.as_mut().map_or(Ok(()), |watched| watched.look(clock::now()))
     }
 
     /// For who watches.
@@ -185,11 +212,19 @@ impl Watched {
     }
 
     /// CPU of the second that is over; of several, where nobody looked in between, it is that of the last.
-    fn look(&mut self, now: Moment) {
+    fn look(&mut self, now: Moment) -> Result<(), Gone> {
         let number = now / SECOND_US;
         if number <= self.looked.number {
-            return;
+            return Ok(());
         }
+        self.look_at_cpu(number);
+        match self.meter.gone().filter(|_| !self.is_killed) {
+            Some(number) => Err(Gone { side: self.side, number, part: self.part.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    fn look_at_cpu(&mut self, number: u64) {
         let next = Look { number, server: self.meter.cpu_seconds(), tool: Used::now(&self.processes) };
         let before = std::mem::replace(&mut self.looked, next);
         let spent = self.looked.tool.since(&before.tool, Of::Time);
@@ -278,12 +313,43 @@ mod tests {
         assert_eq!((live.last.at, live.last.open, live.p99_us), (0, 1, None));
         let look = |number: u64| {
             let mut seen = pulse.0.lock();
-            seen.side.as_mut().unwrap().look(number * SECOND_US);
+            seen.side.as_mut().unwrap().look(number * SECOND_US).unwrap();
         };
         look(first);
         look(first + 1);
         let seconds = pulse.end().unwrap().seconds;
         assert!(seconds[0].tool_cpu.is_some() && seconds[0].server_cpu.is_some(), "{seconds:?}");
         assert_eq!(seconds[1].tool_cpu, None);
+    }
+
+    #[test]
+    fn a_server_that_is_gone_is_told_once_a_second_is_over_unless_it_is_killed_on_purpose() {
+        // Nobody has asked for its end: its number stays.
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let (pulse, first) = begun();
+        let own = Meter::Processes(vec![std::process::id()]);
+        let look = |seconds: u64| {
+            let mut seen = pulse.0.lock();
+            seen.side.as_mut().unwrap().look((first + seconds) * SECOND_US)
+        };
+        pulse.part("ringing");
+        assert_eq!(look(1), Ok(()));
+
+        pulse.started_again(&Meter::Processes(vec![std::process::id(), child.id()]));
+        while crate::process::is_there(child.id()) {
+            std::thread::yield_now();
+        }
+        assert_eq!(look(1), Ok(()), "it was looked at in this second");
+        let told = look(2).unwrap_err().to_string();
+        assert_eq!(
+            told,
+            format!("the bare loop ended by itself (process {}), in the part \"ringing\"", child.id())
+        );
+
+        pulse.kills();
+        assert_eq!(look(3), Ok(()));
+        pulse.started_again(&own);
+        assert_eq!(look(4), Ok(()));
+        child.wait().unwrap();
     }
 }

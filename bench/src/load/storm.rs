@@ -92,6 +92,7 @@ impl Measurement for StormArgs {
         };
         let mut meter = target.meter.clone();
         if self.kill {
+            bench.line.pulse.kills();
             meter = fleet.meanwhile("killed", killed(target), &mut bench.line).await??;
             bench.line.pulse.started_again(&meter);
             fleet.order(Order::Served).await?;

@@ -287,13 +287,22 @@ fn ports(each: u64) -> Option<String> {
 /// Ends a target, whatever came of its measurement.
 ///
 /// # Errors
-/// That of the measurement, with the last lines of the target's log.
+/// That of the measurement, with how the target's end went where that was ill, and the last lines of its log.
 pub async fn ended<T>(target: Target, measured: anyhow::Result<T>) -> anyhow::Result<Ended<T>> {
     let (end, log) = target.end().await;
     match measured {
         Ok(measured) => Ok(Ended { measured, end, log }),
-        Err(error) if error.is::<Interrupted>() || log.is_empty() => Err(error),
-        Err(error) => Err(anyhow!("{error:#}\nthe last lines of its log:\n{}", log.join("\n"))),
+        Err(error) if error.is::<Interrupted>() => Err(error),
+        Err(error) => {
+            let mut why = format!("{error:#}");
+            if let Err(end) = end {
+                why.push_str(&format!("\nwhen it was to end: {end:#}"));
+            }
+            if !log.is_empty() {
+                why.push_str(&format!("\nthe last lines of its log:\n{}", log.join("\n")));
+            }
+            Err(anyhow!(why))
+        }
     }
 }
 
@@ -351,6 +360,8 @@ mod tests {
 
         assert!(error.starts_with("no reason\n") && error.ends_with("\nline 29\nline 30"), "{error}");
         assert!(!error.contains("line 10\n") && error.contains("line 11\n"), "{error}");
+        let error = ended::<()>(ends_with(3).await, Err(anyhow!("no reason"))).await.unwrap_err().to_string();
+        assert!(error.starts_with("no reason\nwhen it was to end: did not end well"), "{error}");
         let error = ended::<()>(ends_with(0).await, Err(Interrupted.into())).await.unwrap_err();
         assert!(error.is::<Interrupted>());
     }

@@ -8,6 +8,7 @@ use anyhow::Context;
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
+use crate::process::is_there;
 use crate::scrape;
 
 /// The metrics that every Doorbell shows of its process.
@@ -52,6 +53,14 @@ impl Meter {
     pub fn cpu_seconds(&self) -> Option<f64> {
         match self {
             Self::Processes(numbers) => numbers.iter().map(|number| cpu_seconds(*number)).sum(),
+            Self::Metrics(_) => None,
+        }
+    }
+
+    /// Which of its processes is not there any more.
+    pub fn gone(&self) -> Option<u32> {
+        match self {
+            Self::Processes(numbers) => numbers.iter().copied().find(|number| !is_there(*number)),
             Self::Metrics(_) => None,
         }
     }

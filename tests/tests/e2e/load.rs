@@ -285,6 +285,25 @@ async fn line_with(child: &mut tokio::process::Child, text: &str) -> anyhow::Res
 }
 
 #[tokio::test]
+async fn a_server_that_dies_ends_the_run_with_what_was_done_and_how_it_died() -> anyhow::Result<()> {
+    let mut idle = bench(&["idle", "--sessions", "20", "--duration", "1h"])?;
+    let mut idle = idle.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    line_with(&mut idle, "at rest").await?;
+    let server = children(&idle)?.into_iter().find(|child| is_server(child)).context("no server")?;
+
+    kill("-KILL", &server).await?;
+
+    let mut stderr = idle.stderr.take().context("no standard error")?;
+    let mut said = String::new();
+    let read = tokio::io::AsyncReadExt::read_to_string(&mut stderr, &mut said);
+    timeout(Duration::from_secs(20), read).await.context("it goes on")??;
+    assert_eq!(idle.wait().await?.code(), Some(2), "{said}");
+    let told = format!("doorbell: the server ended by itself (process {server}), in the part \"at rest\"\n");
+    assert!(said.contains(&told) && said.contains("SIGKILL"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn who_interrupts_it_twice_waits_for_no_end_in_order() -> anyhow::Result<()> {
     let mut idle = bench(&["idle", "--sessions", "20", "--duration", "1h"])?;
     let mut idle = idle.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
