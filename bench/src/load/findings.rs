@@ -99,8 +99,14 @@ impl Findings {
         }
     }
 
-    /// What is said of the sessions of the server in every measurement.
+    /// What is said of the sessions of the server in every measurement, and of the tool meanwhile.
     pub fn sessions(&mut self, wanted: u32, seen: &Together) {
+        self.held(wanted, seen);
+        self.tool(seen);
+    }
+
+    /// What is said of the sessions of the server, as they were at the end.
+    pub fn held(&mut self, wanted: u32, seen: &Together) {
         let Tally { open, welcomed, failed, ended, pings, .. } = seen.tally;
         self.counts.extend([
             ("sessions open at the end", open),
@@ -113,12 +119,11 @@ impl Findings {
         if open < u64::from(wanted) {
             self.wrong.push(format!("{open} of {wanted} sessions were open at the end"));
         }
-        self.tool(seen);
     }
 
     /// What the tool used beside the server, and whether it was what limited.
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-    fn tool(&mut self, seen: &Together) {
+    pub fn tool(&mut self, seen: &Together) {
         let spent = &seen.tool;
         let (Some(all), Some(busiest)) = (spent.percent(), spent.busiest_percent()) else { return };
         let each = match spent.of {
@@ -142,7 +147,8 @@ impl Findings {
         self.limited(spent, "");
     }
 
-    fn limited(&mut self, spent: &Spent, beside: &str) {
+    /// Whether the tool was what limited, beside what.
+    pub fn limited(&mut self, spent: &Spent, beside: &str) {
         if let Some(limit) = spent.limit() {
             self.tool_was_the_limit = true;
             self.note(format!("the tool was the limit{beside}: {limit}"));
@@ -155,7 +161,7 @@ impl Findings {
         self.limited(&seen.tool, " beside the bare loop");
         if open < u64::from(wanted) {
             let why = seen.failures.iter().map(|(why, count)| format!("{count} × {why}")).collect::<Vec<_>>();
-            self.notes.push(format!(
+            self.note(format!(
                 "compare nothing with the bare loop: {open} of {wanted} sockets were open at its end ({failed} failed, {ended} ended: {})",
                 why.join("; ")
             ));

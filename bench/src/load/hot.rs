@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 
 use super::args::{Asked, BackEnd, HotArgs};
 use super::findings::{Findings, Unit, rate};
+use super::fleet::Together;
 use super::measurement::Measurement;
 use super::orders::{Plan, Rings};
 use super::phase::Phase;
@@ -18,6 +19,8 @@ pub struct Hot {
     at: Phase,
     /// At the other one.
     against: Option<Phase>,
+    /// At the end, whichever of both came last.
+    last: Together,
 }
 
 impl Measurement for HotArgs {
@@ -53,16 +56,22 @@ impl Measurement for HotArgs {
             (followed, phase) = followed.at_a_rate((rate, self.duration), Plan::Oldest, bench).await?;
             *place = Some(phase);
         }
+        let last = followed.fleet.seen(0).await?;
         followed.leave().await;
-        Ok(Hot { at: at.expect("its rate is always asked for"), against })
+        Ok(Hot { at: at.expect("its rate is always asked for"), against, last })
     }
 
     fn told(&self, findings: &mut Findings, doorbell: &Hot, bare: Option<&Hot>) {
         let sessions = self.asked.size.sessions.get();
-        let keys = Keys { cpu: "cpu", late: "late", behind: "publisher_behind" };
+        let keys = Keys { flag: "--rate", cpu: "cpu", late: "late", behind: "publisher_behind" };
         self.phase(findings, (self.rate, keys), &doorbell.at, bare.map(|bare| &bare.at));
         if let (Some(rate), Some(against)) = (self.against, &doorbell.against) {
-            let keys = Keys { cpu: "against_cpu", late: "against_late", behind: "against_publisher_behind" };
+            let keys = Keys {
+                flag: "--against",
+                cpu: "against_cpu",
+                late: "against_late",
+                behind: "against_publisher_behind",
+            };
             let bare = bare.and_then(|bare| bare.against.as_ref());
             self.phase(findings, (rate, keys), against, bare);
         }
@@ -73,19 +82,27 @@ impl Measurement for HotArgs {
         let hints = |of: &Hot| rate(of.at.seen.tally.hints, of.at.took_us());
         let name = ("hints_per_second", "hints a second");
         findings.figure(name, Unit::PerSecond, hints(doorbell), bare.map(hints));
-        findings.sessions(sessions, &doorbell.at.seen);
+        findings.held(sessions, &doorbell.last);
+        // In every round that at the same rate, whichever of both came last.
+        findings.tool(&doorbell.at.seen);
+        if let Some(against) = &doorbell.against {
+            findings.limited(&against.seen.tool, " at the other rate");
+        }
         findings.counts.extend([
             ("followers", doorbell.at.seen.tally.followed),
             ("publishes", doorbell.at.publishes),
             ("hints delivered", doorbell.at.seen.tally.hints),
             ("connections of the publisher after its first", doorbell.at.reconnects),
         ]);
-        bare.iter().for_each(|bare| bare.at.bare(findings, sessions));
+        for bare in bare.iter().flat_map(|bare| [Some(&bare.at), bare.against.as_ref()]).flatten() {
+            bare.bare(findings, sessions);
+        }
     }
 }
 
-/// How the figures of a rate are called in JSON.
+/// Which rate it is, and how its figures are called in JSON.
 struct Keys {
+    flag: &'static str,
     cpu: &'static str,
     late: &'static str,
     behind: &'static str,
@@ -105,7 +122,7 @@ impl HotArgs {
         let what = format!("latest known at {pace}/s");
         findings.times((keys.late, &what), &doorbell.seen.late, bare.map(|bare| &bare.seen.late));
         findings.spreads.insert(keys.behind.to_owned(), doorbell.behind.summary());
-        doorbell.noted(findings, ("--rate", pace));
+        doorbell.noted(findings, (keys.flag, pace));
         doorbell.judged(findings, &WHOM, self.within);
     }
 }
@@ -114,4 +131,66 @@ impl HotArgs {
 fn of_cpu(hot: &Hot) -> Option<f64> {
     let against = hot.against.as_ref()?.cpu_percent().filter(|cpu| *cpu > 0.0)?;
     Some(hot.at.cpu_percent()? / against)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::load::orders::Tally;
+    use crate::load::spread::Spread;
+    use crate::load::tool::{Of, Spent};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: HotArgs,
+    }
+
+    fn seen(open: u64, tool_seconds: f64) -> Together {
+        let tool = Spent { seconds: 1.0, cpu_seconds: tool_seconds, of: Of::Hints, ..Spent::default() };
+        Together { tally: Tally { open, ..Tally::default() }, tool, ..Together::default() }
+    }
+
+    fn phase(seen: Together, behind_us: u64) -> Phase {
+        let mut behind = Spread::default();
+        behind.record(behind_us);
+        Phase {
+            seen,
+            publishes: 0,
+            expected: 0,
+            first: 0,
+            answered_at: 0,
+            answered: Spread::default(),
+            behind,
+            all_heard: true,
+            reconnects: 0,
+            usage: (None, None),
+            took: Duration::from_secs(1),
+        }
+    }
+
+    #[test]
+    fn sessions_are_those_of_the_end_the_tools_cpu_is_that_at_the_rate_and_a_rate_that_was_not_kept_is_told_by_its_flag()
+     {
+        let line = ["hot", "--sessions", "10", "--rate", "1000", "--against", "50"];
+        let args = Line::parse_from(line).args;
+        let mut last = seen(8, 0.2);
+        last.failures.insert("closed".to_owned(), 2);
+        let against = Some(phase(seen(8, 0.2), 40_000));
+        let hot = Hot { at: phase(seen(10, 0.5), 0), against, last };
+        let mut findings = Findings::default();
+
+        args.told(&mut findings, &hot, None);
+
+        assert_eq!(findings.wrong, ["8 of 10 sessions were open at the end"]);
+        assert_eq!((findings.counts["sessions open at the end"], findings.failures["closed"]), (8, 2));
+        let tool = findings.figures.iter().find(|figure| figure.name == "tool_cpu").unwrap();
+        assert!((tool.value - 50.0).abs() < 1e-9, "{tool:?}");
+        let note = findings.notes.iter().find(|note| note.contains("did not keep")).unwrap();
+        assert!(note.contains("did not keep 50 a second") && note.contains("(--against)"), "{note}");
+    }
 }

@@ -66,6 +66,7 @@ impl<'a> Followed<'a> {
         bench: &mut Bench<'_>,
     ) -> anyhow::Result<(Self, Phase)> {
         let Self { mut fleet, mut publisher, target } = self;
+        let what = format!("publishing {rate}/s");
         let schedule = Schedule::lasting(clock::now() + AHEAD_US, rate, time);
         let (before, begun) = measured(&mut fleet, counts(schedule), target).await?;
         // Whoever leaves this function, for whatever reason, has the thread leave off.
@@ -79,7 +80,7 @@ impl<'a> Followed<'a> {
             // Reports are taken meanwhile, so that nobody waits for the tool.
             match tokio::time::timeout(Duration::from_millis(20), &mut publishing).await {
                 Ok(published) => break published??,
-                Err(_) => fleet.look("publishing", &mut bench.line).await?,
+                Err(_) => fleet.look(&what, &mut bench.line).await?,
             }
         };
         let Published { answered, last, answered_at, behind } = published;

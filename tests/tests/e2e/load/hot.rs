@@ -30,6 +30,10 @@ async fn a_hot_topic_is_told_seldom_by_both_sides_and_costs_are_compared_with_an
         assert!(late["count"].as_u64() <= Some(10 * SESSIONS), "{spread}: {late}");
         assert!(late["p99_us"].as_u64() > Some(200_000), "{spread}: {late}");
     }
+    let seconds = result["timelines"][0]["seconds"].as_array().context("no seconds")?;
+    for part in ["publishing 20/s", "publishing 200/s"] {
+        assert!(seconds.iter().any(|second| second["part"] == part), "{part}: {seconds:?}");
+    }
     Ok(())
 }
 
