@@ -26,8 +26,6 @@ pub struct Rested {
 impl Measurement for IdleArgs {
     type Came = Rested;
     const NAME: &'static str = "idle";
-    // There is nothing to compare with: a bare loop keeps nothing of a session.
-    const REFERRED: bool = false;
 
     fn asked(&self) -> &Asked {
         &self.asked
@@ -50,42 +48,56 @@ impl Measurement for IdleArgs {
         Ok(Rested { seen, before: opened.before, settled, after, kernel, rested })
     }
 
-    fn told(&self, findings: &mut Findings, doorbell: &Rested, _: Option<&Rested>) {
-        told(findings, self.asked.size.sessions.get(), doorbell);
+    fn told(&self, findings: &mut Findings, doorbell: &Rested, bare: Option<&Rested>) {
+        let sessions = self.asked.size.sessions.get();
+        let mut memory = |name, of: fn(&Rested) -> Option<f64>| {
+            if let Some(bytes) = of(doorbell) {
+                findings.figure(name, Unit::Bytes, bytes, bare.and_then(of));
+            }
+        };
+        memory(("private_bytes", "server memory a session, private"), Rested::private);
+        memory(("resident_bytes", "server memory a session, resident"), Rested::resident);
+        let cpu = (doorbell.cpu_percent(), bare.and_then(Rested::cpu_percent));
+        findings.cpu(("cpu_at_rest", "server CPU at rest, of one core"), Unit::PercentOfACore, cpu);
+        let name = ("kernel_bytes", "kernel memory a connection, both ends here");
+        findings.figure(name, Unit::Bytes, doorbell.kernel(), bare.map(Rested::kernel));
+        findings.note("kernel memory is that of the whole machine: whatever else runs is in it".to_owned());
+        let heartbeat = doorbell.seen.heartbeat_ms;
+        if u128::from(heartbeat) > doorbell.rested.as_millis() {
+            findings.note(format!(
+                "at rest for less than a heartbeat ({heartbeat} ms): not every session was pinged"
+            ));
+        }
+        findings.sessions(sessions, &doorbell.seen);
+        if let Some(bare) = bare {
+            findings.bare(sessions, &bare.seen);
+        }
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "bytes and counts far below 2^53")]
-fn told(findings: &mut Findings, sessions: u32, rested: &Rested) {
-    let open = rested.seen.tally.open.max(1) as f64;
-    let each = |before: u64, after: u64| (after as f64 - before as f64) / open;
-    if let (Some(before), Some(settled), Some(after)) = (rested.before, rested.settled, rested.after) {
-        if let (Some(before), Some(settled)) = (before.private, settled.private) {
-            let name = ("private_bytes", "server memory a session, private");
-            findings.figure(name, Unit::Bytes, each(before, settled), None);
-        }
-        let name = ("resident_bytes", "server memory a session, resident");
-        findings.figure(name, Unit::Bytes, each(before.resident, settled.resident), None);
-        let used = after.cpu_seconds - settled.cpu_seconds;
-        let percent = used * 100.0 / rested.rested.as_secs_f64();
-        findings.figure(
-            ("cpu_at_rest", "server CPU at rest, of one core"),
-            Unit::PercentOfACore,
-            percent,
-            None,
-        );
-    } else {
-        findings.cpu(("cpu_at_rest", ""), Unit::PercentOfACore, (None, None));
+impl Rested {
+    /// What was added, by the sessions open.
+    #[expect(clippy::cast_precision_loss, reason = "bytes and counts far below 2^53")]
+    fn each(&self, before: u64, after: u64) -> f64 {
+        (after as f64 - before as f64) / self.seen.tally.open.max(1) as f64
     }
-    let (before, settled) = rested.kernel;
-    let name = ("kernel_bytes", "kernel memory a connection, both ends here");
-    findings.figure(name, Unit::Bytes, each(before, settled), None);
-    findings.notes.push("kernel memory is that of the whole machine: whatever else runs is in it".to_owned());
-    if u128::from(rested.seen.heartbeat_ms) > rested.rested.as_millis() {
-        let heartbeat = rested.seen.heartbeat_ms;
-        findings.notes.push(format!(
-            "at rest for less than a heartbeat ({heartbeat} ms): not every session was pinged"
-        ));
+
+    fn private(&self) -> Option<f64> {
+        Some(self.each(self.before?.private?, self.settled?.private?))
     }
-    findings.sessions(sessions, &rested.seen);
+
+    fn resident(&self) -> Option<f64> {
+        Some(self.each(self.before?.resident, self.settled?.resident))
+    }
+
+    /// CPU at rest, in hundredths of one core.
+    fn cpu_percent(&self) -> Option<f64> {
+        let used = self.after?.cpu_seconds - self.settled?.cpu_seconds;
+        Some(used * 100.0 / self.rested.as_secs_f64())
+    }
+
+    fn kernel(&self) -> f64 {
+        let (before, settled) = self.kernel;
+        self.each(before, settled)
+    }
 }
