@@ -178,6 +178,15 @@ impl Findings {
         }
     }
 
+    /// Memory of the machine, where the tool started all that is in it.
+    #[expect(clippy::cast_precision_loss, reason = "bytes of a machine's memory")]
+    pub fn machine(&mut self, of: Option<u64>, reference: Option<u64>) {
+        if let Some(bytes) = of {
+            let name = ("machine_bytes", "memory of the machine in all, most");
+            self.figure(name, Unit::Bytes, bytes as f64, reference.map(|bytes| bytes as f64));
+        }
+    }
+
     /// Three figures of how long something took: what it is called in JSON, and for people.
     pub fn times(&mut self, (key, what): (&str, &str), of: &Spread, reference: Option<&Spread>) {
         let (of, bare) = (of.summary(), reference.map(Spread::summary));

@@ -20,6 +20,7 @@ pub struct Rested {
     settled: Option<Usage>,
     after: Option<Usage>,
     kernel: (u64, u64),
+    machine: Option<u64>,
     rested: Duration,
 }
 
@@ -43,9 +44,10 @@ impl Measurement for IdleArgs {
         opened.fleet.rest("at rest", self.duration, &mut bench.line).await?;
         let (after, rested) = (target.meter.read().await?, begun.elapsed());
         let seen = opened.fleet.seen(0).await?;
+        let machine = bench.line.pulse.machine_bytes();
         opened.fleet.leave().await;
         let kernel = (opened.kernel_before, kernel);
-        Ok(Rested { seen, before: opened.before, settled, after, kernel, rested })
+        Ok(Rested { seen, before: opened.before, settled, after, kernel, machine, rested })
     }
 
     fn told(&self, findings: &mut Findings, doorbell: &Rested, bare: Option<&Rested>) {
@@ -61,7 +63,10 @@ impl Measurement for IdleArgs {
         findings.cpu(("cpu_at_rest", "server CPU at rest, of one core"), Unit::PercentOfACore, cpu);
         let name = ("kernel_bytes", "kernel memory a connection, both ends here");
         findings.figure(name, Unit::Bytes, doorbell.kernel(), bare.map(Rested::kernel));
-        findings.note("kernel memory is that of the whole machine: whatever else runs is in it".to_owned());
+        findings.machine(doorbell.machine, bare.and_then(|bare| bare.machine));
+        findings.note(
+            "memory of the kernel and of the machine is in all: whatever else runs is in it".to_owned(),
+        );
         let heartbeat = doorbell.seen.heartbeat_ms;
         if u128::from(heartbeat) > doorbell.rested.as_millis() {
             findings.note(format!(

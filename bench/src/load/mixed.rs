@@ -48,6 +48,8 @@ pub struct Mixed {
     seen: Together,
     /// What the server had used before the first ring, and after the last hint.
     usage: (Option<Usage>, Option<Usage>),
+    /// How much less memory the machine had than before the server was started, at most.
+    machine: Option<u64>,
 }
 
 /// What came of a while.
@@ -182,8 +184,9 @@ impl Measurement for MixedArgs {
         let last = all.as_ref().map_or(0, |all| all.last).max(beside.last);
         let seen = settled(&mut work.fleet, last, bench).await?;
         let usage = (before, target.meter.read().await?);
+        let machine = bench.line.pulse.machine_bytes();
         work.fleet.leave().await;
-        Ok(Mixed { alone, beside, slow: all, waited_for, seen, usage })
+        Ok(Mixed { alone, beside, slow: all, waited_for, seen, usage, machine })
     }
 
     fn told(&self, findings: &mut Findings, of: &Mixed, _: Option<&Mixed>) {
@@ -218,6 +221,7 @@ impl Measurement for MixedArgs {
             ]);
         }
         growth(findings, of.usage);
+        findings.machine(of.machine, None);
         findings.sessions(self.asked.size.sessions.get(), &of.seen);
         if current < lost || failures + unanswered > 0 {
             findings.wrong.push(format!(

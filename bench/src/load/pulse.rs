@@ -12,7 +12,7 @@ use super::spread::Spread;
 use super::timeline::{Sample, Timeline};
 use super::tool::{Of, Used};
 use super::trial::Side;
-use super::usage::Meter;
+use super::usage::{Meter, available_bytes};
 
 const SECOND_US: u64 = 1_000_000;
 /// Seconds that may still be told of by a process that is late with it; then they are over.
@@ -37,6 +37,8 @@ pub struct Live {
 #[derive(Default)]
 struct Seen {
     side: Option<Watched>,
+    /// Memory that was available on the machine before anything of a side was started; nothing where that is not known.
+    available: Option<u64>,
 }
 
 /// A server of the tool's own ended though nobody asked it to: there is nothing to measure any more.
@@ -61,6 +63,8 @@ struct Watched {
     meter: Meter,
     /// Whether it is killed on purpose, and not there again.
     is_killed: bool,
+    /// The least memory that was available on the machine since it began.
+    available_least: Option<u64>,
     processes: Vec<u32>,
     /// The first second.
     first: u64,
@@ -91,6 +95,18 @@ struct Gathering {
 }
 
 impl Pulse {
+    /// A server of the tool's own, or a bare loop, is about to be started: what the machine has less from now on is theirs and the tool's.
+    pub fn starts(&self) {
+        self.0.lock().available = available_bytes();
+    }
+
+    /// How much less memory was available on the machine than before all was started, at most; `None` where somebody else started it.
+    pub fn machine_bytes(&self) -> Option<u64> {
+        let mut seen = self.0.lock();
+        let before = seen.available?;
+        Some(before.saturating_sub(seen.side.as_mut()?.look_at_memory()?))
+    }
+
     /// A side's sessions are about to be opened, by these processes.
     pub fn begin(&self, side: Side, meter: &Meter, processes: Vec<u32>) {
         let first = clock::now() / SECOND_US;
@@ -99,6 +115,7 @@ impl Pulse {
             side,
             meter: meter.clone(),
             is_killed: false,
+            available_least: available_bytes(),
             processes,
             first,
             part: String::new(),
@@ -211,6 +228,12 @@ impl Watched {
         late_ring.merge(&second.late_ring);
     }
 
+    /// The least that was available so far.
+    fn look_at_memory(&mut self) -> Option<u64> {
+        self.available_least = self.available_least.into_iter().chain(available_bytes()).min();
+        self.available_least
+    }
+
     /// CPU of the second that is over; of several, where nobody looked in between, it is that of the last.
     fn look(&mut self, now: Moment) -> Result<(), Gone> {
         let number = now / SECOND_US;
@@ -218,6 +241,7 @@ impl Watched {
             return Ok(());
         }
         self.look_at_cpu(number);
+        self.look_at_memory();
         match self.meter.gone().filter(|_| !self.is_killed) {
             Some(number) => Err(Gone { side: self.side, number, part: self.part.clone() }),
             None => Ok(()),
@@ -320,6 +344,20 @@ mod tests {
         let seconds = pulse.end().unwrap().seconds;
         assert!(seconds[0].tool_cpu.is_some() && seconds[0].server_cpu.is_some(), "{seconds:?}");
         assert_eq!(seconds[1].tool_cpu, None);
+    }
+
+    #[test]
+    fn memory_of_the_machine_is_the_most_that_was_missing_since_before_the_start() {
+        let (pulse, _) = begun();
+        assert_eq!(pulse.machine_bytes(), None, "somebody else started it");
+
+        pulse.starts();
+        pulse.0.lock().available = Some(1 << 60);
+        pulse.0.lock().side.as_mut().unwrap().available_least = Some(1 << 20);
+        assert_eq!(pulse.machine_bytes(), Some((1 << 60) - (1 << 20)));
+        // What is available again takes nothing from it.
+        let least = pulse.0.lock().side.as_ref().unwrap().available_least;
+        assert_eq!(least, Some(1 << 20));
     }
 
     #[test]

@@ -167,6 +167,7 @@ impl<'a> Bench<'a> {
         if self.asked.place.url.is_empty() {
             let gateways = self.asked.place.gateways.map_or(1, NonZeroU16::get);
             self.asked.size.check_own(gateways, files)?;
+            self.line.pulse.starts();
         }
         self.line.show(|| "starting".to_owned());
         let api_key = back_end.and_then(|back_end| back_end.api_key_file.as_deref());
@@ -191,6 +192,7 @@ impl<'a> Bench<'a> {
             interval_ms: interval_ms(&self.asked.place, sessions),
             users: self.rings == Rings::Users,
         };
+        self.line.pulse.starts();
         Target::bare(self.host, &tells, self.servers.as_ref()).await
     }
 

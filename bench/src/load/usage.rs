@@ -147,6 +147,11 @@ pub fn kernel_bytes() -> anyhow::Result<u64> {
     Ok(slab + buffers_of(&sockets).context("/proc/net/sockstat has no TCP mem")?)
 }
 
+/// Memory that whatever is started may have, on the whole machine; `None` where the kernel does not tell.
+pub fn available_bytes() -> Option<u64> {
+    kib_of(&read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
+}
+
 fn buffers_of(sockstat: &str) -> Option<u64> {
     let line = sockstat.lines().find_map(|line| line.strip_prefix("TCP:"))?;
     let pages: u64 = line.split_once(" mem ")?.1.split_whitespace().next()?.parse().ok()?;
@@ -188,6 +193,7 @@ mod tests {
 
         assert!(usage.resident >= usage.private.unwrap() && usage.private > Some(0), "{usage:?}");
         assert!(kernel_bytes().unwrap() > 0);
+        assert!(available_bytes() > Some(0));
     }
 
     #[test]

@@ -120,6 +120,7 @@ async fn sessions_at_rest_answer_pings_and_are_weighed() -> anyhow::Result<()> {
         let figure = figure(&result, name)?;
         assert!(figure["value"].is_f64() && figure["reference"].is_f64(), "{name}: {result}");
     }
+    above_zero(figure(&result, "machine_bytes")?, &["value"])?;
     Ok(())
 }
 
