@@ -8,7 +8,7 @@ use crate::tokens::Mint;
 pub struct Host {
     /// Its version.
     pub build: String,
-    /// Itself: `--local` starts it as a server.
+    /// Itself: servers of the tool's own, the bare loop and processes with sockets are this as well.
     pub binary: PathBuf,
     /// The command as it was given.
     pub command: String,

@@ -4,11 +4,37 @@
 //! follow and read, and adds up what they saw. What is measured is a Doorbell that it starts, or one that is there; and, in the same
 //! run, a bare epoll loop that does the same with the same bytes: what this machine can do at all.
 //!
-//! Map: [`args`] what was asked; [`measurement`] what all measurements have in common and how their rounds run; [`connect`], [`idle`],
-//! [`fanout`] and [`hot`] (both on a [`topic`]), [`unicast`], [`storm`], [`mixed`] each of them, [`phase`] what ringing comes to; [`trial`] what they have at hand; [`target`] what is measured, [`bare`] the reference, [`usage`] what it costs; [`fleet`] the processes with the sockets, [`worker`] one of them, [`orders`]
-//! what both say to each other; [`frame`] and [`outbound`] bytes; [`publisher`] a back end, [`ringer`] one with many connections, [`schedule`] when it publishes, [`laps`] whom it rings;
-//! [`clock`], [`spread`] times; [`metrics`] what a server says of itself; [`findings`] of a round, [`rounds`] of all, [`outcome`] with what was asked, [`output`] a file of it, [`mod@line`] and [`live`] how it goes, [`pulse`] what is seen
-//! second by second, [`timeline`] for a [`report`] to look at; [`tool`] what the tool itself uses.
+//! Map. What was asked, and what comes out:
+//! - [`args`] what was asked;
+//! - [`measurement`] what all measurements have in common, and how their rounds run;
+//! - [`trial`] what they have at hand;
+//! - [`findings`] of a round, [`rounds`] of all, [`outcome`] with what was asked, [`output`] a file of it;
+//! - [`report`] the page to look at, [`timeline`] what there was second by second.
+//!
+//! Each of them:
+//! - [`connect`] and [`idle`];
+//! - [`fanout`] and [`hot`], both on a [`topic`];
+//! - [`unicast`], [`storm`], [`mixed`];
+//! - [`phase`] what ringing comes to.
+//!
+//! What is measured:
+//! - [`target`] a server of the tool's own, or one that is there;
+//! - [`bare`] the bare loop;
+//! - [`usage`] what it costs, [`metrics`] what it says of itself.
+//!
+//! Who holds the sockets:
+//! - [`fleet`] the processes, [`worker`] one of them, [`orders`] what both say to each other;
+//! - [`frame`] what comes, [`outbound`] what goes;
+//! - [`tool`] what the tool itself uses.
+//!
+//! Who rings:
+//! - [`publisher`] a back end, [`ringer`] one with many connections;
+//! - [`schedule`] when, [`laps`] whom;
+//! - [`clock`] moments, [`spread`] distributions of times.
+//!
+//! How it goes:
+//! - [`mod@line`] what is shown, [`live`] its figures;
+//! - [`pulse`] what is seen second by second.
 
 mod args;
 mod bare;

@@ -25,7 +25,8 @@ pub struct Asked {
     pub(super) size: Size,
     #[command(flatten)]
     pub(super) cpus: Pinned,
-    /// Measure so often: each figure is the median, each ratio that of the rounds' own; the bare loop comes first in each second
+    /// Measure this many times. Figures are medians, ratios are medians of each round's own ratio; every other round begins with the
+    /// bare loop
     #[arg(long, value_name = "COUNT", default_value = "1", value_parser = rounds)]
     pub(super) rounds: NonZeroU8,
     /// Do not measure the bare epoll loop as well

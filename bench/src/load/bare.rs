@@ -26,9 +26,9 @@ const LISTENER: Token = Token(usize::MAX);
 const EVENTS: usize = 4_096;
 /// Connections that the kernel holds until they are accepted: as many as a Doorbell has it hold.
 const BACKLOG: i32 = 4_096;
-/// Requests, `hello` with its token, pongs: all are shorter.
+/// Of one read: `hello` with its token and pongs are shorter, a back end's call may need several.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// A sign of life is asked for from nobody; this is what `welcome` says.
+/// What `welcome` says, as a Doorbell does by default; nobody is pinged.
 const HEARTBEAT_MS: u32 = 25_000;
 /// How a client says that it leaves.
 const CLOSE: u8 = 0x88;

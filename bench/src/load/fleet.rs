@@ -81,7 +81,7 @@ pub struct Together {
     pub last_welcome: Moment,
     /// From the beginning of a connection to the answer to its upgrade.
     pub upgrade: Spread,
-    /// From there to its `welcome`.
+    /// From the beginning of a connection to its `welcome`.
     pub welcome: Spread,
     /// How late followers were; what some did not hear of, with its age.
     pub late: Spread,
@@ -135,7 +135,7 @@ impl Fleet {
                 .process_group(0)
                 .kill_on_drop(true);
             let spawned = rank.of(|| command.spawn()).flatten();
-            let mut child = spawned.context("a process for the sockets")?;
+            let mut child = spawned.context("a process with sockets")?;
             let orders = child.stdin.take().context("a child has a standard input")?;
             let told = child.stdout.take().context("a child has a standard output")?;
             fleet.readers.spawn(read(index, told, say.clone()));
@@ -183,9 +183,7 @@ impl Fleet {
         bytes.push(b'\n');
         let worker = &mut self.workers[index];
         let written = timeout(ANSWER_DEADLINE, worker.orders.write_all(&bytes)).await;
-        written
-            .context("a process for the sockets does not listen")?
-            .context("a process for the sockets is gone")
+        written.context("a process with sockets does not listen")?.context("a process with sockets is gone")
     }
 
     /// From now on CPU of the tool is told of, for what is measured.
@@ -327,7 +325,7 @@ impl Fleet {
                 match self.next(until).await? {
                     Some((_, Report::Seen(seen))) => break seen,
                     Some(_) => {}
-                    None => bail!("a process for the sockets does not say what it saw"),
+                    None => bail!("a process with sockets does not say what it saw"),
                 }
             };
             together.add(&seen);
@@ -396,7 +394,7 @@ impl Fleet {
             next = self.reports.recv() => next,
             () = sleep_until(until) => return Ok(None),
         };
-        let Some((index, report)) = next else { bail!("all processes for the sockets are gone") };
+        let Some((index, report)) = next else { bail!("all processes with sockets are gone") };
         match &report {
             Report::Progress(tally) | Report::Opened(tally) => self.workers[index].tally = *tally,
             Report::Head(version) => self.workers[index].head = *version,
@@ -413,14 +411,14 @@ async fn read(index: usize, told: ChildStdout, say: mpsc::Sender<(usize, Report)
     let mut lines = BufReader::new(told).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let report = serde_json::from_str(&line).unwrap_or_else(|error| {
-            Report::Broken(format!("a process for the sockets says what nobody knows: {error}"))
+            Report::Broken(format!("a process with sockets says what nobody knows: {error}"))
         });
         if say.send((index, report)).await.is_err() {
             return;
         }
     }
     // Nobody minds where it was told to leave.
-    let _ = say.send((index, Report::Broken("a process for the sockets is gone".to_owned()))).await;
+    let _ = say.send((index, Report::Broken("a process with sockets is gone".to_owned()))).await;
 }
 
 impl Together {

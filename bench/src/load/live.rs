@@ -56,7 +56,7 @@ pub fn shown(what: &str, place: Option<(u64, u64)>, tally: Tally, Live { last, p
     }
     let Returns { current, turned_away, unanswered, .. } = tally.returns;
     numbers(&mut figures, [(current, "current again"), (turned_away + unanswered, "turned away")]);
-    numbers(&mut figures, [(learned, "hints"), (pings, "pings")]);
+    numbers(&mut figures, [(learned, "learned"), (pings, "pings")]);
     Shown { what: what.to_owned(), place, figures }
 }
 
@@ -90,7 +90,10 @@ mod tests {
             Sample { hints: 45_000, server_cpu: Some(97.4), tool_cpu: Some(120.0), ..Sample::default() };
         let tally = Tally { open: 10, learned: 90_000, ..Tally::default() };
         let all = shown("publishing", None, tally, &Live { last, p99_us: Some(12_345) });
-        assert_eq!(all.figures, "10 open  45,000 hints/s  p99 12 ms  server 97 %  tool 120 %  90,000 hints");
+        assert_eq!(
+            all.figures,
+            "10 open  45,000 hints/s  p99 12 ms  server 97 %  tool 120 %  90,000 learned"
+        );
     }
 
     #[test]

@@ -220,7 +220,7 @@ pub struct Tally {
     pub returns: Returns,
 }
 
-/// Sessions that were lost all at once, and how they come back.
+/// Sessions that were lost, all at once or in turn, and how they come back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Returns {
     /// That were lost.

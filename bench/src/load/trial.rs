@@ -21,12 +21,12 @@ use crate::cpus::Cpus;
 
 /// From so many followers on a Doorbell spreads their pulls, and its hints carry a delay.
 const PULLS_SPREAD_FROM: u32 = 100;
-/// A delay as long as those that it tells.
+/// One of as many digits as a Doorbell tells, so that hints are as long.
 const PULL_AFTER_MS: u32 = 1_234;
-/// A topic of more followers than these is told once in so long.
+/// By default a Doorbell tells a topic of more followers than these once in so long.
 const LARGE: u64 = 1_000;
 const LARGE_EVERY_MS: u64 = 100;
-/// Ports of one source address, by the kernel's default: beyond that an address and a port here run out.
+/// Ports of one source address to one server, by the kernel's default (`net.ipv4.ip_local_port_range`).
 const PORTS: u64 = 28_000;
 
 /// What a measurement has at hand.

@@ -80,7 +80,7 @@ struct Begun {
     index: usize,
     /// Which of the session's.
     connection: u8,
-    /// When: at a rate that is later than when it was due, and who begins late has its time all the same.
+    /// When it was begun: it has its whole time from then on, also where it was due before.
     at: Moment,
 }
 

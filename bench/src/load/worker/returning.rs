@@ -19,7 +19,7 @@ pub struct Returning {
     lost: Lost,
     /// The loss of all of them, from when it was told of.
     loss: Option<Loss>,
-    /// Whether that has been done: where who holds the sockets cuts them.
+    /// Whether who holds the sockets has cut them, where that is how they are lost.
     is_cut: bool,
     /// Whether there is a server.
     is_served: bool,
@@ -126,7 +126,7 @@ impl Returning {
         is_on
     }
 
-    /// What the end of a connection is that had come so far.
+    /// What the end of a connection means that was at `before` then.
     pub fn over(
         &mut self,
         (index, socket): (usize, &mut Socket),
