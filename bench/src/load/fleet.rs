@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Moment;
 use super::line::Line;
-use super::live::{self, Course};
+use super::live::{self, COMING_BACK, CONNECTING, Course};
 use super::orders::{Job, Order, Report, Returns, Seen, Tally};
 use super::pulse::Pulse;
 use super::spread::Spread;
@@ -39,8 +39,6 @@ const HEARD_DEADLINE: Duration = Duration::from_secs(20);
 const TOLD_A_SECOND: u64 = 20_000;
 /// How long the end of all of them may take.
 const END_DEADLINE: Duration = Duration::from_secs(10);
-/// While sessions are opened: how far that is, is known by their number.
-const CONNECTING: &str = "connecting";
 
 /// Somebody asked the tool to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -221,12 +219,17 @@ impl Fleet {
         self.all(CONNECTING, deadline, line, |report| matches!(report, Report::Opened(_))).await
     }
 
+    /// What goes on lasts so long: how far that is, is shown.
+    pub fn lasts(&mut self, time: Duration) {
+        self.course = Course::lasting(time);
+    }
+
     /// Does nothing else for that long: how far that is, is shown.
     ///
     /// # Errors
     /// As [`Fleet::watch`].
     pub async fn rest(&mut self, what: &str, time: Duration, line: &mut Line) -> anyhow::Result<()> {
-        self.course = Course::lasting(time);
+        self.lasts(time);
         self.watch(what, time, line).await
     }
 
@@ -301,7 +304,7 @@ impl Fleet {
             if self.next(until).await?.is_none() {
                 return Ok(false);
             }
-            self.show("coming back", line);
+            self.show(COMING_BACK, line);
         }
     }
 
@@ -379,10 +382,7 @@ impl Fleet {
     fn show(&self, what: &str, line: &mut Line) {
         self.pulse.part(what);
         let tally = self.tally();
-        let place = match what {
-            CONNECTING => Some((tally.open + tally.failed, self.sessions)),
-            _ => self.course.place(),
-        };
+        let place = live::place(what, &self.course, tally, self.sessions);
         line.show(|| live::shown(what, place, tally, &self.pulse.live()));
     }
 

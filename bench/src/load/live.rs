@@ -9,6 +9,11 @@ use super::timeline::Sample;
 use crate::bar::Shown;
 use crate::words::{count, length};
 
+/// While sessions are opened, and while they come back: how far that is, is known by their number.
+pub const CONNECTING: &str = "connecting";
+/// See [`CONNECTING`].
+pub const COMING_BACK: &str = "coming back";
+
 /// From when to when something goes on, where its end is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Course {
@@ -23,7 +28,7 @@ impl Course {
         Self { begin, end: begin + u64::try_from(time.as_micros()).unwrap_or(u64::MAX / 2) }
     }
 
-    /// As long as a plan says: one that is followed until all have heard has no end.
+    /// As long as a plan says: the end of one without a schedule is known to who follows it, if to anybody.
     pub fn of(plan: &Plan) -> Self {
         match plan {
             Plan::Hints => Self::default(),
@@ -37,6 +42,16 @@ impl Course {
     pub fn place(&self) -> Option<(u64, u64)> {
         let end = self.end.checked_sub(self.begin).filter(|end| *end > 0)?;
         Some((clock::now().saturating_sub(self.begin).min(end), end))
+    }
+}
+
+/// How far it is, of how much; `None` where its end is not known.
+pub fn place(what: &str, course: &Course, tally: Tally, sessions: u64) -> Option<(u64, u64)> {
+    let Tally { open, failed, returns, .. } = tally;
+    match what {
+        CONNECTING => Some((open + failed, sessions)),
+        COMING_BACK => Some((returns.current + returns.refused, returns.lost.max(1))),
+        _ => course.place(),
     }
 }
 
@@ -103,7 +118,16 @@ mod tests {
         assert_eq!(Course::of(&Plan::Hints).place(), None);
         let (at, end) = Course::of(&Plan::Publishes(schedule)).place().unwrap();
         assert!(end == 2_000_000 && (1_500_000..=end).contains(&at), "{at} of {end}");
-        let (at, end) = Course::lasting(Duration::from_secs(9)).place().unwrap();
+        let nine = Course::lasting(Duration::from_secs(9));
+        let (at, end) = nine.place().unwrap();
         assert!(end == 9_000_000 && at < end, "{at} of {end}");
+
+        let returns = Returns { lost: 20, current: 11, refused: 1, ..Returns::default() };
+        let tally = Tally { open: 4, failed: 2, returns, ..Tally::default() };
+        let place = |what, course| place(what, course, tally, 30);
+        assert_eq!(place(CONNECTING, &nine), Some((6, 30)));
+        assert_eq!(place(COMING_BACK, &nine), Some((12, 20)));
+        assert_eq!(place("at rest", &nine).map(|(_, end)| end), Some(9_000_000));
+        assert_eq!(place("at rest", &Course::default()), None);
     }
 }

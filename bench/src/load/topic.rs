@@ -111,6 +111,7 @@ impl<'a> Followed<'a> {
     pub async fn one_by_one(self, time: Duration, bench: &mut Bench<'_>) -> anyhow::Result<(Self, Phase)> {
         let Self { mut fleet, mut publisher, target } = self;
         let (before, begun) = measured(&mut fleet, Plan::Hints, target).await?;
+        fleet.lasts(time);
         let (mut publishes, mut answered, mut all_heard) = (0, Spread::default(), true);
         let (mut first, mut last, mut answered_at) = (0, 0, 0);
         // However short the time is, one is tried.

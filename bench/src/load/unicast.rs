@@ -183,6 +183,7 @@ impl UnicastArgs {
         bench: &mut Bench<'_>,
     ) -> anyhow::Result<Delivered> {
         let (before, begun) = measured(fleet, Plan::Hints, target).await?;
+        fleet.lasts(self.duration);
         let (first, mut laps, mut all) = (clock::now(), 0, Rung::default());
         let mut last = Lap { begin: first, rung: Rung::default(), heard: true };
         // However short the time is, one is tried.
