@@ -59,7 +59,7 @@ impl Measurement for FanoutArgs {
             ("publishes", doorbell.publishes),
             ("hints delivered", doorbell.seen.tally.hints),
             ("publishes learned of, over all followers", doorbell.seen.tally.learned),
-            ("connections of the publisher after its first", doorbell.reconnects),
+            ("connections of the publisher after its first", doorbell.used.reconnects),
         ]);
         self.rate.iter().for_each(|rate| doorbell.noted(findings, ("--rate", *rate)));
         doorbell.judged(findings, &WHOM, self.within);

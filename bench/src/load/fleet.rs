@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,8 @@ const READY_DEADLINE: Duration = Duration::from_secs(600);
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// How often it is told how it goes while something else is done.
 const LOOK: Duration = Duration::from_millis(200);
+/// From one question whether all have heard to the next.
+const ASK_PAUSE: Duration = Duration::from_millis(50);
 /// How long a few may take to hear of a publish; the server looks for lost ones every 2 s.
 const HEARD_DEADLINE: Duration = Duration::from_secs(20);
 /// Followers that even a crowded machine tells in a second.
@@ -267,6 +269,42 @@ impl Fleet {
         Ok(true)
     }
 
+    /// Waits until all have learned of `due` publishes or rings, by what `learned` finds in what was seen where `last` is the last version; no
+    /// longer than that takes at most.
+    ///
+    /// # Errors
+    /// As [`Fleet::watch`], or one does not say what it saw.
+    pub async fn learned(
+        &mut self,
+        (last, due): (Moment, u64),
+        learned: impl Fn(&Together) -> u64,
+        line: &mut Line,
+    ) -> anyhow::Result<()> {
+        let until = self.heard_by();
+        // Who was refused learns from the next, or never.
+        while learned(&self.seen(last).await?) < due && Instant::now() < until {
+            self.watch("last hints", ASK_PAUSE, line).await?;
+        }
+        Ok(())
+    }
+
+    /// Has a thread do it, and goes on meanwhile: reports are taken, so that nobody waits for the tool. Where this is left, for whatever
+    /// reason, the thread is told to leave off.
+    ///
+    /// # Errors
+    /// As [`Fleet::watch`], or the thread panicked.
+    pub async fn blocking<T: Send + 'static>(
+        &mut self,
+        what: &str,
+        work: impl FnOnce(&CancellationToken) -> T + Send + 'static,
+        line: &mut Line,
+    ) -> anyhow::Result<T> {
+        let stop = self.stop.child_token();
+        let _guard = stop.clone().drop_guard();
+        let working = spawn_blocking(move || work(&stop));
+        Ok(self.meanwhile(what, working, line).await??)
+    }
+
     /// Goes on while something else is done.
     ///
     /// # Errors
@@ -306,14 +344,6 @@ impl Fleet {
             }
             self.show(COMING_BACK, line);
         }
-    }
-
-    /// Takes what has come and does not wait.
-    ///
-    /// # Errors
-    /// As [`Fleet::watch`].
-    pub async fn look(&mut self, what: &str, line: &mut Line) -> anyhow::Result<()> {
-        self.watch(what, Duration::ZERO, line).await
     }
 
     /// What all of them have seen, where `last` is the last version that was published (0: none).

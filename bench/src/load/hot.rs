@@ -92,7 +92,7 @@ impl Measurement for HotArgs {
             ("followers", doorbell.at.seen.tally.followed),
             ("publishes", doorbell.at.publishes),
             ("hints delivered", doorbell.at.seen.tally.hints),
-            ("connections of the publisher after its first", doorbell.at.reconnects),
+            ("connections of the publisher after its first", doorbell.at.used.reconnects),
         ]);
         for bare in bare.iter().flat_map(|bare| [Some(&bare.at), bare.against.as_ref()]).flatten() {
             bare.bare(findings, sessions);
@@ -141,6 +141,7 @@ mod tests {
 
     use super::*;
     use crate::load::orders::Tally;
+    use crate::load::phase::Used;
     use crate::load::spread::Spread;
     use crate::load::tool::{Of, Spent};
 
@@ -167,9 +168,7 @@ mod tests {
             answered: Spread::default(),
             behind,
             all_heard: true,
-            reconnects: 0,
-            usage: (None, None),
-            took: Duration::from_secs(1),
+            used: Used { usage: (None, None), took: Duration::from_secs(1), reconnects: 0 },
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
@@ -15,7 +15,7 @@ use super::laps::Laps;
 use super::measurement::Measurement;
 use super::metrics::slow_sockets;
 use super::orders::{Churn, Lost, Order, Plan, Returns, Rings, Tally};
-use super::phase::{Phase, Whom, measured};
+use super::phase::{Phase, Used, Whom, measured};
 use super::publisher::Publisher;
 use super::ringer::{Manner, Ringer, Rung};
 use super::schedule::Schedule;
@@ -163,7 +163,7 @@ impl Measurement for MixedArgs {
         );
         let Followed { fleet, publisher, .. } = Followed::open(bench, target, side).await?;
         let laps = Laps::new(steady, self.seed);
-        let ringer = self.ringer(bench, target, laps).await?;
+        let ringer = Ringer::of(bench, target, (bench.rung(), laps), self.manner()).await?;
         let mut work = Work { fleet, ringer, publisher, target, laps };
         let before = target.meter.read().await?;
         let alone;
@@ -238,6 +238,10 @@ impl Measurement for MixedArgs {
 }
 
 impl MixedArgs {
+    fn manner(&self) -> Manner {
+        Manner { connections: self.connections, batch: self.batch }
+    }
+
     /// Says for how many of those who read nothing the server had to wait: for fewer, others were not beside slow readers.
     fn slowed(&self, findings: &mut Findings, waited_for: &anyhow::Result<Option<u64>>) {
         let [.., slow] = self.shares();
@@ -265,14 +269,6 @@ impl MixedArgs {
         [sessions.saturating_sub(churning).saturating_sub(slow), churning, slow]
     }
 
-    async fn ringer(&self, bench: &Bench<'_>, target: &Target, laps: Laps) -> anyhow::Result<Ringer> {
-        let (key, topic) = target.api_key.clone().zip(bench.rung()).context("a back end needs an API key")?;
-        let (places, users) = (target.places.clone(), bench.users());
-        let connections = usize::try_from(self.connections.get()).unwrap_or(usize::MAX);
-        let manner = Manner { connections, batch: self.batch.get().into() };
-        spawn_blocking(move || Ringer::connect(&places, (&key, &topic), (users, laps), &manner)).await?
-    }
-
     /// Rings for a while, and has the rest go on beside it.
     async fn soak<'a>(
         &self,
@@ -283,7 +279,7 @@ impl MixedArgs {
         let Work { mut fleet, mut ringer, mut publisher, target, laps } = work;
         let schedule = Schedule::lasting(clock::now() + AHEAD_US, self.ring_rate, time);
         fleet.order(Order::Measure(Plan::Hints)).await?;
-        let (before, begun) = measured(&mut fleet, Plan::Laps(schedule, laps), target).await?;
+        let begun = measured(&mut fleet, Plan::Laps(schedule, laps), target).await?;
         // Whoever leaves this function, for whatever reason, has the threads leave off.
         let stop = bench.stop.child_token();
         let _guard = stop.clone().drop_guard();
@@ -300,20 +296,18 @@ impl MixedArgs {
         }
         let rung;
         (ringer, rung) = fleet.meanwhile(beside.name(), ringing, &mut bench.line).await???;
-        let (last, until) = (told.as_ref().map_or(0, |told| told.last), fleet.heard_by());
-        while fleet.seen(last).await?.rung.0.learned < schedule.count && Instant::now() < until {
-            fleet.watch("last hints", LOOK, &mut bench.line).await?;
-        }
-        let usage = (before, target.meter.read().await?);
+        let last = told.as_ref().map_or(0, |told| told.last);
+        fleet.learned((last, schedule.count), |seen| seen.rung.0.learned, &mut bench.line).await?;
+        let used = begun.used(target, ringer.reconnects()).await?;
         let mut seen = fleet.seen(last).await?;
-        let (took, reconnects) = (begun.elapsed(), (ringer.reconnects(), publisher.reconnects));
         let soaked = Soaked {
             refused: rung.refused,
             why: rung.why.clone(),
-            rings: rings(&mut seen, rung, schedule, (usage, took, reconnects.0)),
+            rings: rings(&mut seen, rung, schedule, used),
             last,
             unpublished: told.as_ref().map(|told| told.refused.clone()).unwrap_or_default(),
-            publishes: told.map(|told| self.publishes(seen, told, (usage, took, reconnects.1))),
+            publishes: told
+                .map(|told| self.publishes(seen, told, Used { reconnects: publisher.reconnects, ..used })),
         };
         Ok((Work { fleet, ringer, publisher, target, laps }, soaked))
     }
@@ -356,7 +350,8 @@ impl MixedArgs {
                 return Ok((publisher, told));
             }
             let (version, answered);
-            (publisher, version, answered) = try_publish(publisher).await?;
+            (publisher, version, answered) =
+                try_publish(publisher, (&mut *fleet, beside.name()), &mut bench.line).await?;
             match answered {
                 Ok(answered_at) => (told.last, told.answered_at) = (version, answered_at),
                 Err(error) => {
@@ -374,7 +369,7 @@ impl MixedArgs {
         }
     }
 
-    fn publishes(&self, seen: Together, told: Told, (usage, took, reconnects): Used) -> Phase {
+    fn publishes(&self, seen: Together, told: Told, used: Used) -> Phase {
         Phase {
             publishes: told.count,
             expected: told.count * self.steady(),
@@ -383,19 +378,14 @@ impl MixedArgs {
             answered: told.answered,
             behind: Spread::default(),
             all_heard: told.all_heard,
-            reconnects,
-            usage,
-            took,
+            used,
             seen,
         }
     }
 }
 
-/// What the server had used before and after, the time between, and connections after the first.
-type Used = ((Option<Usage>, Option<Usage>), Duration, u64);
-
 /// Of users who are rung: what they heard is taken from what all saw.
-fn rings(seen: &mut Together, rung: Rung, schedule: Schedule, (usage, took, reconnects): Used) -> Phase {
+fn rings(seen: &mut Together, rung: Rung, schedule: Schedule, used: Used) -> Phase {
     let (heard, late, last_hint) = std::mem::take(&mut seen.rung);
     let tally = Tally { hints: heard.hints, learned: heard.learned, ..seen.tally };
     Phase {
@@ -406,9 +396,7 @@ fn rings(seen: &mut Together, rung: Rung, schedule: Schedule, (usage, took, reco
         answered: rung.answered,
         behind: rung.behind,
         all_heard: tally.learned == schedule.count,
-        reconnects,
-        usage,
-        took,
+        used,
         seen: Together { tally, late, last_hint, ..Together::default() },
     }
 }

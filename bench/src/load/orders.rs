@@ -50,6 +50,31 @@ pub struct Job {
     pub seed: u64,
 }
 
+#[cfg(test)]
+impl Job {
+    /// One session that does nothing but to be there.
+    pub fn of_one(places: Vec<Place>) -> Self {
+        Self {
+            places,
+            coding: Coding::Json,
+            first: 0,
+            sessions: 1,
+            users: String::new(),
+            credentials: Credentials::Nobody,
+            topic: None,
+            rings: Rings::Nobody,
+            rung: None,
+            steady: u64::MAX,
+            slow: u64::MAX,
+            in_flight: 1,
+            per_second: None,
+            sources: None,
+            lost: Lost::Gone,
+            seed: 1,
+        }
+    }
+}
+
 /// What becomes of a session that is lost, or that the server does not take yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

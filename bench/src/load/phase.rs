@@ -43,12 +43,42 @@ pub struct Phase {
     pub behind: Spread,
     /// Whether all followers heard of the last publish.
     pub all_heard: bool,
-    /// Connections of the publisher after its first, up to now.
-    pub reconnects: u64,
+    /// What it took.
+    pub used: Used,
+}
+
+/// What a while of ringing took.
+#[derive(Clone, Copy)]
+pub struct Used {
     /// What the server had used before the first publish, and when all had heard of the last.
     pub usage: (Option<Usage>, Option<Usage>),
     /// From the one to the other.
     pub took: Duration,
+    /// Connections of the back end after its first, up to now.
+    pub reconnects: u64,
+}
+
+/// When something began to count, and what the server had used until then.
+#[derive(Clone, Copy)]
+pub struct Begun {
+    before: Option<Usage>,
+    at: Instant,
+}
+
+impl Begun {
+    /// How long ago that was.
+    pub fn elapsed(self) -> Duration {
+        self.at.elapsed()
+    }
+
+    /// All have heard of the last; the back end had so many connections after its first.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub async fn used(self, target: &Target, reconnects: u64) -> anyhow::Result<Used> {
+        let usage = (self.before, target.meter.read().await?);
+        Ok(Used { usage, took: self.elapsed(), reconnects })
+    }
 }
 
 impl Phase {
@@ -60,13 +90,14 @@ impl Phase {
 
     /// The server's CPU for each hint that came, in microseconds.
     pub fn cpu_each(&self) -> Option<f64> {
-        cpu_each(self.usage.0, self.usage.1, self.seen.tally.hints)
+        cpu_each(self.used.usage.0, self.used.usage.1, self.seen.tally.hints)
     }
 
     /// The server's CPU meanwhile, in hundredths of one core.
     pub fn cpu_percent(&self) -> Option<f64> {
-        let spent = self.usage.1?.cpu_seconds - self.usage.0?.cpu_seconds;
-        Some(spent * 100.0 / self.took.as_secs_f64())
+        let (before, after) = self.used.usage;
+        let spent = after?.cpu_seconds - before?.cpu_seconds;
+        Some(spent * 100.0 / self.used.took.as_secs_f64())
     }
 
     /// Says what is not as it should be: what followers did not hear of, and who was later than they may be.
@@ -111,13 +142,12 @@ impl Phase {
 }
 
 /// From now on it counts; answers what was used before.
-pub async fn measured(
-    fleet: &mut Fleet,
-    plan: Plan,
-    target: &Target,
-) -> anyhow::Result<(Option<Usage>, Instant)> {
+///
+/// # Errors
+/// The server or a process is gone, or the tool was asked to end.
+pub async fn measured(fleet: &mut Fleet, plan: Plan, target: &Target) -> anyhow::Result<Begun> {
     fleet.order(Order::Measure(plan)).await?;
     // They answer in the order in which they are told: who has answered this knows that it counts.
     fleet.seen(0).await?;
-    Ok((target.meter.read().await?, Instant::now()))
+    Ok(Begun { before: target.meter.read().await?, at: Instant::now() })
 }

@@ -1,12 +1,14 @@
 //! A back end that rings users over several connections at once, many users with each call.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use parking_lot::Mutex;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::{self, Moment};
@@ -16,6 +18,8 @@ use super::orders::Place;
 use super::publisher::Publisher;
 use super::schedule::Schedule;
 use super::spread::Spread;
+use super::target::Target;
+use super::trial::Bench;
 
 /// The longest step of a wait: so soon is an end noticed.
 const STEP: Duration = Duration::from_millis(100);
@@ -34,11 +38,12 @@ pub struct Ringer {
 type Call<'a> = dyn FnMut(Range<u64>, Moment, Moment) -> anyhow::Result<()> + 'a;
 
 /// How it goes about it.
+#[derive(Clone, Copy)]
 pub struct Manner {
     /// Connections at once.
-    pub connections: usize,
+    pub connections: NonZeroU32,
     /// Users of one call at most.
-    pub batch: u64,
+    pub batch: NonZeroU32,
 }
 
 /// What became of the calls.
@@ -59,19 +64,31 @@ pub struct Rung {
 }
 
 impl Ringer {
-    /// Connects.
+    /// Connects to a server, to ring the users of this round of a topic.
     ///
     /// # Errors
-    /// Nobody listens there.
-    pub fn connect(
+    /// Nobody listens there, or there is no key.
+    pub async fn of(
+        bench: &Bench<'_>,
+        target: &Target,
+        (topic, laps): (Option<String>, Laps),
+        manner: Manner,
+    ) -> anyhow::Result<Self> {
+        let (key, topic) = target.api_key.clone().zip(topic).context("a back end needs an API key")?;
+        let (places, users) = (target.places.clone(), bench.users());
+        spawn_blocking(move || Self::connect(&places, (&key, &topic), (users, laps), manner)).await?
+    }
+
+    fn connect(
         places: &[Place],
         (key, topic): (&str, &str),
         (users, laps): (String, Laps),
-        manner: &Manner,
+        manner: Manner,
     ) -> anyhow::Result<Self> {
-        let places = places.iter().cycle().take(manner.connections);
+        let connections = usize::try_from(manner.connections.get()).unwrap_or(usize::MAX);
+        let places = places.iter().cycle().take(connections);
         let callers = places.map(|place| Publisher::connect(place, key, topic)).collect::<Result<_, _>>()?;
-        Ok(Self { callers, users, laps, batch: manner.batch })
+        Ok(Self { callers, users, laps, batch: manner.batch.get().into() })
     }
 
     /// Connections after the first ones.

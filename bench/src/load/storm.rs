@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -69,7 +68,8 @@ impl Measurement for StormArgs {
         let Followed { mut fleet, publisher, .. } = Followed::open(bench, target, side).await?;
         fleet.rest("settling", self.settle, &mut bench.line).await?;
         // Once more, so that the back end's connection is a fresh one and need not stand in the crowd.
-        let (publisher, version, _) = topic::publish(publisher).await?;
+        let (publisher, version, _) =
+            topic::publish(publisher, (&mut fleet, "settling"), &mut bench.line).await?;
         let soon = fleet.heard_by();
         fleet.reached(version, soon, "settling", &mut bench.line).await?;
         let turned_before = turned_away(target).await?;
@@ -241,11 +241,9 @@ async fn publish(
     fleet: &mut Fleet,
     bench: &mut Bench<'_>,
 ) -> anyhow::Result<Moment> {
-    let stop = bench.stop.child_token();
-    let _guard = stop.clone().drop_guard();
     let until = fleet.heard_by();
-    let publishing = spawn_blocking(move || published(publisher, (version, until), &stop));
-    fleet.meanwhile("publishing", publishing, &mut bench.line).await??
+    let publishing = move |stop: &CancellationToken| published(publisher, (version, until), stop);
+    fleet.blocking("publishing", publishing, &mut bench.line).await?
 }
 
 /// A server that has just come back, or has a crowd before its door, may not take it at once.

@@ -4,10 +4,11 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 
 use super::clock::{self, Moment};
 use super::fleet::Fleet;
+use super::line::Line;
 use super::orders::Plan;
 use super::phase::{AHEAD_US, Phase, Whom, measured};
 use super::publisher::{Published, Publisher};
@@ -18,6 +19,8 @@ use super::trial::{Bench, Side};
 
 /// Publishes before anything counts.
 const WARM_UP: u32 = 3;
+/// What goes on until then.
+const WARMING_UP: &str = "warming up";
 /// Whom a topic's publishes are for.
 pub const WHOM: Whom = Whom { who: "followers", what: "publishes" };
 
@@ -40,16 +43,17 @@ impl<'a> Followed<'a> {
         let (key, topic) = (target.api_key.clone(), bench.topic());
         let (key, topic) = key.zip(topic).context("a back end needs an API key")?;
         let place = target.places[0].clone();
-        let mut publisher = spawn_blocking(move || Publisher::connect(&place, &key, &topic)).await??;
+        let connecting = move |_: &CancellationToken| Publisher::connect(&place, &key, &topic);
+        let mut publisher = fleet.blocking(WARMING_UP, connecting, &mut bench.line).await??;
         if fleet.tally().open == 0 {
             let failures = fleet.seen(0).await?.failures;
             bail!("nobody follows the topic: {}", failures.keys().cloned().collect::<Vec<_>>().join("; "));
         }
         for _ in 0..WARM_UP {
             let version;
-            (publisher, version, _) = publish(publisher).await?;
+            (publisher, version, _) = publish(publisher, (&mut fleet, WARMING_UP), &mut bench.line).await?;
             let until = fleet.heard_by();
-            let heard = fleet.reached(version, until, "warming up", &mut bench.line).await?;
+            let heard = fleet.reached(version, until, WARMING_UP, &mut bench.line).await?;
             ensure!(heard, "not all followers heard of a publish within {} s", fleet.patience().as_secs());
         }
         Ok(Self { fleet, publisher, target })
@@ -68,25 +72,16 @@ impl<'a> Followed<'a> {
         let Self { mut fleet, mut publisher, target } = self;
         let what = format!("publishing {rate}/s");
         let schedule = Schedule::lasting(clock::now() + AHEAD_US, rate, time);
-        let (before, begun) = measured(&mut fleet, counts(schedule), target).await?;
-        // Whoever leaves this function, for whatever reason, has the thread leave off.
-        let stop = bench.stop.child_token();
-        let _guard = stop.clone().drop_guard();
-        let mut publishing = spawn_blocking(move || {
-            let published = publisher.follow(schedule, &stop)?;
+        let begun = measured(&mut fleet, counts(schedule), target).await?;
+        let publishing = move |stop: &CancellationToken| {
+            let published = publisher.follow(schedule, stop)?;
             anyhow::Ok((publisher, published))
-        });
-        let (publisher, published) = loop {
-            // Reports are taken meanwhile, so that nobody waits for the tool.
-            match tokio::time::timeout(Duration::from_millis(20), &mut publishing).await {
-                Ok(published) => break published??,
-                Err(_) => fleet.look(&what, &mut bench.line).await?,
-            }
         };
+        let (publisher, published) = fleet.blocking(&what, publishing, &mut bench.line).await??;
         let Published { answered, last, answered_at, behind } = published;
         let until = fleet.heard_by();
         let all_heard = fleet.reached(last, until, "last hints", &mut bench.line).await?;
-        let usage = (before, target.meter.read().await?);
+        let used = begun.used(target, publisher.reconnects).await?;
         let seen = fleet.seen(last).await?;
         let phase = Phase {
             publishes: schedule.count,
@@ -96,9 +91,7 @@ impl<'a> Followed<'a> {
             answered,
             behind,
             all_heard,
-            reconnects: publisher.reconnects,
-            usage,
-            took: begun.elapsed(),
+            used,
             seen,
         };
         Ok((Self { fleet, publisher, target }, phase))
@@ -110,32 +103,31 @@ impl<'a> Followed<'a> {
     /// As [`Followed::at_a_rate`].
     pub async fn one_by_one(self, time: Duration, bench: &mut Bench<'_>) -> anyhow::Result<(Self, Phase)> {
         let Self { mut fleet, mut publisher, target } = self;
-        let (before, begun) = measured(&mut fleet, Plan::Hints, target).await?;
+        let begun = measured(&mut fleet, Plan::Hints, target).await?;
         fleet.lasts(time);
         let (mut publishes, mut answered, mut all_heard) = (0, Spread::default(), true);
         let (mut first, mut last, mut answered_at) = (0, 0, 0);
         // However short the time is, one is tried.
         while all_heard && (publishes == 0 || begun.elapsed() < time) {
-            (publisher, last, answered_at) = publish(publisher).await?;
+            (publisher, last, answered_at) =
+                publish(publisher, (&mut fleet, "publishing"), &mut bench.line).await?;
             answered.record(answered_at - last);
             publishes += 1;
             first = if publishes == 1 { last } else { first };
             let heard = fleet.heard_by();
             all_heard = fleet.reached(last, heard, "publishing", &mut bench.line).await?;
         }
-        let usage = (before, target.meter.read().await?);
+        let used = begun.used(target, publisher.reconnects).await?;
         let seen = fleet.seen(last).await?;
         let phase = Phase {
             publishes,
             expected: publishes * seen.tally.followed,
             first,
             answered_at,
-            reconnects: publisher.reconnects,
             answered,
             behind: Spread::default(),
             all_heard,
-            usage,
-            took: begun.elapsed(),
+            used,
             seen,
         };
         Ok((Self { fleet, publisher, target }, phase))
@@ -148,22 +140,31 @@ impl<'a> Followed<'a> {
 }
 
 /// One publish, on a thread of its own: who asks the tool to end is heard meanwhile. Answers its version, and when its answer was there.
-pub async fn publish(publisher: Publisher) -> anyhow::Result<(Publisher, Moment, Moment)> {
-    let (publisher, version, answered) = try_publish(publisher).await?;
+///
+/// # Errors
+/// It is not taken, a process is gone, or the tool was asked to end.
+pub async fn publish(
+    publisher: Publisher,
+    whom: (&mut Fleet, &str),
+    line: &mut Line,
+) -> anyhow::Result<(Publisher, Moment, Moment)> {
+    let (publisher, version, answered) = try_publish(publisher, whom, line).await?;
     Ok((publisher, version, answered?))
 }
 
 /// As [`publish`], for who goes on without it: answers why it was not taken.
 ///
 /// # Errors
-/// The thread panicked.
+/// A process is gone, or the tool was asked to end.
 pub async fn try_publish(
     mut publisher: Publisher,
+    (fleet, what): (&mut Fleet, &str),
+    line: &mut Line,
 ) -> anyhow::Result<(Publisher, Moment, anyhow::Result<Moment>)> {
-    let publishing = move || {
+    let publishing = move |_: &CancellationToken| {
         let version = clock::now();
         let answered = publisher.publish(version).map(|()| clock::now());
         (publisher, version, answered)
     };
-    Ok(spawn_blocking(publishing).await?)
+    fleet.blocking(what, publishing, line).await
 }

@@ -1,11 +1,7 @@
 //! `doorbell bench unicast`: users with a session each, and a back end that rings them one by one in random order: through the door
 //! for hints, the queue, the notifier and the gateway. What a delivered hint costs, how many a second there are, and how late.
 
-use std::time::Duration;
-
 use anyhow::{Context, bail, ensure};
-use tokio::task::spawn_blocking;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Asked, BackEnd, UnicastArgs};
@@ -23,8 +19,6 @@ use super::trial::{Bench, Side};
 
 /// What followers and publishes are here.
 const WHOM: Whom = Whom { who: "users", what: "rings" };
-/// How often it is looked whether all have heard of what was rung.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Of one side.
 pub struct Delivered {
@@ -66,7 +60,7 @@ impl Measurement for UnicastArgs {
             bail!("nobody is there: {}", failures.keys().cloned().collect::<Vec<_>>().join("; "));
         }
         let laps = Laps::new(self.asked.size.sessions.get(), self.seed);
-        let mut ringer = self.ringer(bench, target, laps).await?;
+        let mut ringer = Ringer::of(bench, target, (bench.topic(), laps), self.manner()).await?;
         // One lap before anything counts: each user is where rings find them.
         let first;
         (ringer, first) = lap(ringer, &mut fleet, (0, self.users()), bench).await?;
@@ -103,7 +97,7 @@ impl Measurement for UnicastArgs {
             ("rings refused", doorbell.refused),
             ("hints delivered", of.seen.tally.hints),
             ("rings learned of", of.seen.tally.learned),
-            ("connections of the back end after its first ones", of.reconnects),
+            ("connections of the back end after its first ones", of.used.reconnects),
         ]);
         self.rate.iter().for_each(|rate| of.noted(findings, ("--rate", *rate)));
         if doorbell.refused > 0 {
@@ -120,17 +114,12 @@ impl Measurement for UnicastArgs {
 }
 
 impl UnicastArgs {
-    fn users(&self) -> u64 {
-        self.asked.size.sessions.get().into()
+    fn manner(&self) -> Manner {
+        Manner { connections: self.connections, batch: self.batch }
     }
 
-    async fn ringer(&self, bench: &Bench<'_>, target: &Target, laps: Laps) -> anyhow::Result<Ringer> {
-        let (key, topic) =
-            target.api_key.clone().zip(bench.topic()).context("a back end needs an API key")?;
-        let (places, users) = (target.places.clone(), bench.users());
-        let connections = usize::try_from(self.connections.get()).unwrap_or(usize::MAX);
-        let manner = Manner { connections, batch: self.batch.get().into() };
-        spawn_blocking(move || Ringer::connect(&places, (&key, &topic), (users, laps), &manner)).await?
+    fn users(&self) -> u64 {
+        self.asked.size.sessions.get().into()
     }
 
     /// Rings so many a second, whatever comes back.
@@ -143,16 +132,12 @@ impl UnicastArgs {
     ) -> anyhow::Result<Delivered> {
         let rate = self.rate.context("an open loop has a rate")?;
         let schedule = Schedule::lasting(clock::now() + AHEAD_US, rate, self.duration);
-        let (before, begun) = measured(fleet, Plan::Laps(schedule, laps), target).await?;
+        let begun = measured(fleet, Plan::Laps(schedule, laps), target).await?;
         let rung;
         (ringer, rung) =
             calling(ringer, fleet, bench, move |ringer, stop| ringer.follow(schedule, stop)).await?;
-        // Who was refused learns from the next, or never.
-        let until = fleet.heard_by();
-        while fleet.seen(0).await?.tally.learned < schedule.count && Instant::now() < until {
-            fleet.watch("last hints", LOOK, &mut bench.line).await?;
-        }
-        let usage = (before, target.meter.read().await?);
+        fleet.learned((0, schedule.count), |seen| seen.tally.learned, &mut bench.line).await?;
+        let used = begun.used(target, ringer.reconnects()).await?;
         let seen = fleet.seen(schedule.due(schedule.count - 1)).await?;
         Ok(Delivered {
             calls: rung.calls,
@@ -166,9 +151,7 @@ impl UnicastArgs {
                 answered: rung.answered,
                 behind: rung.behind,
                 all_heard: seen.tally.learned == schedule.count,
-                reconnects: ringer.reconnects(),
-                usage,
-                took: begun.elapsed(),
+                used,
                 seen,
             },
         })
@@ -182,7 +165,7 @@ impl UnicastArgs {
         target: &Target,
         bench: &mut Bench<'_>,
     ) -> anyhow::Result<Delivered> {
-        let (before, begun) = measured(fleet, Plan::Hints, target).await?;
+        let begun = measured(fleet, Plan::Hints, target).await?;
         fleet.lasts(self.duration);
         let (first, mut laps, mut all) = (clock::now(), 0, Rung::default());
         let mut last = Lap { begin: first, rung: Rung::default(), heard: true };
@@ -192,7 +175,7 @@ impl UnicastArgs {
             all = all.plus(std::mem::take(&mut last.rung));
             laps += 1;
         }
-        let usage = (before, target.meter.read().await?);
+        let used = begun.used(target, ringer.reconnects()).await?;
         let seen = fleet.seen(last.begin).await?;
         let rings = laps * self.users();
         Ok(Delivered {
@@ -207,9 +190,7 @@ impl UnicastArgs {
                 answered: all.answered,
                 behind: all.behind,
                 all_heard: last.heard,
-                reconnects: ringer.reconnects(),
-                usage,
-                took: begun.elapsed(),
+                used,
                 seen,
             },
         })
@@ -241,24 +222,16 @@ async fn lap(
     Ok((ringer, Lap { begin, rung, heard }))
 }
 
-/// Has the back end work on threads of its own; reports are taken meanwhile, so that nobody waits for the tool.
+/// Has the back end work on threads of its own.
 async fn calling(
     mut ringer: Ringer,
     fleet: &mut Fleet,
     bench: &mut Bench<'_>,
     work: impl FnOnce(&mut Ringer, &CancellationToken) -> anyhow::Result<Rung> + Send + 'static,
 ) -> anyhow::Result<(Ringer, Rung)> {
-    // Whoever leaves this function, for whatever reason, has the threads leave off.
-    let stop = bench.stop.child_token();
-    let _guard = stop.clone().drop_guard();
-    let mut calling = spawn_blocking(move || {
-        let rung = work(&mut ringer, &stop)?;
-        anyhow::Ok((ringer, rung))
-    });
-    loop {
-        match tokio::time::timeout(Duration::from_millis(20), &mut calling).await {
-            Ok(called) => return called?,
-            Err(_) => fleet.look("ringing", &mut bench.line).await?,
-        }
-    }
+    let calling = move |stop: &CancellationToken| {
+        let rung = work(&mut ringer, stop)?;
+        Ok((ringer, rung))
+    };
+    fleet.blocking("ringing", calling, &mut bench.line).await?
 }

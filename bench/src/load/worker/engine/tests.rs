@@ -4,28 +4,12 @@ use std::time::Duration;
 
 use super::coming::{SESSION_DEADLINE_US, unconnected};
 use super::*;
-use crate::load::orders::{Churn, Coding, Credentials, Losing, Loss, Place};
+use crate::load::orders::{Churn, Losing, Loss, Place};
 use crate::load::schedule::Schedule;
 
 fn job(address: std::net::SocketAddr) -> Job {
-    Job {
-        places: vec![Place { address, host: address.to_string() }],
-        coding: Coding::Json,
-        first: 0,
-        sessions: 1,
-        users: String::new(),
-        credentials: Credentials::Nobody,
-        topic: None,
-        rings: Rings::Nobody,
-        rung: None,
-        steady: u64::MAX,
-        slow: u64::MAX,
-        in_flight: 1,
-        per_second: None,
-        sources: Some(9),
-        lost: Lost::Gone,
-        seed: 1,
-    }
+    let places = vec![Place { address, host: address.to_string() }];
+    Job { sources: Some(9), ..Job::of_one(places) }
 }
 
 /// An engine with one session on its way, and the server's end of it, whose upgrade has been asked for.

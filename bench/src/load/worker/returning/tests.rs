@@ -1,27 +1,9 @@
 use super::*;
-use crate::load::orders::{Coding, Credentials, Rings};
 
 const VERSION: Moment = 90;
 
 fn returning(lost: Lost) -> Returning {
-    Returning::new(&Job {
-        places: Vec::new(),
-        coding: Coding::Json,
-        first: 0,
-        sessions: 1,
-        users: String::new(),
-        credentials: Credentials::Nobody,
-        topic: None,
-        rings: Rings::Followers,
-        rung: None,
-        steady: u64::MAX,
-        slow: u64::MAX,
-        in_flight: 1,
-        per_second: None,
-        sources: None,
-        lost,
-        seed: 7,
-    })
+    Returning::new(&Job { lost, ..Job::of_one(Vec::new()) })
 }
 
 /// A session that was there and is lost by a loss of that kind, a second ago.
