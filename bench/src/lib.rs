@@ -71,7 +71,7 @@ pub enum Bench {
     /// Hold sockets for the tool, which starts this itself.
     #[command(hide = true)]
     LoadWorker,
-    /// Be the reference for the tool, which starts this itself.
+    /// Be the bare loop for the tool, which starts this itself.
     #[command(hide = true)]
     LoadBare(Box<BareArgs>),
     /// Become a program that ends with the tool, which starts this itself.
@@ -94,7 +94,7 @@ pub fn run(what: &Bench, host: &Host) -> anyhow::Result<u8> {
         Bench::Storm(args) => load::measure(args.as_ref(), host),
         Bench::Mixed(args) => load::measure(args.as_ref(), host),
         Bench::LoadWorker => load::work(host),
-        Bench::LoadBare(args) => load::refer(args, host),
+        Bench::LoadBare(args) => load::be_bare_loop(args, host),
         Bench::Leash(args) => leash::run(args),
     }
 }

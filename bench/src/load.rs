@@ -92,7 +92,7 @@ use fleet::Interrupted;
 use measurement::Measurement;
 use outcome::Outcome;
 use output::Output;
-use trial::{Bench, Machine};
+use trial::{Machine, Trial};
 
 /// For `--help`.
 pub(crate) const AFTER_HELP: &str = "\
@@ -201,8 +201,8 @@ fn machine(asked: &Pinned) -> anyhow::Result<Machine> {
 async fn until_stopped(what: &impl Measurement, host: &Host, machine: Machine) -> anyhow::Result<Outcome> {
     let stop = CancellationToken::new();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let bench = Bench::new(what, host, &stop, machine);
-    let mut measuring = std::pin::pin!(measurement::run(what, bench));
+    let trial = Trial::new(what, host, &stop, machine);
+    let mut measuring = std::pin::pin!(measurement::run(what, trial));
     loop {
         tokio::select! {
             outcome = &mut measuring => return outcome,
@@ -224,10 +224,10 @@ pub fn work(host: &Host) -> anyhow::Result<u8> {
     worker::run(host).map(|()| 0)
 }
 
-/// The reference.
+/// The bare loop.
 ///
 /// # Errors
 /// It cannot listen.
-pub fn refer(args: &BareArgs, host: &Host) -> anyhow::Result<u8> {
+pub fn be_bare_loop(args: &BareArgs, host: &Host) -> anyhow::Result<u8> {
     bare::run(args, host).map(|()| 0)
 }

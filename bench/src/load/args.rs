@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::Args;
 
-use super::orders::{Coding, Credentials, Job, Lost, Place, Rings};
+use super::orders::{Audience, Coding, Credentials, Job, Lost, Place};
 use crate::cpus::Cpus;
 use crate::spelling::{time, url};
 
@@ -264,9 +264,9 @@ pub struct Load<'a> {
     /// What they are told of.
     pub topic: Option<String>,
     /// Who is rung.
-    pub rings: Rings,
+    pub audience: Audience,
     /// What users are told of by their names, where that is another topic.
-    pub rung: Option<String>,
+    pub ring_topic: Option<String>,
     /// From which session on hints do not count.
     pub steady: u64,
     /// From which session on buffers are small.
@@ -351,8 +351,8 @@ impl Size {
             users: load.users.clone(),
             credentials: load.credentials.clone(),
             topic: load.topic.clone(),
-            rings: load.rings,
-            rung: load.rung.clone(),
+            audience: load.audience,
+            ring_topic: load.ring_topic.clone(),
             steady: load.steady,
             slow: load.slow,
             in_flight: u32::try_from(share(self.in_flight.get().into(), nth)).unwrap_or(u32::MAX).max(1),

@@ -1,4 +1,4 @@
-//! The reference: what this machine can do at all. `doorbell bench load-bare`, started by the tool: one thread, one epoll loop, which
+//! The bare loop: what this machine can do at all. `doorbell bench load-bare`, started by the tool: one thread, one epoll loop, which
 //! accepts sockets, answers their upgrade, `hello` and `subscribe` with bytes made before, and writes a hint of the same bytes as a
 //! Doorbell's to each of them, or to those that are named. It checks nothing, keeps nothing, and nobody should learn from it.
 
@@ -125,7 +125,7 @@ struct Bare {
 pub fn run(args: &BareArgs, host: &Host) -> anyhow::Result<()> {
     (host.files)();
     let mut bare = Bare::new(&args.tells)?;
-    let mut listener = listen(args.listen).context("the reference cannot listen")?;
+    let mut listener = listen(args.listen).context("the bare loop cannot listen")?;
     bare.poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     println!("doorbell ready on http://{}", listener.local_addr()?);
     let parent = rustix::process::getppid();
@@ -204,7 +204,7 @@ impl Bare {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 // Whoever went away meanwhile is not missed.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) => return Err(error).context("the reference cannot accept"),
+                Err(error) => return Err(error).context("the bare loop cannot accept"),
             }
         }
     }
@@ -414,7 +414,7 @@ fn framed(encoding: Encoding, payload: &[u8]) -> Vec<u8> {
     match u8::try_from(payload.len()) {
         Ok(short @ 0..126) => frame.push(short),
         _ => {
-            let length = u16::try_from(payload.len()).expect("what the reference says is short");
+            let length = u16::try_from(payload.len()).expect("what the bare loop says is short");
             frame.push(126);
             frame.extend_from_slice(&length.to_be_bytes());
         }

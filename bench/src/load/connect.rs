@@ -5,7 +5,7 @@ use super::findings::{Findings, Unit, cpu_each, rate};
 use super::fleet::Together;
 use super::measurement::Measurement;
 use super::target::Target;
-use super::trial::{Bench, Side};
+use super::trial::{Side, Trial};
 
 /// Of one side.
 pub struct Connected {
@@ -21,8 +21,8 @@ impl Measurement for ConnectArgs {
         &self.asked
     }
 
-    async fn one(&self, bench: &mut Bench<'_>, target: &Target, side: Side) -> anyhow::Result<Connected> {
-        let mut opened = bench.open(target, side).await?;
+    async fn one(&self, trial: &mut Trial<'_>, target: &Target, side: Side) -> anyhow::Result<Connected> {
+        let mut opened = trial.open(target, side).await?;
         let seen = opened.fleet.seen(0).await?;
         opened.fleet.leave().await;
         Ok(Connected { cpu_us: cpu_each(opened.before, opened.after, seen.tally.welcomed), seen })

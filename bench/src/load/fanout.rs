@@ -3,16 +3,16 @@
 use super::args::{Asked, BackEnd, FanoutArgs};
 use super::findings::{Findings, Unit, rate};
 use super::measurement::Measurement;
-use super::orders::{Plan, Rings};
+use super::orders::{Audience, Plan};
 use super::phase::Phase;
 use super::target::Target;
 use super::topic::{Followed, WHOM};
-use super::trial::{Bench, Side};
+use super::trial::{Side, Trial};
 
 impl Measurement for FanoutArgs {
     type Came = Phase;
     const NAME: &'static str = "fanout";
-    const RINGS: Rings = Rings::Followers;
+    const AUDIENCE: Audience = Audience::Followers;
 
     fn asked(&self) -> &Asked {
         &self.asked
@@ -28,11 +28,11 @@ impl Measurement for FanoutArgs {
         vec![("publishes", pace), ("for", format!("{} s", self.duration.as_secs_f64()))]
     }
 
-    async fn one(&self, bench: &mut Bench<'_>, target: &Target, side: Side) -> anyhow::Result<Phase> {
-        let followed = Followed::open(bench, target, side).await?;
+    async fn one(&self, trial: &mut Trial<'_>, target: &Target, side: Side) -> anyhow::Result<Phase> {
+        let followed = Followed::open(trial, target, side).await?;
         let (followed, phase) = match self.rate {
-            Some(rate) => followed.at_a_rate((rate, self.duration), Plan::Publishes, bench).await?,
-            None => followed.one_by_one(self.duration, bench).await?,
+            Some(rate) => followed.at_a_rate((rate, self.duration), Plan::Publishes, trial).await?,
+            None => followed.one_by_one(self.duration, trial).await?,
         };
         followed.leave().await;
         Ok(phase)

@@ -8,7 +8,7 @@ use super::fleet::Together;
 use super::orders::Tally;
 use super::spread::{Spread, Summary};
 use super::timeline::Timeline;
-use super::tool::{Of, Spent};
+use super::tool::{Measured, Spent};
 use super::usage::Usage;
 
 /// How the figure ends, for people, that says what half of all took.
@@ -127,16 +127,16 @@ impl Findings {
         let spent = &seen.tool;
         let (Some(all), Some(busiest)) = (spent.percent(), spent.busiest_percent()) else { return };
         let each = match spent.of {
-            Of::Sessions => Some((("tool_cpu_per_session", "tool CPU a session"), seen.tally.welcomed)),
-            Of::Returns => {
+            Measured::Sessions => Some((("tool_cpu_per_session", "tool CPU a session"), seen.tally.welcomed)),
+            Measured::Returns => {
                 let name = ("tool_cpu_per_session", "tool CPU a session that came back");
                 Some((name, seen.tally.returns.back))
             }
-            Of::Hints => {
+            Measured::Hints => {
                 let name = ("tool_cpu_per_hint", "tool CPU a delivered hint");
-                Some((name, seen.tally.hints + seen.rung.0.hints))
+                Some((name, seen.tally.hints + seen.rings.hints))
             }
-            Of::Time => None,
+            Measured::Time => None,
         };
         if let Some((name, count)) = each.filter(|(_, count)| *count > 0) {
             self.figure(name, Unit::Micros, spent.cpu_seconds * 1e6 / count as f64, None);

@@ -20,7 +20,7 @@ use super::orders::{Job, Order, Report, Returns, Seen, Tally};
 use super::pulse::Pulse;
 use super::spread::Spread;
 use super::target::Target;
-use super::tool::{Of, Spent, Used};
+use super::tool::{Measured, Spent, Used};
 use super::trial::Side;
 use crate::Host;
 use crate::rank::Rank;
@@ -58,7 +58,7 @@ pub struct Fleet {
     sessions: u64,
     course: Course,
     /// What the tool had used when what is measured began, and what that is.
-    used: (Used, Of),
+    used: (Used, Measured),
 }
 
 struct Worker {
@@ -68,6 +68,19 @@ struct Worker {
     head: Moment,
     /// Whether any of its sessions count.
     counts: bool,
+}
+
+/// What users heard, over all processes, who are rung by their names.
+#[derive(Default)]
+pub struct Rings {
+    /// Hint frames since measuring began.
+    pub hints: u64,
+    /// Rings that they told of.
+    pub learned: u64,
+    /// How late those were; what some did not hear of, with its age.
+    pub late: Spread,
+    /// When the last came; 0 where none did.
+    pub last_hint: Moment,
 }
 
 /// What all processes saw, together.
@@ -87,8 +100,8 @@ pub struct Together {
     pub late: Spread,
     /// When the last hint came since measuring began; 0 where none did.
     pub last_hint: Moment,
-    /// Rings of users by their names, where they are told of another topic: counts, how late, and when the last came.
-    pub rung: (Tally, Spread, Moment),
+    /// Rings of users by their names, where they are told of another topic.
+    pub rings: Rings,
     /// Sessions that are open and have not heard of the last version.
     pub behind: u64,
     /// From the loss of a session to its next `welcome`.
@@ -123,7 +136,7 @@ impl Fleet {
             pulse: line.pulse.clone(),
             sessions: jobs.iter().map(|job| u64::from(job.sessions)).sum(),
             course: Course::default(),
-            used: (Used::default(), Of::Time),
+            used: (Used::default(), Measured::Time),
         };
         for (index, job) in jobs.iter().enumerate() {
             let mut command = Command::new(&host.binary);
@@ -158,15 +171,15 @@ impl Fleet {
     /// One of them is gone.
     pub async fn order(&mut self, order: Order) -> anyhow::Result<()> {
         match &order {
-            Order::Open => self.mark(Of::Sessions),
+            Order::Open => self.mark(Measured::Sessions),
             Order::Measure(plan) => {
-                self.mark(Of::Hints);
+                self.mark(Measured::Hints);
                 self.pulse.measure();
                 self.course = Course::of(plan);
             }
             // From here on nobody knows how far it is.
             Order::Lose(_) => {
-                self.mark(Of::Returns);
+                self.mark(Measured::Returns);
                 self.course = Course::default();
             }
             // With these nothing begins.
@@ -187,7 +200,7 @@ impl Fleet {
     }
 
     /// From now on CPU of the tool is told of, for what is measured.
-    pub fn mark(&mut self, of: Of) {
+    pub fn mark(&mut self, of: Measured) {
         self.used = (Used::now(&self.numbers()), of);
     }
 
@@ -461,11 +474,10 @@ impl Together {
         self.upgrade.merge(&seen.upgrade);
         self.welcome.merge(&seen.welcome);
         self.late.merge(&seen.late);
-        let (tally, late, last) = &mut self.rung;
-        tally.hints += seen.rings.hints;
-        tally.learned += seen.rings.learned;
-        late.merge(&seen.rings.late);
-        *last = seen.rings.last_hint.max(*last);
+        self.rings.hints += seen.rings.hints;
+        self.rings.learned += seen.rings.learned;
+        self.rings.late.merge(&seen.rings.late);
+        self.rings.last_hint = self.rings.last_hint.max(seen.rings.last_hint);
         self.behind += seen.behind;
         self.back.merge(&seen.back);
         self.current.merge(&seen.current);

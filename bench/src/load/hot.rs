@@ -7,11 +7,11 @@ use super::args::{Asked, BackEnd, HotArgs};
 use super::findings::{Findings, Unit, rate};
 use super::fleet::Together;
 use super::measurement::Measurement;
-use super::orders::{Plan, Rings};
+use super::orders::{Audience, Plan};
 use super::phase::Phase;
 use super::target::Target;
 use super::topic::{Followed, WHOM};
-use super::trial::{Bench, Side};
+use super::trial::{Side, Trial};
 
 /// Of one side.
 pub struct Hot {
@@ -26,7 +26,7 @@ pub struct Hot {
 impl Measurement for HotArgs {
     type Came = Hot;
     const NAME: &'static str = "hot";
-    const RINGS: Rings = Rings::Followers;
+    const AUDIENCE: Audience = Audience::Followers;
 
     fn asked(&self) -> &Asked {
         &self.asked
@@ -45,15 +45,15 @@ impl Measurement for HotArgs {
         parameters
     }
 
-    async fn one(&self, bench: &mut Bench<'_>, target: &Target, side: Side) -> anyhow::Result<Hot> {
-        let mut followed = Followed::open(bench, target, side).await?;
+    async fn one(&self, trial: &mut Trial<'_>, target: &Target, side: Side) -> anyhow::Result<Hot> {
+        let mut followed = Followed::open(trial, target, side).await?;
         let (mut at, mut against) = (None, None);
         // What comes second finds a server that has worked: it is the other in each second round.
-        for is_at in if bench.round.is_multiple_of(2) { [false, true] } else { [true, false] } {
+        for is_at in if trial.round.is_multiple_of(2) { [false, true] } else { [true, false] } {
             let (rate, place) = if is_at { (Some(self.rate), &mut at) } else { (self.against, &mut against) };
             let Some(rate) = rate else { continue };
             let phase;
-            (followed, phase) = followed.at_a_rate((rate, self.duration), Plan::Oldest, bench).await?;
+            (followed, phase) = followed.at_a_rate((rate, self.duration), Plan::Oldest, trial).await?;
             *place = Some(phase);
         }
         let last = followed.fleet.seen(0).await?;
@@ -143,7 +143,7 @@ mod tests {
     use crate::load::orders::Tally;
     use crate::load::phase::Used;
     use crate::load::spread::Spread;
-    use crate::load::tool::{Of, Spent};
+    use crate::load::tool::{Measured, Spent};
 
     #[derive(Parser)]
     struct Line {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn seen(open: u64, tool_seconds: f64) -> Together {
-        let tool = Spent { seconds: 1.0, cpu_seconds: tool_seconds, of: Of::Hints, ..Spent::default() };
+        let tool = Spent { seconds: 1.0, cpu_seconds: tool_seconds, of: Measured::Hints, ..Spent::default() };
         Together { tally: Tally { open, ..Tally::default() }, tool, ..Together::default() }
     }
 

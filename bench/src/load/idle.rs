@@ -9,8 +9,8 @@ use super::findings::{Findings, Unit};
 use super::fleet::Together;
 use super::measurement::Measurement;
 use super::target::Target;
-use super::tool::Of;
-use super::trial::{Bench, Side};
+use super::tool::Measured;
+use super::trial::{Side, Trial};
 use super::usage::{self, Usage};
 
 /// What was there.
@@ -36,15 +36,15 @@ impl Measurement for IdleArgs {
         vec![("at rest for", format!("{} s", self.duration.as_secs_f64()))]
     }
 
-    async fn one(&self, bench: &mut Bench<'_>, target: &Target, side: Side) -> anyhow::Result<Rested> {
-        let mut opened = bench.open(target, side).await?;
-        opened.fleet.rest("settling", self.settle, &mut bench.line).await?;
+    async fn one(&self, trial: &mut Trial<'_>, target: &Target, side: Side) -> anyhow::Result<Rested> {
+        let mut opened = trial.open(target, side).await?;
+        opened.fleet.rest("settling", self.settle, &mut trial.line).await?;
         let (settled, kernel, begun) = (target.meter.read().await?, usage::kernel_bytes()?, Instant::now());
-        opened.fleet.mark(Of::Time);
-        opened.fleet.rest("at rest", self.duration, &mut bench.line).await?;
+        opened.fleet.mark(Measured::Time);
+        opened.fleet.rest("at rest", self.duration, &mut trial.line).await?;
         let (after, rested) = (target.meter.read().await?, begun.elapsed());
         let seen = opened.fleet.seen(0).await?;
-        let machine = bench.line.pulse.machine_bytes();
+        let machine = trial.line.pulse.machine_bytes();
         opened.fleet.leave().await;
         let kernel = (opened.kernel_before, kernel);
         Ok(Rested { seen, before: opened.before, settled, after, kernel, machine, rested })

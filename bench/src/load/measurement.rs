@@ -7,11 +7,11 @@ use anyhow::ensure;
 use super::args::{Asked, BackEnd};
 use super::findings::Findings;
 use super::fleet::Interrupted;
-use super::orders::{Lost, Rings};
+use super::orders::{Audience, Lost};
 use super::outcome::Outcome;
 use super::rounds::{Round, together};
 use super::target::Target;
-use super::trial::{Bench, Ended, Side, ended};
+use super::trial::{Ended, Side, Trial, ended};
 
 /// What each side does in a round, and what is told of it.
 pub trait Measurement {
@@ -20,9 +20,9 @@ pub trait Measurement {
     /// How it is called on the command line.
     const NAME: &'static str;
     /// Who is rung.
-    const RINGS: Rings = Rings::Nobody;
+    const AUDIENCE: Audience = Audience::Nobody;
     /// Whether the bare loop can do the same.
-    const REFERRED: bool = true;
+    const HAS_BARE_LOOP: bool = true;
     /// What becomes of a session that is lost. Where they come back, they come to a door that is set as by default.
     const LOST: Lost = Lost::Gone;
 
@@ -58,7 +58,7 @@ pub trait Measurement {
     ///
     /// # Errors
     /// It cannot be measured. Sessions and hints that are missing are no error: `told` tells of them.
-    async fn one(&self, bench: &mut Bench<'_>, target: &Target, side: Side) -> anyhow::Result<Self::Came>;
+    async fn one(&self, trial: &mut Trial<'_>, target: &Target, side: Side) -> anyhow::Result<Self::Came>;
 
     /// Tells of both.
     fn told(&self, findings: &mut Findings, doorbell: &Self::Came, bare: Option<&Self::Came>);
@@ -68,7 +68,7 @@ pub trait Measurement {
 ///
 /// # Errors
 /// The server cannot be measured, or the tool was asked to end.
-pub async fn run<M: Measurement>(what: &M, mut bench: Bench<'_>) -> anyhow::Result<Outcome> {
+pub async fn run<M: Measurement>(what: &M, mut trial: Trial<'_>) -> anyhow::Result<Outcome> {
     if let Some(back_end) = what.back_end() {
         ensure!(
             what.asked().place.url.is_empty() || back_end.api_key_file.is_some(),
@@ -78,31 +78,31 @@ pub async fn run<M: Measurement>(what: &M, mut bench: Bench<'_>) -> anyhow::Resu
     let (wanted, mut rounds, mut lost) = (what.asked().rounds.get(), Vec::new(), None);
     while rounds.len() < usize::from(wanted) && lost.is_none() {
         if wanted > 1 {
-            bench.line.say(&format!("round {} of {wanted}", rounds.len() + 1));
+            trial.line.say(&format!("round {} of {wanted}", rounds.len() + 1));
         }
-        bench.round = rounds.len();
-        match round(what, &mut bench).await {
+        trial.round = rounds.len();
+        match round(what, &mut trial).await {
             Ok(round) => rounds.push(round),
             Err(error) if rounds.is_empty() || error.is::<Interrupted>() => return Err(error),
             Err(error) => lost = Some(format!("round {} of {wanted}: {error:#}", rounds.len() + 1)),
         }
     }
     let mut findings = together(&rounds);
-    findings.notes.splice(0..0, bench.notes());
+    findings.notes.splice(0..0, trial.notes());
     findings.wrong.extend(lost);
     if rounds.len() == 1 {
         rounds.clear();
     }
-    let mut parameters = bench.parameters();
+    let mut parameters = trial.parameters();
     parameters.extend(what.parameters());
     parameters.extend((wanted > 1).then(|| ("rounds", wanted.to_string())));
     Ok(Outcome {
         what: M::NAME,
-        build: bench.host.build.clone(),
+        build: trial.host.build.clone(),
         optimised: !cfg!(debug_assertions),
-        command: bench.host.command.clone(),
-        started_ms: bench.host.now_ms,
-        machine: bench.machine.iter().cloned().collect::<BTreeMap<_, _>>(),
+        command: trial.host.command.clone(),
+        started_ms: trial.host.now_ms,
+        machine: trial.machine.iter().cloned().collect::<BTreeMap<_, _>>(),
         parameters,
         findings,
         rounds,
@@ -110,16 +110,16 @@ pub async fn run<M: Measurement>(what: &M, mut bench: Bench<'_>) -> anyhow::Resu
 }
 
 /// Measures both sides once: the server first, and the bare loop first in each second round.
-async fn round<M: Measurement>(what: &M, bench: &mut Bench<'_>) -> anyhow::Result<Round> {
+async fn round<M: Measurement>(what: &M, trial: &mut Trial<'_>) -> anyhow::Result<Round> {
     let mut findings = Findings::default();
-    let first = if bench.round % 2 == 1 && bench.refers { Side::Bare } else { Side::Doorbell };
+    let first = if trial.round % 2 == 1 && trial.has_bare_loop { Side::Bare } else { Side::Doorbell };
     let mut bare = None;
     if first == Side::Bare {
-        bare = reference(what, bench, &mut findings).await?;
+        bare = bare_loop(what, trial, &mut findings).await?;
     }
-    let doorbell = doorbell(what, bench, &mut findings).await?;
-    if first == Side::Doorbell && bench.refers {
-        bare = reference(what, bench, &mut findings).await?;
+    let doorbell = doorbell(what, trial, &mut findings).await?;
+    if first == Side::Doorbell && trial.has_bare_loop {
+        bare = bare_loop(what, trial, &mut findings).await?;
     }
     what.told(&mut findings, &doorbell, bare.as_ref());
     Ok(Round { first, findings })
@@ -128,20 +128,20 @@ async fn round<M: Measurement>(what: &M, bench: &mut Bench<'_>) -> anyhow::Resul
 /// Measures the server, and ends it whatever comes of it. How it ended is told beside the figures, which it takes nothing from.
 async fn doorbell<M: Measurement>(
     what: &M,
-    bench: &mut Bench<'_>,
+    trial: &mut Trial<'_>,
     findings: &mut Findings,
 ) -> anyhow::Result<M::Came> {
-    let target = bench.doorbell(what.back_end()).await?;
+    let target = trial.doorbell(what.back_end()).await?;
     // Only a server on this machine shares with the bare loop what the machine can do.
-    let is_wanted = M::REFERRED && !bench.asked.no_reference;
-    bench.refers = is_wanted && target.is_loopback();
-    if is_wanted && !bench.refers {
-        bench.note("no figures of the bare loop: what this machine can do says nothing of a server that is not on its IPv4 loopback".to_owned());
+    let is_wanted = M::HAS_BARE_LOOP && !trial.asked.no_reference;
+    trial.has_bare_loop = is_wanted && target.is_loopback();
+    if is_wanted && !trial.has_bare_loop {
+        trial.note("no figures of the bare loop: what this machine can do says nothing of a server that is not on its IPv4 loopback".to_owned());
     }
-    let measured = what.one(bench, &target, Side::Doorbell).await;
-    findings.timelines.extend(bench.line.pulse.end());
+    let measured = what.one(trial, &target, Side::Doorbell).await;
+    findings.timelines.extend(trial.line.pulse.end());
     let ended = ended(target, measured).await;
-    bench.line.end();
+    trial.line.end();
     let Ended { measured, end, log } = ended?;
     findings.log = log;
     if let Err(error) = end {
@@ -151,20 +151,20 @@ async fn doorbell<M: Measurement>(
 }
 
 /// Measures the bare loop in the same way. What goes wrong with it is a note: the figures of the server are what was asked for.
-async fn reference<M: Measurement>(
+async fn bare_loop<M: Measurement>(
     what: &M,
-    bench: &mut Bench<'_>,
+    trial: &mut Trial<'_>,
     findings: &mut Findings,
 ) -> anyhow::Result<Option<M::Came>> {
-    let bare = match bench.bare().await {
+    let bare = match trial.bare().await {
         Ok(target) => {
-            let measured = what.one(bench, &target, Side::Bare).await;
-            findings.timelines.extend(bench.line.pulse.end());
+            let measured = what.one(trial, &target, Side::Bare).await;
+            findings.timelines.extend(trial.line.pulse.end());
             ended(target, measured).await
         }
         Err(error) => Err(error),
     };
-    bench.line.end();
+    trial.line.end();
     match bare {
         Ok(Ended { measured, end, .. }) => {
             findings.notes.extend(end.err().map(|error| format!("the bare loop, at its end: {error:#}")));

@@ -10,19 +10,19 @@ use tokio::time::Instant;
 use super::args::{Asked, BackEnd, MixedArgs};
 use super::clock::{self, Moment};
 use super::findings::{Findings, Unit, rate};
-use super::fleet::{Fleet, Together};
+use super::fleet::{Fleet, Rings, Together};
 use super::laps::Laps;
 use super::measurement::Measurement;
 use super::metrics::slow_sockets;
-use super::orders::{Churn, Lost, Order, Plan, Returns, Rings, Tally};
+use super::orders::{Audience, Churn, Lost, Order, Plan, Returns, Tally};
 use super::phase::{Phase, Used, Whom, measured};
 use super::publisher::Publisher;
-use super::ringer::{Manner, Ringer, Rung};
+use super::ringer::{Calls, Manner, Ringer};
 use super::schedule::Schedule;
 use super::spread::Spread;
 use super::target::Target;
 use super::topic::{Followed, WHOM, try_publish};
-use super::trial::{Bench, Side};
+use super::trial::{Side, Trial};
 use super::usage::Usage;
 
 /// Whom rings are for.
@@ -109,9 +109,9 @@ struct Told {
 impl Measurement for MixedArgs {
     type Came = Mixed;
     const NAME: &'static str = "mixed";
-    const RINGS: Rings = Rings::Both;
+    const AUDIENCE: Audience = Audience::Both;
     // The bare loop does one thing at a time.
-    const REFERRED: bool = false;
+    const HAS_BARE_LOOP: bool = false;
     const LOST: Lost = Lost::Back;
 
     fn asked(&self) -> &Asked {
@@ -153,7 +153,7 @@ impl Measurement for MixedArgs {
         parameters
     }
 
-    async fn one(&self, bench: &mut Bench<'_>, target: &Target, side: Side) -> anyhow::Result<Mixed> {
+    async fn one(&self, trial: &mut Trial<'_>, target: &Target, side: Side) -> anyhow::Result<Mixed> {
         let [steady, churning, slow] = self.shares();
         ensure!(
             steady > 0 && u64::from(churning) >= self.churn_rate.map_or(0, |rate| rate.get().into()),
@@ -161,30 +161,30 @@ impl Measurement for MixedArgs {
              somebody must be there to be rung",
             self.asked.size.sessions
         );
-        let Followed { fleet, publisher, .. } = Followed::open(bench, target, side).await?;
+        let Followed { fleet, publisher, .. } = Followed::open(trial, target, side).await?;
         let laps = Laps::new(steady, self.seed);
-        let ringer = Ringer::of(bench, target, (bench.rung(), laps), self.manner()).await?;
+        let ringer = Ringer::of(trial, target, (trial.ring_topic(), laps), self.manner()).await?;
         let mut work = Work { fleet, ringer, publisher, target, laps };
         let before = target.meter.read().await?;
         let alone;
-        (work, alone) = self.soak(work, (self.alone, Beside::Nothing), bench).await?;
+        (work, alone) = self.soak(work, (self.alone, Beside::Nothing), trial).await?;
         let beside;
-        (work, beside) = self.soak(work, (self.duration, Beside::All), bench).await?;
+        (work, beside) = self.soak(work, (self.duration, Beside::All), trial).await?;
         let mut all = None;
         let mut waited_for = Ok(None);
         if slow > 0 {
             work.fleet.order(Order::Mute(self.slow())).await?;
             let soaked;
-            (work, soaked) = self.soak(work, (self.duration, Beside::Slow), bench).await?;
+            (work, soaked) = self.soak(work, (self.duration, Beside::Slow), trial).await?;
             // A crowd before the door must not take the figures with it.
             waited_for = slow_sockets(target).await;
             work.fleet.order(Order::Unmute).await?;
             all = Some(soaked);
         }
         let last = all.as_ref().map_or(0, |all| all.last).max(beside.last);
-        let seen = settled(&mut work.fleet, last, bench).await?;
+        let seen = settled(&mut work.fleet, last, trial).await?;
         let usage = (before, target.meter.read().await?);
-        let machine = bench.line.pulse.machine_bytes();
+        let machine = trial.line.pulse.machine_bytes();
         work.fleet.leave().await;
         Ok(Mixed { alone, beside, slow: all, waited_for, seen, usage, machine })
     }
@@ -274,14 +274,14 @@ impl MixedArgs {
         &self,
         work: Work<'a>,
         (time, beside): (Duration, Beside),
-        bench: &mut Bench<'_>,
+        trial: &mut Trial<'_>,
     ) -> anyhow::Result<(Work<'a>, Soaked)> {
         let Work { mut fleet, mut ringer, mut publisher, target, laps } = work;
         let schedule = Schedule::lasting(clock::now() + AHEAD_US, self.ring_rate, time);
         fleet.order(Order::Measure(Plan::Hints)).await?;
         let begun = measured(&mut fleet, Plan::Laps(schedule, laps), target).await?;
         // Whoever leaves this function, for whatever reason, has the threads leave off.
-        let stop = bench.stop.child_token();
+        let stop = trial.stop.child_token();
         let _guard = stop.clone().drop_guard();
         let ringing = spawn_blocking(move || {
             let rung = ringer.follow(schedule, &stop)?;
@@ -291,13 +291,13 @@ impl MixedArgs {
         if beside != Beside::Nothing {
             self.churn(&mut fleet, schedule, time).await?;
             let published;
-            (publisher, published) = self.fan_out(publisher, (schedule, beside), &mut fleet, bench).await?;
+            (publisher, published) = self.fan_out(publisher, (schedule, beside), &mut fleet, trial).await?;
             told = Some(published);
         }
         let rung;
-        (ringer, rung) = fleet.meanwhile(beside.name(), ringing, &mut bench.line).await???;
+        (ringer, rung) = fleet.meanwhile(beside.name(), ringing, &mut trial.line).await???;
         let last = told.as_ref().map_or(0, |told| told.last);
-        fleet.learned((last, schedule.count), |seen| seen.rung.0.learned, &mut bench.line).await?;
+        fleet.learned((last, schedule.count), |seen| seen.rings.learned, &mut trial.line).await?;
         let used = begun.used(target, ringer.reconnects()).await?;
         let mut seen = fleet.seen(last).await?;
         let soaked = Soaked {
@@ -326,7 +326,7 @@ impl MixedArgs {
         mut publisher: Publisher,
         (rings, beside): (Schedule, Beside),
         fleet: &mut Fleet,
-        bench: &mut Bench<'_>,
+        trial: &mut Trial<'_>,
     ) -> anyhow::Result<(Publisher, Told)> {
         let end = rings.due(rings.count - 1);
         let every =
@@ -343,7 +343,7 @@ impl MixedArgs {
         let mut next = rings.begin;
         loop {
             let left = next.min(end).saturating_sub(clock::now());
-            fleet.watch(beside.name(), Duration::from_micros(left), &mut bench.line).await?;
+            fleet.watch(beside.name(), Duration::from_micros(left), &mut trial.line).await?;
             // However short the while is, one is tried.
             let is_tried = told.count + told.refused.0 > 0;
             if is_tried && (clock::now() >= end || !told.all_heard) {
@@ -351,7 +351,7 @@ impl MixedArgs {
             }
             let (version, answered);
             (publisher, version, answered) =
-                try_publish(publisher, (&mut *fleet, beside.name()), &mut bench.line).await?;
+                try_publish(publisher, (&mut *fleet, beside.name()), &mut trial.line).await?;
             match answered {
                 Ok(answered_at) => (told.last, told.answered_at) = (version, answered_at),
                 Err(error) => {
@@ -364,7 +364,7 @@ impl MixedArgs {
             told.first = if told.count == 0 { told.last } else { told.first };
             told.count += 1;
             let until = fleet.heard_by();
-            told.all_heard = fleet.reached(told.last, until, beside.name(), &mut bench.line).await?;
+            told.all_heard = fleet.reached(told.last, until, beside.name(), &mut trial.line).await?;
             next = told.last.saturating_add(every);
         }
     }
@@ -385,9 +385,9 @@ impl MixedArgs {
 }
 
 /// Of users who are rung: what they heard is taken from what all saw.
-fn rings(seen: &mut Together, rung: Rung, schedule: Schedule, used: Used) -> Phase {
-    let (heard, late, last_hint) = std::mem::take(&mut seen.rung);
-    let tally = Tally { hints: heard.hints, learned: heard.learned, ..seen.tally };
+fn rings(seen: &mut Together, rung: Calls, schedule: Schedule, used: Used) -> Phase {
+    let Rings { hints, learned, late, last_hint } = std::mem::take(&mut seen.rings);
+    let tally = Tally { hints, learned, ..seen.tally };
     Phase {
         publishes: schedule.count,
         expected: schedule.count,
@@ -402,16 +402,16 @@ fn rings(seen: &mut Together, rung: Rung, schedule: Schedule, used: Used) -> Pha
 }
 
 /// Waits until all who left are back, and all know the last version; answers what was seen.
-async fn settled(fleet: &mut Fleet, last: Moment, bench: &mut Bench<'_>) -> anyhow::Result<Together> {
+async fn settled(fleet: &mut Fleet, last: Moment, trial: &mut Trial<'_>) -> anyhow::Result<Together> {
     let until = fleet.heard_by();
     let lost = fleet.seen(last).await?.tally.returns.lost;
-    fleet.returned(lost, until, &mut bench.line).await?;
+    fleet.returned(lost, until, &mut trial.line).await?;
     loop {
         let seen = fleet.seen(last).await?;
         if seen.behind == 0 || Instant::now() > until {
             return Ok(seen);
         }
-        fleet.watch("last hints", LOOK, &mut bench.line).await?;
+        fleet.watch("last hints", LOOK, &mut trial.line).await?;
     }
 }
 

@@ -31,9 +31,9 @@ pub struct Job {
     /// What sessions are told of.
     pub topic: Option<String>,
     /// Who is rung.
-    pub rings: Rings,
+    pub audience: Audience,
     /// What users are told of by their names, where that is another topic.
-    pub rung: Option<String>,
+    pub ring_topic: Option<String>,
     /// From which number on, among all, sessions are none of those whose hints count.
     pub steady: u64,
     /// From which number on, among all, sessions have small buffers on both sides, because they will read nothing for a while.
@@ -62,8 +62,8 @@ impl Job {
             users: String::new(),
             credentials: Credentials::Nobody,
             topic: None,
-            rings: Rings::Nobody,
-            rung: None,
+            audience: Audience::Nobody,
+            ring_topic: None,
             steady: u64::MAX,
             slow: u64::MAX,
             in_flight: 1,
@@ -88,7 +88,7 @@ pub enum Lost {
 /// Who is rung.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Rings {
+pub enum Audience {
     /// Nobody.
     Nobody,
     /// Whoever follows the topic: all sessions do.
@@ -126,7 +126,7 @@ pub enum Credentials {
     Key(PathBuf),
     /// By a command.
     Command(String),
-    /// Not at all: the reference looks at none.
+    /// Not at all: the bare loop looks at none.
     Nobody,
 }
 
@@ -309,7 +309,7 @@ pub struct Seen {
     /// When the last hint came since measuring began; 0 where none did.
     pub last_hint: Moment,
     /// Rings of users by their names, where they are told of another topic.
-    pub rings: Rung,
+    pub rings: RingsHeard,
     /// Sessions that are open and have not heard of the last version.
     pub behind: u64,
     /// From the loss to the next `welcome`; of whom has none, up to now.
@@ -324,7 +324,7 @@ pub struct Seen {
 
 /// What users heard of who are rung by their names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Rung {
+pub struct RingsHeard {
     /// Hint frames since measuring began.
     pub hints: u64,
     /// Rings that they told of.

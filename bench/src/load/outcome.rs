@@ -1,4 +1,4 @@
-//! What came out: figures beside those of the reference, as a table for people and as JSON for programs.
+//! What came out: figures beside those of the bare loop, as a table for people and as JSON for programs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -10,7 +10,7 @@ use super::clock::{self, Moment};
 use super::orders::Second;
 use super::spread::Spread;
 use super::timeline::{Sample, Timeline};
-use super::tool::{Of, Used};
+use super::tool::{Measured, Used};
 use super::trial::Side;
 use super::usage::{Meter, available_bytes};
 
@@ -251,7 +251,7 @@ impl Watched {
     fn look_at_cpu(&mut self, number: u64) {
         let next = Look { number, server: self.meter.cpu_seconds(), tool: Used::now(&self.processes) };
         let before = std::mem::replace(&mut self.looked, next);
-        let spent = self.looked.tool.since(&before.tool, Of::Time);
+        let spent = self.looked.tool.since(&before.tool, Measured::Time);
         let server = self.looked.server.zip(before.server).map(|(now, before)| now - before);
         let Some(Gathering { sample, .. }) = self.gathering(number - 1) else { return };
         sample.server_cpu = server.filter(|_| spent.seconds > 0.0).map(|cpu| cpu * 100.0 / spent.seconds);

@@ -19,7 +19,7 @@ use super::publisher::Publisher;
 use super::schedule::Schedule;
 use super::spread::Spread;
 use super::target::Target;
-use super::trial::Bench;
+use super::trial::Trial;
 
 /// The longest step of a wait: so soon is an end noticed.
 const STEP: Duration = Duration::from_millis(100);
@@ -48,7 +48,7 @@ pub struct Manner {
 
 /// What became of the calls.
 #[derive(Default)]
-pub struct Rung {
+pub struct Calls {
     /// From when the first ring of a call was due to its answer.
     pub answered: Spread,
     /// From when the first ring of a call was due to when it was written.
@@ -69,13 +69,13 @@ impl Ringer {
     /// # Errors
     /// Nobody listens there, or there is no key.
     pub async fn of(
-        bench: &Bench<'_>,
+        trial: &Trial<'_>,
         target: &Target,
         (topic, laps): (Option<String>, Laps),
         manner: Manner,
     ) -> anyhow::Result<Self> {
         let (key, topic) = target.api_key.clone().zip(topic).context("a back end needs an API key")?;
-        let (places, users) = (target.places.clone(), bench.users());
+        let (places, users) = (target.places.clone(), trial.users());
         spawn_blocking(move || Self::connect(&places, (&key, &topic), (users, laps), manner)).await?
     }
 
@@ -101,7 +101,7 @@ impl Ringer {
     ///
     /// # Errors
     /// The tool was asked to end.
-    pub fn follow(&mut self, schedule: Schedule, stop: &CancellationToken) -> anyhow::Result<Rung> {
+    pub fn follow(&mut self, schedule: Schedule, stop: &CancellationToken) -> anyhow::Result<Calls> {
         let (next, batch) = (Mutex::new(0), self.batch);
         self.all(stop, |stop, ring| {
             loop {
@@ -125,7 +125,7 @@ impl Ringer {
     ///
     /// # Errors
     /// As [`Ringer::follow`].
-    pub fn lap(&mut self, lap: u64, users: u64, stop: &CancellationToken) -> anyhow::Result<Rung> {
+    pub fn lap(&mut self, lap: u64, users: u64, stop: &CancellationToken) -> anyhow::Result<Calls> {
         let (next, end, batch) = (AtomicU64::new(lap * users), (lap + 1) * users, self.batch);
         self.all(stop, |stop, ring| {
             loop {
@@ -145,30 +145,30 @@ impl Ringer {
         &mut self,
         stop: &CancellationToken,
         work: impl Fn(&CancellationToken, &mut Call<'_>) -> anyhow::Result<()> + Sync,
-    ) -> anyhow::Result<Rung> {
+    ) -> anyhow::Result<Calls> {
         let (users, laps, work, stop) = (&self.users, self.laps, &work, &stop.child_token());
         let each = thread::scope(|scope| {
             let callers = self.callers.iter_mut().map(|caller| {
                 scope.spawn(move || {
-                    let mut rung = Rung::default();
+                    let mut calls = Calls::default();
                     let worked = work(stop, &mut |rings, due, version| {
                         let count = rings.end - rings.start;
                         let names = rings.map(|number| format!("{users}{}", laps.user(number))).collect();
-                        rung.behind.record(clock::now().saturating_sub(due));
+                        calls.behind.record(clock::now().saturating_sub(due));
                         let answer = caller.ring(version, names);
-                        rung.take(answer, due, count)
+                        calls.take(answer, due, count)
                     });
-                    worked.map(|()| rung).inspect_err(|_| stop.cancel())
+                    worked.map(|()| calls).inspect_err(|_| stop.cancel())
                 })
             });
             let callers: Vec<_> = callers.collect();
-            let mut each: Vec<anyhow::Result<Rung>> =
+            let mut each: Vec<anyhow::Result<Calls>> =
                 callers.into_iter().map(|caller| caller.join().expect("it does not panic")).collect();
             // Who was told to leave off does not know why.
             each.sort_by_key(|one| one.as_ref().is_err_and(|error| error.is::<Interrupted>()));
             each
         });
-        each.into_iter().try_fold(Rung::default(), |all, one| Ok(all.plus(one?)))
+        each.into_iter().try_fold(Calls::default(), |all, one| Ok(all.plus(one?)))
     }
 }
 
@@ -186,7 +186,7 @@ fn due(schedule: Schedule, known: u64, stop: &CancellationToken) -> anyhow::Resu
     }
 }
 
-impl Rung {
+impl Calls {
     /// One call more. One that is refused or fails is counted: the schedule goes on, with the next connection.
     fn take(&mut self, answer: anyhow::Result<()>, due: Moment, rings: u64) -> anyhow::Result<()> {
         match answer {
@@ -224,12 +224,15 @@ mod tests {
 
     #[test]
     fn a_call_that_fails_is_counted_with_why_and_one_that_is_to_end_ends() {
-        let mut rung = Rung::default();
+        let mut calls = Calls::default();
 
-        rung.take(Err(anyhow::anyhow!("no answer to a publish")), 0, 7).unwrap();
-        assert_eq!((rung.calls, rung.refused, rung.why.as_deref()), (0, 7, Some("no answer to a publish")));
-        assert!(rung.take(Err(Interrupted.into()), 0, 7).unwrap_err().is::<Interrupted>());
-        rung.take(Ok(()), 0, 7).unwrap();
-        assert_eq!((rung.calls, rung.refused), (1, 7));
+        calls.take(Err(anyhow::anyhow!("no answer to a publish")), 0, 7).unwrap();
+        assert_eq!(
+            (calls.calls, calls.refused, calls.why.as_deref()),
+            (0, 7, Some("no answer to a publish"))
+        );
+        assert!(calls.take(Err(Interrupted.into()), 0, 7).unwrap_err().is::<Interrupted>());
+        calls.take(Ok(()), 0, 7).unwrap();
+        assert_eq!((calls.calls, calls.refused), (1, 7));
     }
 }

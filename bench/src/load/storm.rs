@@ -12,11 +12,11 @@ use super::findings::{Findings, Unit, cpu_each, rate};
 use super::fleet::{Fleet, Interrupted, Together};
 use super::measurement::Measurement;
 use super::metrics::turned_away;
-use super::orders::{Losing, Loss, Lost, Order, Returns, Rings};
+use super::orders::{Audience, Losing, Loss, Lost, Order, Returns};
 use super::publisher::Publisher;
 use super::target::Target;
 use super::topic::{self, Followed};
-use super::trial::{Bench, Side};
+use super::trial::{Side, Trial};
 use super::usage::{Meter, Usage};
 use crate::words::length;
 
@@ -44,7 +44,7 @@ pub struct Stormed {
 impl Measurement for StormArgs {
     type Came = Stormed;
     const NAME: &'static str = "storm";
-    const RINGS: Rings = Rings::Followers;
+    const AUDIENCE: Audience = Audience::Followers;
     const LOST: Lost = Lost::Back;
 
     fn asked(&self) -> &Asked {
@@ -64,14 +64,14 @@ impl Measurement for StormArgs {
         vec![("lost as", how.to_owned()), ("seed", self.seed.to_string())]
     }
 
-    async fn one(&self, bench: &mut Bench<'_>, target: &Target, side: Side) -> anyhow::Result<Stormed> {
-        let Followed { mut fleet, publisher, .. } = Followed::open(bench, target, side).await?;
-        fleet.rest("settling", self.settle, &mut bench.line).await?;
+    async fn one(&self, trial: &mut Trial<'_>, target: &Target, side: Side) -> anyhow::Result<Stormed> {
+        let Followed { mut fleet, publisher, .. } = Followed::open(trial, target, side).await?;
+        fleet.rest("settling", self.settle, &mut trial.line).await?;
         // Once more, so that the back end's connection is a fresh one and need not stand in the crowd.
         let (publisher, version, _) =
-            topic::publish(publisher, (&mut fleet, "settling"), &mut bench.line).await?;
+            topic::publish(publisher, (&mut fleet, "settling"), &mut trial.line).await?;
         let soon = fleet.heard_by();
-        fleet.reached(version, soon, "settling", &mut bench.line).await?;
+        fleet.reached(version, soon, "settling", &mut trial.line).await?;
         let turned_before = turned_away(target).await?;
         let before = target.meter.read().await?;
         let sessions = fleet.seen(0).await?.tally.open;
@@ -92,17 +92,17 @@ impl Measurement for StormArgs {
         };
         let mut meter = target.meter.clone();
         if self.kill {
-            bench.line.pulse.kills();
-            meter = fleet.meanwhile("killed", killed(target), &mut bench.line).await??;
-            bench.line.pulse.started_again(&meter);
+            trial.line.pulse.kills();
+            meter = fleet.meanwhile("killed", killed(target), &mut trial.line).await??;
+            trial.line.pulse.started_again(&meter);
             fleet.order(Order::Served).await?;
             stormed.ready = Some(clock::now());
             // What comes back is another process, which has used nothing before.
             stormed.usage.0 = Some(Usage::default());
         }
-        stormed.published = publish(publisher, at, &mut fleet, bench).await?;
+        stormed.published = publish(publisher, at, &mut fleet, trial).await?;
         let deadline = Instant::now() + self.asked.size.deadline;
-        fleet.returned(sessions, deadline, &mut bench.line).await?;
+        fleet.returned(sessions, deadline, &mut trial.line).await?;
         stormed.usage.1 = meter.read().await.unwrap_or(None);
         stormed.seen = fleet.seen(0).await?;
         // What was killed took its count with it.
@@ -239,11 +239,11 @@ async fn publish(
     publisher: Publisher,
     version: Moment,
     fleet: &mut Fleet,
-    bench: &mut Bench<'_>,
+    trial: &mut Trial<'_>,
 ) -> anyhow::Result<Moment> {
     let until = fleet.heard_by();
     let publishing = move |stop: &CancellationToken| published(publisher, (version, until), stop);
-    fleet.blocking("publishing", publishing, &mut bench.line).await?
+    fleet.blocking("publishing", publishing, &mut trial.line).await?
 }
 
 /// A server that has just come back, or has a crowd before its door, may not take it at once.

@@ -1,4 +1,4 @@
-//! What is measured: a Doorbell of the tool's own on the loopback, an installation, or the reference.
+//! What is measured: a Doorbell of the tool's own on the loopback, an installation, or the bare loop.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -162,7 +162,7 @@ impl Target {
         let mut args = ["bench", "load-bare"].map(str::to_owned).to_vec();
         args.extend(tells.words());
         let launch = Launch {
-            name: "the reference".to_owned(),
+            name: "the bare loop".to_owned(),
             leash: Some(host.binary.clone()),
             program: host.binary.clone(),
             args,

@@ -33,12 +33,12 @@ pub struct Spent {
     /// How many there are with sockets.
     pub processes: usize,
     /// What was measured meanwhile.
-    pub of: Of,
+    pub of: Measured,
 }
 
 /// What was measured while CPU was used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Of {
+pub enum Measured {
     /// Nothing in particular.
     #[default]
     Time,
@@ -61,7 +61,7 @@ impl Used {
 
     /// What was used from `before` to this moment, for what was measured meanwhile.
     #[expect(clippy::cast_precision_loss, reason = "microseconds of a run, far below 2^53")]
-    pub fn since(&self, before: &Self, of: Of) -> Spent {
+    pub fn since(&self, before: &Self, of: Measured) -> Spent {
         let (mut sum, mut busiest, mut longest) = (0.0, 0.0_f64, 0.0_f64);
         for (now, before) in self.each.iter().zip(&before.each) {
             let (ran, waited) = ((now.0 - before.0).max(0.0), (now.1 - before.1).max(0.0));
@@ -124,7 +124,7 @@ mod tests {
         // The third is gone.
         let after = Used { at: 3_000_000, own: 1.5, each: vec![(5.5, 2.2), (1.0, 2.5), (0.0, 0.0)] };
 
-        let spent = after.since(&before, Of::Hints);
+        let spent = after.since(&before, Measured::Hints);
 
         assert_eq!((spent.seconds, spent.cpu_seconds, spent.busiest_seconds), (2.0, 2.0, 1.0));
         assert_eq!((spent.percent(), spent.busiest_percent()), (Some(100.0), Some(50.0)));
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_process_that_hardly_waits_is_the_limit_where_it_was_looked_at_for_long_enough() {
         let of = |busiest_seconds, longest_seconds, seconds| {
-            let (cpu_seconds, processes, of) = (9.0, 3, Of::Hints);
+            let (cpu_seconds, processes, of) = (9.0, 3, Measured::Hints);
             Spent { seconds, cpu_seconds, busiest_seconds, longest_seconds, processes, of }.limit()
         };
 
@@ -151,7 +151,7 @@ mod tests {
         let before = Used::now(&[]);
         let mut spent = Spent::default();
         while spent.cpu_seconds <= 0.0 {
-            spent = Used::now(&[]).since(&before, Of::Time);
+            spent = Used::now(&[]).since(&before, Measured::Time);
         }
         assert!(spent.seconds > 0.0 && spent.busiest_seconds == 0.0, "{spent:?}");
     }

@@ -15,7 +15,7 @@ use super::publisher::{Published, Publisher};
 use super::schedule::Schedule;
 use super::spread::Spread;
 use super::target::Target;
-use super::trial::{Bench, Side};
+use super::trial::{Side, Trial};
 
 /// Publishes before anything counts.
 const WARM_UP: u32 = 3;
@@ -37,23 +37,23 @@ impl<'a> Followed<'a> {
     /// Opens all sessions, and publishes until all followers hear of it.
     ///
     /// # Errors
-    /// As [`Bench::open`]; nobody follows, or not all followers hear of a publish.
-    pub async fn open(bench: &mut Bench<'_>, target: &'a Target, side: Side) -> anyhow::Result<Self> {
-        let mut fleet = bench.open(target, side).await?.fleet;
-        let (key, topic) = (target.api_key.clone(), bench.topic());
+    /// As [`Trial::open`]; nobody follows, or not all followers hear of a publish.
+    pub async fn open(trial: &mut Trial<'_>, target: &'a Target, side: Side) -> anyhow::Result<Self> {
+        let mut fleet = trial.open(target, side).await?.fleet;
+        let (key, topic) = (target.api_key.clone(), trial.topic());
         let (key, topic) = key.zip(topic).context("a back end needs an API key")?;
         let place = target.places[0].clone();
         let connecting = move |_: &CancellationToken| Publisher::connect(&place, &key, &topic);
-        let mut publisher = fleet.blocking(WARMING_UP, connecting, &mut bench.line).await??;
+        let mut publisher = fleet.blocking(WARMING_UP, connecting, &mut trial.line).await??;
         if fleet.tally().open == 0 {
             let failures = fleet.seen(0).await?.failures;
             bail!("nobody follows the topic: {}", failures.keys().cloned().collect::<Vec<_>>().join("; "));
         }
         for _ in 0..WARM_UP {
             let version;
-            (publisher, version, _) = publish(publisher, (&mut fleet, WARMING_UP), &mut bench.line).await?;
+            (publisher, version, _) = publish(publisher, (&mut fleet, WARMING_UP), &mut trial.line).await?;
             let until = fleet.heard_by();
-            let heard = fleet.reached(version, until, WARMING_UP, &mut bench.line).await?;
+            let heard = fleet.reached(version, until, WARMING_UP, &mut trial.line).await?;
             ensure!(heard, "not all followers heard of a publish within {} s", fleet.patience().as_secs());
         }
         Ok(Self { fleet, publisher, target })
@@ -67,7 +67,7 @@ impl<'a> Followed<'a> {
         self,
         (rate, time): (NonZeroU32, Duration),
         counts: impl FnOnce(Schedule) -> Plan,
-        bench: &mut Bench<'_>,
+        trial: &mut Trial<'_>,
     ) -> anyhow::Result<(Self, Phase)> {
         let Self { mut fleet, mut publisher, target } = self;
         let what = format!("publishing {rate}/s");
@@ -77,10 +77,10 @@ impl<'a> Followed<'a> {
             let published = publisher.follow(schedule, stop)?;
             anyhow::Ok((publisher, published))
         };
-        let (publisher, published) = fleet.blocking(&what, publishing, &mut bench.line).await??;
+        let (publisher, published) = fleet.blocking(&what, publishing, &mut trial.line).await??;
         let Published { answered, last, answered_at, behind } = published;
         let until = fleet.heard_by();
-        let all_heard = fleet.reached(last, until, "last hints", &mut bench.line).await?;
+        let all_heard = fleet.reached(last, until, "last hints", &mut trial.line).await?;
         let used = begun.used(target, publisher.reconnects).await?;
         let seen = fleet.seen(last).await?;
         let phase = Phase {
@@ -101,7 +101,7 @@ impl<'a> Followed<'a> {
     ///
     /// # Errors
     /// As [`Followed::at_a_rate`].
-    pub async fn one_by_one(self, time: Duration, bench: &mut Bench<'_>) -> anyhow::Result<(Self, Phase)> {
+    pub async fn one_by_one(self, time: Duration, trial: &mut Trial<'_>) -> anyhow::Result<(Self, Phase)> {
         let Self { mut fleet, mut publisher, target } = self;
         let begun = measured(&mut fleet, Plan::Hints, target).await?;
         fleet.lasts(time);
@@ -110,12 +110,12 @@ impl<'a> Followed<'a> {
         // However short the time is, one is tried.
         while all_heard && (publishes == 0 || begun.elapsed() < time) {
             (publisher, last, answered_at) =
-                publish(publisher, (&mut fleet, "publishing"), &mut bench.line).await?;
+                publish(publisher, (&mut fleet, "publishing"), &mut trial.line).await?;
             answered.record(answered_at - last);
             publishes += 1;
             first = if publishes == 1 { last } else { first };
             let heard = fleet.heard_by();
-            all_heard = fleet.reached(last, heard, "publishing", &mut bench.line).await?;
+            all_heard = fleet.reached(last, heard, "publishing", &mut trial.line).await?;
         }
         let used = begun.used(target, publisher.reconnects).await?;
         let seen = fleet.seen(last).await?;

@@ -13,7 +13,7 @@ use super::bare::Tells;
 use super::fleet::{Fleet, Interrupted};
 use super::line::Line;
 use super::measurement::Measurement;
-use super::orders::{Lost, Rings};
+use super::orders::{Audience, Lost};
 use super::target::{Door, Target};
 use super::usage::{self, Usage};
 use crate::Host;
@@ -30,7 +30,7 @@ const LARGE_EVERY_MS: u64 = 100;
 const PORTS: u64 = 28_000;
 
 /// What a measurement has at hand.
-pub struct Bench<'a> {
+pub struct Trial<'a> {
     /// The binary around it.
     pub host: &'a Host,
     /// What was asked for.
@@ -42,7 +42,7 @@ pub struct Bench<'a> {
     /// Which round it is, from 0.
     pub round: usize,
     /// Who is rung.
-    pub rings: Rings,
+    pub audience: Audience,
     /// What becomes of a session that is lost.
     lost: Lost,
     /// What is drawn is drawn from this.
@@ -52,7 +52,7 @@ pub struct Bench<'a> {
     /// From which session on buffers are small.
     slow: u64,
     /// Whether the bare loop is measured beside the server: known once the server is.
-    pub refers: bool,
+    pub has_bare_loop: bool,
     /// What of the machine stands beside its figures.
     pub machine: Vec<(&'static str, String)>,
     /// The CPUs of servers and of the bare loop, where they are not those of the tool.
@@ -116,7 +116,7 @@ fn interval_ms(place: &Where, sessions: u32) -> u64 {
     interval.map_or(LARGE_EVERY_MS, |interval| u64::try_from(interval.as_millis()).unwrap_or(u64::MAX))
 }
 
-impl<'a> Bench<'a> {
+impl<'a> Trial<'a> {
     /// Nothing is measured yet.
     pub fn new<M: Measurement>(
         what: &'a M,
@@ -131,12 +131,12 @@ impl<'a> Bench<'a> {
             stop,
             line: Line::new(),
             round: 0,
-            rings: M::RINGS,
+            audience: M::AUDIENCE,
             lost: M::LOST,
             seed: what.seed(),
             steady: what.steady(),
             slow: what.slow(),
-            refers: false,
+            has_bare_loop: false,
             machine,
             servers,
             noted: Vec::new(),
@@ -145,12 +145,12 @@ impl<'a> Bench<'a> {
 
     /// The name of this round's topic: nobody knows an older version of it.
     pub fn topic(&self) -> Option<String> {
-        (self.rings != Rings::Nobody).then(|| format!("bench:{:x}-{}", self.host.now_ms, self.round))
+        (self.audience != Audience::Nobody).then(|| format!("bench:{:x}-{}", self.host.now_ms, self.round))
     }
 
     /// The name of the topic of which users are rung by their names, where sessions follow another one.
-    pub fn rung(&self) -> Option<String> {
-        self.topic().filter(|_| self.rings == Rings::Both).map(|topic| format!("{topic}-rung"))
+    pub fn ring_topic(&self) -> Option<String> {
+        self.topic().filter(|_| self.audience == Audience::Both).map(|topic| format!("{topic}-rung"))
     }
 
     /// What the names of this round's users begin with; a number follows.
@@ -184,13 +184,13 @@ impl<'a> Bench<'a> {
         size.check_bare((self.host.files)())?;
         let sessions = size.sessions.get();
         // Pulls of users who are rung one by one are not spread.
-        let is_spread = self.rings == Rings::Followers && sessions >= PULLS_SPREAD_FROM;
+        let is_spread = self.audience == Audience::Followers && sessions >= PULLS_SPREAD_FROM;
         let tells = Tells {
             encoding: size.encoding,
             topic: self.topic(),
             pull_after_ms: is_spread.then_some(PULL_AFTER_MS),
             interval_ms: interval_ms(&self.asked.place, sessions),
-            users: self.rings == Rings::Users,
+            users: self.audience == Audience::Users,
         };
         self.line.pulse.starts();
         Target::bare(self.host, &tells, self.servers.as_ref()).await
@@ -209,8 +209,8 @@ impl<'a> Bench<'a> {
             credentials: &target.credentials,
             users: self.users(),
             topic: self.topic(),
-            rings: self.rings,
-            rung: self.rung(),
+            audience: self.audience,
+            ring_topic: self.ring_topic(),
             steady: self.steady,
             slow: self.slow,
             sources: target.is_loopback().then_some(network + u8::from(side == Side::Bare)),

@@ -10,12 +10,12 @@ use super::findings::{Findings, Unit, rate};
 use super::fleet::Fleet;
 use super::laps::Laps;
 use super::measurement::Measurement;
-use super::orders::{Order, Plan, Rings};
+use super::orders::{Audience, Order, Plan};
 use super::phase::{AHEAD_US, Phase, Whom, measured};
-use super::ringer::{Manner, Ringer, Rung};
+use super::ringer::{Calls, Manner, Ringer};
 use super::schedule::Schedule;
 use super::target::Target;
-use super::trial::{Bench, Side};
+use super::trial::{Side, Trial};
 
 /// What followers and publishes are here.
 const WHOM: Whom = Whom { who: "users", what: "rings" };
@@ -31,7 +31,7 @@ pub struct Delivered {
 impl Measurement for UnicastArgs {
     type Came = Delivered;
     const NAME: &'static str = "unicast";
-    const RINGS: Rings = Rings::Users;
+    const AUDIENCE: Audience = Audience::Users;
 
     fn asked(&self) -> &Asked {
         &self.asked
@@ -53,23 +53,23 @@ impl Measurement for UnicastArgs {
         ]
     }
 
-    async fn one(&self, bench: &mut Bench<'_>, target: &Target, side: Side) -> anyhow::Result<Delivered> {
-        let mut fleet = bench.open(target, side).await?.fleet;
+    async fn one(&self, trial: &mut Trial<'_>, target: &Target, side: Side) -> anyhow::Result<Delivered> {
+        let mut fleet = trial.open(target, side).await?.fleet;
         if fleet.tally().open == 0 {
             let failures = fleet.seen(0).await?.failures;
             bail!("nobody is there: {}", failures.keys().cloned().collect::<Vec<_>>().join("; "));
         }
         let laps = Laps::new(self.asked.size.sessions.get(), self.seed);
-        let mut ringer = Ringer::of(bench, target, (bench.topic(), laps), self.manner()).await?;
+        let mut ringer = Ringer::of(trial, target, (trial.topic(), laps), self.manner()).await?;
         // One lap before anything counts: each user is where rings find them.
         let first;
-        (ringer, first) = lap(ringer, &mut fleet, (0, self.users()), bench).await?;
+        (ringer, first) = lap(ringer, &mut fleet, (0, self.users()), trial).await?;
         let why = first.rung.why.map(|why| format!(": {why}")).unwrap_or_default();
         ensure!(first.heard, "not all users heard of a ring within {} s{why}", fleet.patience().as_secs());
         let delivered = if self.rate.is_some() {
-            self.at_a_rate(ringer, &mut fleet, (target, laps), bench).await?
+            self.at_a_rate(ringer, &mut fleet, (target, laps), trial).await?
         } else {
-            self.lap_by_lap(ringer, &mut fleet, target, bench).await?
+            self.lap_by_lap(ringer, &mut fleet, target, trial).await?
         };
         fleet.leave().await;
         Ok(delivered)
@@ -128,15 +128,15 @@ impl UnicastArgs {
         mut ringer: Ringer,
         fleet: &mut Fleet,
         (target, laps): (&Target, Laps),
-        bench: &mut Bench<'_>,
+        trial: &mut Trial<'_>,
     ) -> anyhow::Result<Delivered> {
         let rate = self.rate.context("an open loop has a rate")?;
         let schedule = Schedule::lasting(clock::now() + AHEAD_US, rate, self.duration);
         let begun = measured(fleet, Plan::Laps(schedule, laps), target).await?;
         let rung;
         (ringer, rung) =
-            calling(ringer, fleet, bench, move |ringer, stop| ringer.follow(schedule, stop)).await?;
-        fleet.learned((0, schedule.count), |seen| seen.tally.learned, &mut bench.line).await?;
+            calling(ringer, fleet, trial, move |ringer, stop| ringer.follow(schedule, stop)).await?;
+        fleet.learned((0, schedule.count), |seen| seen.tally.learned, &mut trial.line).await?;
         let used = begun.used(target, ringer.reconnects()).await?;
         let seen = fleet.seen(schedule.due(schedule.count - 1)).await?;
         Ok(Delivered {
@@ -163,15 +163,15 @@ impl UnicastArgs {
         mut ringer: Ringer,
         fleet: &mut Fleet,
         target: &Target,
-        bench: &mut Bench<'_>,
+        trial: &mut Trial<'_>,
     ) -> anyhow::Result<Delivered> {
         let begun = measured(fleet, Plan::Hints, target).await?;
         fleet.lasts(self.duration);
-        let (first, mut laps, mut all) = (clock::now(), 0, Rung::default());
-        let mut last = Lap { begin: first, rung: Rung::default(), heard: true };
+        let (first, mut laps, mut all) = (clock::now(), 0, Calls::default());
+        let mut last = Lap { begin: first, rung: Calls::default(), heard: true };
         // However short the time is, one is tried.
         while last.heard && (laps == 0 || begun.elapsed() < self.duration) {
-            (ringer, last) = lap(ringer, fleet, (laps + 1, self.users()), bench).await?;
+            (ringer, last) = lap(ringer, fleet, (laps + 1, self.users()), trial).await?;
             all = all.plus(std::mem::take(&mut last.rung));
             laps += 1;
         }
@@ -201,7 +201,7 @@ impl UnicastArgs {
 struct Lap {
     /// No version of it is older.
     begin: Moment,
-    rung: Rung,
+    rung: Calls,
     /// Whether all heard of it.
     heard: bool,
 }
@@ -211,14 +211,14 @@ async fn lap(
     ringer: Ringer,
     fleet: &mut Fleet,
     (number, users): (u64, u64),
-    bench: &mut Bench<'_>,
+    trial: &mut Trial<'_>,
 ) -> anyhow::Result<(Ringer, Lap)> {
     let begin = clock::now();
     // Before the first ring: who hears of it knows that it counts.
     fleet.order(Order::Lap(begin)).await?;
     let (ringer, rung) =
-        calling(ringer, fleet, bench, move |ringer, stop| ringer.lap(number, users, stop)).await?;
-    let heard = fleet.reached(begin, fleet.heard_by(), "ringing", &mut bench.line).await?;
+        calling(ringer, fleet, trial, move |ringer, stop| ringer.lap(number, users, stop)).await?;
+    let heard = fleet.reached(begin, fleet.heard_by(), "ringing", &mut trial.line).await?;
     Ok((ringer, Lap { begin, rung, heard }))
 }
 
@@ -226,12 +226,12 @@ async fn lap(
 async fn calling(
     mut ringer: Ringer,
     fleet: &mut Fleet,
-    bench: &mut Bench<'_>,
-    work: impl FnOnce(&mut Ringer, &CancellationToken) -> anyhow::Result<Rung> + Send + 'static,
-) -> anyhow::Result<(Ringer, Rung)> {
+    trial: &mut Trial<'_>,
+    work: impl FnOnce(&mut Ringer, &CancellationToken) -> anyhow::Result<Calls> + Send + 'static,
+) -> anyhow::Result<(Ringer, Calls)> {
     let calling = move |stop: &CancellationToken| {
         let rung = work(&mut ringer, stop)?;
         Ok((ringer, rung))
     };
-    fleet.blocking("ringing", calling, &mut bench.line).await?
+    fleet.blocking("ringing", calling, &mut trial.line).await?
 }

@@ -19,7 +19,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use anyhow::Context;
 
-use super::orders::{Credentials, Job, Order, Report, Rings};
+use super::orders::{Audience, Credentials, Job, Order, Report};
 use crate::Host;
 use crate::tokens::Tokens;
 use engine::Engine;
@@ -73,7 +73,7 @@ fn tokens(job: &Job, host: &Host) -> anyhow::Result<Vec<String>> {
         (job.first..job.first + u64::from(job.sessions)).map(|number| format!("{}{number}", job.users));
     match &job.credentials {
         // Who is rung by name has to say its name, where nobody makes it say a token.
-        Credentials::Nobody if job.rings == Rings::Users => Ok(users.collect()),
+        Credentials::Nobody if job.audience == Audience::Users => Ok(users.collect()),
         Credentials::Nobody => Ok(Vec::new()),
         Credentials::Key(file) => by_key(file, job, users, host),
         Credentials::Command(line) => {
@@ -96,7 +96,7 @@ fn by_key(
     users: impl Iterator<Item = String>,
     host: &Host,
 ) -> anyhow::Result<Vec<String>> {
-    let follows = matches!(job.rings, Rings::Followers | Rings::Both);
+    let follows = matches!(job.audience, Audience::Followers | Audience::Both);
     let topics: Vec<String> = job.topic.clone().filter(|_| follows).into_iter().collect();
     let mint = (host.mint)(file, &topics)?;
     users.map(|user| mint.token(&user)).collect()

@@ -22,7 +22,7 @@ use super::seconds::Seconds;
 use super::socket::{Life, Socket, Stage};
 use crate::load::clock::{self, Moment};
 use crate::load::frame::{self, HEAD_BYTES_MAX, Kind, PAYLOAD_BYTES_MAX};
-use crate::load::orders::{Job, Lost, Order, Plan, Report, Rings, Tally};
+use crate::load::orders::{Audience, Job, Lost, Order, Plan, Report, Tally};
 use crate::load::outbound;
 use crate::load::spread::Spread;
 use soaking::Soaking;
@@ -63,9 +63,9 @@ pub struct Engine {
     seconds: Seconds,
     lateness: Lateness,
     /// How late users hear of rings by their names, where they are told of another topic.
-    rings: Lateness,
+    ring_lateness: Lateness,
     /// What they heard.
-    rung: Tally,
+    ring_tally: Tally,
     returning: Returning,
     soaking: Soaking,
     tally: Tally,
@@ -92,8 +92,8 @@ impl Engine {
     pub fn new(job: Job, tokens: Vec<String>) -> anyhow::Result<Self> {
         let encoding = Encoding::from(job.coding);
         let topic = job.topic.as_deref().map(TopicId::new).transpose()?;
-        let rung = job.rung.as_deref().map(TopicId::new).transpose()?;
-        let follows = matches!(job.rings, Rings::Followers | Rings::Both);
+        let ring_topic = job.ring_topic.as_deref().map(TopicId::new).transpose()?;
+        let follows = matches!(job.audience, Audience::Followers | Audience::Both);
         let followed = topic.clone().filter(|_| follows);
         Ok(Self {
             poll: Poll::new()?,
@@ -102,7 +102,7 @@ impl Engine {
             sockets: Vec::with_capacity(job.sessions as usize),
             tokens,
             upgrades: job.places.iter().map(|place| outbound::upgrade(&place.host, encoding)).collect(),
-            hearing: Hearing::new(encoding, topic, rung),
+            hearing: Hearing::new(encoding, topic, ring_topic),
             followed,
             undecided: VecDeque::new(),
             in_flight: 0,
@@ -112,8 +112,8 @@ impl Engine {
             next_progress: 0,
             seconds: Seconds::begin(),
             lateness: Lateness::default(),
-            rings: Lateness::default(),
-            rung: Tally::default(),
+            ring_lateness: Lateness::default(),
+            ring_tally: Tally::default(),
             soaking: Soaking::default(),
             returning: Returning::new(&job),
             tally: Tally::default(),
@@ -164,10 +164,10 @@ impl Engine {
         loop {
             match orders.try_recv() {
                 Ok(Order::Open) => (self.opening, self.began) = (true, clock::now()),
-                Ok(Order::Measure(plan @ Plan::Laps(..))) if self.job.rings == Rings::Both => {
-                    self.rung = Tally::default();
+                Ok(Order::Measure(plan @ Plan::Laps(..))) if self.job.audience == Audience::Both => {
+                    self.ring_tally = Tally::default();
                     self.seconds.measure_rings();
-                    self.rings.begin(plan);
+                    self.ring_lateness.begin(plan);
                 }
                 Ok(Order::Measure(plan)) => {
                     (self.tally.hints, self.tally.learned) = (0, 0);
@@ -368,8 +368,8 @@ impl Engine {
     /// A user is rung by its name.
     fn ring(&mut self, index: usize, version: Moment) {
         let user = self.number(index);
-        let heard = &mut self.sockets[index].rung;
-        self.rings.hint((user, heard), (version, self.came), &mut self.rung);
+        let heard = &mut self.sockets[index].ring_known;
+        self.ring_lateness.hint((user, heard), (version, self.came), &mut self.ring_tally);
     }
 
     /// The number of a session among all.

@@ -39,7 +39,7 @@ pub enum Heard {
 pub struct Hearing {
     encoding: Encoding,
     topic: Option<TopicId>,
-    rung: Option<TopicId>,
+    ring_topic: Option<TopicId>,
     /// How a hint of one of them alone begins, up to the version: with a delay for the pull, and without.
     hints: Vec<(Told, Vec<u8>)>,
 }
@@ -48,15 +48,15 @@ pub struct Hearing {
 type Told = fn(Moment) -> Heard;
 
 impl Hearing {
-    /// For sessions that follow `topic`, and whose users are rung of `rung`.
-    pub fn new(encoding: Encoding, topic: Option<TopicId>, rung: Option<TopicId>) -> Self {
+    /// For sessions that follow `topic`, and whose users are rung of `ring_topic`.
+    pub fn new(encoding: Encoding, topic: Option<TopicId>, ring_topic: Option<TopicId>) -> Self {
         let mut hints = Vec::new();
-        for (topic, told) in [(&topic, Heard::Hint as Told), (&rung, Heard::Ring)] {
+        for (topic, told) in [(&topic, Heard::Hint as Told), (&ring_topic, Heard::Ring)] {
             let beginnings =
                 topic.iter().flat_map(|topic| [None, Some(1)].map(|wait| beginning(encoding, topic, wait)));
             hints.extend(beginnings.map(|beginning| (told, beginning)));
         }
-        Self { encoding, topic, rung, hints }
+        Self { encoding, topic, ring_topic, hints }
     }
 
     /// What a message says.
@@ -82,7 +82,7 @@ impl Hearing {
                     let mut topics = hint.topics.iter();
                     topics.find(|(topic, _)| Some(topic) == wanted.as_ref()).map(|(_, version)| version.get())
                 };
-                match (of(&self.topic), of(&self.rung)) {
+                match (of(&self.topic), of(&self.ring_topic)) {
                     (Some(version), Some(rung)) => Heard::Both(version, rung),
                     (Some(version), None) => Heard::Hint(version),
                     (None, Some(rung)) => Heard::Ring(rung),

@@ -49,7 +49,7 @@ pub struct Socket {
     /// The last version that it heard of.
     pub known: Moment,
     /// The last version of the other topic that its user was rung of.
-    pub rung: Moment,
+    pub ring_known: Moment,
     /// The beginning of a frame whose rest has not come.
     pub torn: Option<Box<[u8]>>,
 }
@@ -95,7 +95,7 @@ impl Socket {
             backoff: Backoff::default(),
             due,
             known: 0,
-            rung: 0,
+            ring_known: 0,
             torn: None,
         }
     }

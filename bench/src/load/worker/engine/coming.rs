@@ -153,7 +153,7 @@ impl Engine {
             (Stage::Open, Verdict::Ended) => {
                 if is_steady {
                     self.lateness.leave((number, socket.known));
-                    self.rings.lose((number, socket.rung));
+                    self.ring_lateness.lose((number, socket.ring_known));
                 }
                 self.tally.ended += 1;
             }

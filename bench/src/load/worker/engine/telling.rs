@@ -2,7 +2,7 @@
 
 use super::{Engine, Stage};
 use crate::load::clock::{self, Moment};
-use crate::load::orders::{Report, Rung, Seen};
+use crate::load::orders::{Report, RingsHeard, Seen};
 use crate::load::worker::say;
 
 /// From one line about the progress to the next: in step with the seconds of the clock.
@@ -24,8 +24,8 @@ impl Engine {
             self.next_progress = (now / PROGRESS_US + 1) * PROGRESS_US;
             say(&Report::Progress(self.tally))?;
         }
-        let lateness = (&mut self.lateness, &mut self.rings);
-        if let Some(second) = self.seconds.over(now, (self.tally, self.rung), lateness) {
+        let lateness = (&mut self.lateness, &mut self.ring_lateness);
+        if let Some(second) = self.seconds.over(now, (self.tally, self.ring_tally), lateness) {
             say(&Report::Second(Box::new(second)))?;
         }
         Ok(())
@@ -45,12 +45,14 @@ impl Engine {
             welcome: self.welcome.counts(),
             late: self.lateness.counts(steady().map(|(user, socket)| (user, socket.known)), last),
             last_hint: self.lateness.last_hint(),
-            rings: Rung {
-                hints: self.rung.hints,
-                learned: self.rung.learned,
+            rings: RingsHeard {
+                hints: self.ring_tally.hints,
+                learned: self.ring_tally.learned,
                 // Of a schedule that is over nothing is due after its last.
-                late: self.rings.counts(steady().map(|(user, socket)| (user, socket.rung)), clock::now()),
-                last_hint: self.rings.last_hint(),
+                late: self
+                    .ring_lateness
+                    .counts(steady().map(|(user, socket)| (user, socket.ring_known)), clock::now()),
+                last_hint: self.ring_lateness.last_hint(),
             },
             behind: behind as u64,
             back,

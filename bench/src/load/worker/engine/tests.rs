@@ -163,7 +163,7 @@ fn follower() -> (Engine, TcpListener, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let job = Job {
         topic: Some("bench:1".to_owned()),
-        rings: Rings::Followers,
+        audience: Audience::Followers,
         lost: Lost::Back,
         ..job(listener.local_addr().unwrap())
     };
