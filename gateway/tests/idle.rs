@@ -9,6 +9,7 @@
 //! that is worth it, and are lowered with each diet.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "the parts are shared with the test `fan_out`")]
 
 #[path = "idle/crowd.rs"]
 mod crowd;

@@ -6,7 +6,7 @@ use doorbell_protocol::{SessionId, Version};
 
 /// Two classes lie at least that far apart: finer than that, the network spreads them anyway.
 const CLASS_APART_MS: u64 = 10;
-/// Each class is encoded once a fan-out and encoding.
+/// Each class is encoded once for each part, version and encoding, and has a buffer for each part and encoding.
 const CLASSES_MAX: u64 = 256;
 
 /// How fast a topic's followers may pull.

@@ -26,7 +26,7 @@ pub(crate) struct FanOuts {
     queue: Queue,
 }
 
-/// Turns with the same version: some 1,000 offers. Each version is encoded anew, for each class of sessions.
+/// After so many turns, 1,024 offers, a part takes the newest version. Not sooner: each is encoded anew, once for each class of sessions.
 const TURNS_A_VERSION: usize = 128;
 
 /// A part of a fan-out under way.
@@ -56,7 +56,8 @@ struct Notices {
     followers: usize,
     version: Version,
     spread: Spread,
-    by_class: Vec<Option<Notice>>,
+    /// Each of the version of when it was last needed. A notice that is there takes the next one: its buffers stay.
+    by_class: Vec<Option<(Version, Notice)>>,
 }
 
 impl Notices {
@@ -72,15 +73,20 @@ impl Notices {
         if version > self.version {
             self.version = version;
             self.spread = Spread::new(&self.rate, self.followers, version);
-            self.by_class.fill_with(|| None);
         }
     }
 
     fn of(&mut self, session: SessionId) -> &mut Notice {
         let class = self.spread.class(session);
-        self.by_class[class].get_or_insert_with(|| {
-            Notice::of([(self.topic.clone(), self.version)], self.spread.pull_after_ms(class))
-        })
+        let (version, notice) = self.by_class[class].get_or_insert_with(|| {
+            let topics = [(self.topic.clone(), self.version)];
+            (self.version, Notice::of(topics, self.spread.pull_after_ms(class)))
+        });
+        if *version < self.version {
+            *version = self.version;
+            notice.raise(self.version);
+        }
+        notice
     }
 }
 

@@ -12,7 +12,8 @@ use doorbell_gateway::tls::{Certificate, Tls};
 use doorbell_gateway::{Config, Gateway, GatewayParts, Metrics, Upgraded};
 use doorbell_protocol::codec::encode_client;
 use doorbell_protocol::frames::{Hello, Token};
-use doorbell_protocol::{ClientFrame, Clock, Encoding, GatewayId, Timestamp, UserId};
+use doorbell_protocol::{ClientFrame, Clock, Encoding, GatewayId, Hint, Timestamp, UserId, Version};
+use doorbell_rpc::GatewayApi;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
@@ -30,6 +31,8 @@ use crate::elsewhere::Elsewhere;
 const PIPE_BYTES: usize = 16 * 1024;
 /// Longer than a session waits for its `hello`, shorter than a heartbeat: what was noted for its start is swept.
 const REST: Duration = Duration::from_secs(15);
+/// The gateway's turns from one publish to the next: some of 8 sessions each.
+const TURNS_BETWEEN: usize = 200;
 /// As long as any welcome here.
 const WELCOME_BYTES: usize = 1024;
 
@@ -104,9 +107,18 @@ pub fn runtime() -> Runtime {
 
 impl Crowd {
     pub fn new(speech: Speech, runtime: &Runtime) -> Self {
+        Self::among(Elsewhere::default(), speech, runtime)
+    }
+
+    /// All of whom follow a group.
+    pub fn following(group: Hint, speech: Speech, runtime: &Runtime) -> Self {
+        Self::among(Elsewhere { group: Some(group) }, speech, runtime)
+    }
+
+    fn among(elsewhere: Elsewhere, speech: Speech, runtime: &Runtime) -> Self {
         let clock: Clock = Arc::new(|| Timestamp::from_millis(1_000_000));
         let memory = Arc::new(Memory::new(&doorbell_backplane::Config::default(), Arc::clone(&clock)));
-        let elsewhere = Arc::new(Elsewhere);
+        let elsewhere = Arc::new(elsewhere);
         let _entered = runtime.enter();
         let gateway = Gateway::new(GatewayParts {
             id: GatewayId::new("gw-1").unwrap(),
@@ -164,6 +176,29 @@ impl Crowd {
             });
         }
         rest().await;
+    }
+
+    /// Waits for longer than `fanout_interval`: the next publish begins a fan-out at once.
+    pub async fn pause(&self) {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // Who is due has its turn: the sweep, and those whom it pings.
+        for _ in 0..TURNS_BETWEEN {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Raises a group's version that many times while the gateway has its turns in between, and waits until everybody has heard of something.
+    pub async fn publish(&mut self, group: &Hint, times: u64) {
+        for time in 0..times {
+            let version = Version::new(group.version.get() + time).unwrap();
+            self.gateway.publish(vec![Hint { version, ..group.clone() }]).await.unwrap();
+            for _ in 0..TURNS_BETWEEN {
+                tokio::task::yield_now().await;
+            }
+        }
+        for client in &mut self.clients {
+            assert!(client.read(&mut [0; WELCOME_BYTES]).await.unwrap() > 0);
+        }
     }
 
     async fn connect(&self) -> (Socket, Client) {

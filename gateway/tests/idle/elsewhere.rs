@@ -11,7 +11,11 @@ use doorbell_protocol::{
 };
 use doorbell_rpc::{Audiences, CallRequest, ChannelLife, Channels, Messages, Move, Presence, Subscription};
 
-pub struct Elsewhere;
+#[derive(Default)]
+pub struct Elsewhere {
+    /// What everybody follows from the start.
+    pub group: Option<Hint>,
+}
 
 fn store() -> PartitionIdentity {
     PartitionIdentity("store-1".into())
@@ -67,7 +71,7 @@ impl Messages for Elsewhere {
 #[async_trait]
 impl Audiences for Elsewhere {
     async fn large_topics(&self, users: Vec<UserId>) -> Result<Vec<Vec<Hint>>, doorbell_rpc::Error> {
-        Ok(vec![Vec::new(); users.len()])
+        Ok(vec![self.group.iter().cloned().collect(); users.len()])
     }
 
     async fn authorize(&self, _: &UserId, _: Vec<TopicId>) -> Result<Vec<Hint>, doorbell_rpc::Error> {
