@@ -46,7 +46,7 @@ pub const BACKLOG: u32 = 4096;
 /// be taken back.
 #[cfg(target_os = "linux")]
 const KERNEL_UNSENT_BYTES: u32 = 16 * 1024;
-/// Refused connections that may be told so at once; beyond them the connection is just closed.
+/// Refused connections that may be waited for, because their request is still on its way; beyond them the connection is just closed.
 const REFUSALS_MAX: usize = 256;
 
 /// What requests mean.
@@ -169,7 +169,7 @@ struct Accepting {
     admission: Admission,
     pressure: Pressure,
     connections: Connections,
-    /// Refused connections that are being told so.
+    /// Refused connections whose request is still on its way.
     refusals: JoinSet<()>,
     metrics: Metrics,
 }
@@ -199,7 +199,12 @@ impl Accepting {
     fn refuse(&mut self, socket: TcpStream, why: Verdict, now: Instant) {
         self.metrics.connection_refused(why);
         // With TLS the words would cost a handshake, of which there are too many: it is just closed.
-        if self.transport == Transport::Plain && self.refusals.len() < REFUSALS_MAX {
+        if self.transport != Transport::Plain {
+            return;
+        }
+        if farewell::is_asked(&socket) {
+            farewell::say_at_once(&socket, Farewell::Busy(self.admission.later(now)));
+        } else if self.refusals.len() < REFUSALS_MAX {
             let farewell = Farewell::Busy(self.admission.later(now));
             self.refusals.spawn(async move {
                 // Best effort: a client that does not read it is cut all the same.

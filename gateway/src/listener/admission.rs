@@ -21,7 +21,7 @@ pub(super) struct Admission {
     /// Connections that may come in at `filled_at`.
     left: f64,
     filled_at: Instant,
-    /// For whom is refused next: as many come back in a second as may come in. All at once they would be refused again, and
+    /// When whoever is refused next may come back: as many do in a second as may come in. All at once they would be refused again, and
     /// a crowd that is large enough keeps the door busy with that alone.
     next_place: Instant,
 }
@@ -66,6 +66,10 @@ impl Admission {
         let since = now.saturating_duration_since(self.filled_at).as_secs_f64();
         self.left = (self.left + since * self.per_second).min(self.burst);
         self.filled_at = now;
+        if self.left >= self.burst {
+            // A crowd that comes at its places uses the whole rate: this one went elsewhere.
+            self.next_place = now;
+        }
         if self.left < 1.0 {
             return Verdict::TooFast;
         }
@@ -129,6 +133,25 @@ mod tests {
         });
         assert_eq!(admission.later(start), LATER_MAX);
         assert_eq!(admission.later(start + LATER_MAX).as_millis(), 1_100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_of_places_ends_with_its_crowd() {
+        let start = Instant::now();
+        let mut admission = admission(start);
+        (0..3).for_each(|_| assert_eq!(admission.admit(0, start), Verdict::Welcome));
+        for _ in 0..1_000 {
+            admission.later(start);
+        }
+        // Somebody comes each tenth of a second, as their places say: the row stays.
+        for tenth in 1..=50 {
+            assert_eq!(admission.admit(0, start + Duration::from_millis(101 * tenth)), Verdict::Welcome);
+        }
+        assert!(admission.later(start + Duration::from_secs(6)) > Duration::from_secs(90));
+        // Nobody has come for as long as the burst takes to fill.
+        let later = start + Duration::from_secs(7);
+        assert_eq!(admission.admit(0, later), Verdict::Welcome);
+        assert_eq!(admission.later(later).as_millis(), 1_100);
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,7 +17,8 @@ pub struct Config {
     /// Connections accepted a second, for ever; beyond it 503 with `Retry-After`. Two cores answer about four
     /// times as many handshakes, so that sessions go on while everybody returns at once.
     pub accepts_per_second: NonZeroU32,
-    /// Connections that may come at once.
+    /// Connections that may come at once. No less than a second's worth of `accepts_per_second`: who is refused is told to come back after
+    /// whole seconds, and so comes with others.
     pub accepts_burst: NonZeroU32,
     /// From accepting a connection to the end of its TLS handshake, where TLS is spoken.
     #[serde(with = "humantime_serde")]

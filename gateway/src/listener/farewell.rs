@@ -1,8 +1,9 @@
 //! The last words to a connection that is not served, in plain HTTP.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -18,11 +19,37 @@ pub(super) enum Farewell {
     NeedsTls,
 }
 
+/// Room for the head of a request.
+const HEAD_BYTES: usize = 4_096;
+
+/// Whether the client's whole request is here, which is read then: no byte is left over which a close would reset the connection. In a
+/// crowd connections wait to be accepted, so that it mostly is.
+pub(super) fn is_asked(socket: &TcpStream) -> bool {
+    let mut head = [0; HEAD_BYTES];
+    let read = (&*SockRef::from(socket)).read(&mut head);
+    read.is_ok_and(|read| head[..read].ends_with(b"\r\n\r\n"))
+}
+
+/// Says them to who has asked, and does not wait: the kernel sends what it has taken.
+pub(super) fn say_at_once(socket: &TcpStream, farewell: Farewell) {
+    // A client that went away misses nothing.
+    let _ = (&*SockRef::from(socket)).write(words(farewell).as_bytes());
+}
+
 /// Says them, and waits until the client has read them.
 ///
 /// # Errors
 /// The client went away.
 pub(super) async fn say(mut socket: TcpStream, farewell: Farewell) -> io::Result<()> {
+    socket.write_all(words(farewell).as_bytes()).await?;
+    socket.shutdown().await?;
+    // Closing over unread bytes would reset the connection, and the answer with it.
+    let mut unread = [0; 512];
+    while socket.read(&mut unread).await? > 0 {}
+    Ok(())
+}
+
+fn words(farewell: Farewell) -> String {
     let (status, code, message) = match farewell {
         Farewell::Busy(_) => ("503 Service Unavailable", "unavailable", "too many connections at the moment"),
         Farewell::NeedsTls => {
@@ -34,15 +61,9 @@ pub(super) async fn say(mut socket: TcpStream, farewell: Farewell) -> io::Result
         Farewell::NeedsTls => String::new(),
     };
     let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
-    let answer = format!(
+    format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{retry}\
          Connection: close\r\n\r\n{body}",
         body.len()
-    );
-    socket.write_all(answer.as_bytes()).await?;
-    socket.shutdown().await?;
-    // Closing over unread bytes would reset the connection, and the answer with it.
-    let mut unread = [0; 512];
-    while socket.read(&mut unread).await? > 0 {}
-    Ok(())
+    )
 }

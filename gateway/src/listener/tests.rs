@@ -43,6 +43,10 @@ struct Running {
 fn start(config: Config) -> Running {
     let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), config, metrics.clone()).unwrap();
+    serve(listener, metrics)
+}
+
+fn serve(listener: Listener, metrics: Metrics) -> Running {
     let (address, stop) = (listener.local_addr(), CancellationToken::new());
     let doors = Arc::new(Doors { entered: Semaphore::new(0), gate: Semaphore::new(0) });
     let task = TaskTracker::new().spawn(listener.run(stop.clone(), doors.clone()));
@@ -148,6 +152,40 @@ async fn beyond_the_accept_rate_connections_are_told_to_come_back() {
     });
     for expected in ["HTTP/1.1 200", "HTTP/1.1 200", "HTTP/1.1 503"] {
         assert!(ask(&mut connect(&running).await, GET).await.starts_with(expected), "{expected}");
+    }
+}
+
+/// Binds first, so that whatever the clients do has reached the kernel before one of them is accepted.
+fn bind(accepts_burst: u32) -> (Listener, Metrics) {
+    let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+    let accepts_burst = NonZeroU32::new(accepts_burst).unwrap();
+    let config = Config { accepts_per_second: NonZeroU32::MIN, accepts_burst, ..Config::default() };
+    (Listener::bind("127.0.0.1:0".parse().unwrap(), config, metrics.clone()).unwrap(), metrics)
+}
+
+#[tokio::test]
+async fn however_many_are_refused_at_once_each_whose_request_is_here_is_told() {
+    let (listener, metrics) = bind(1);
+    let address = listener.local_addr();
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(GET.as_bytes()).await.unwrap();
+        crowd.push(socket);
+    }
+    serve(listener, metrics);
+    let mut told = Vec::new();
+    for socket in &mut crowd {
+        told.push(ask(socket, "").await);
+    }
+    assert!(told[0].starts_with("HTTP/1.1 200"), "{}", told[0]);
+    for (place, told) in told.iter().enumerate().skip(1) {
+        // One a second; a whole second more where the time between two accepts makes one.
+        let is_told = |second| told.contains(&format!("Retry-After: {second}\r\n"));
+        assert!(
+            told.starts_with("HTTP/1.1 503") && (is_told(place + 1) || is_told(place)),
+            "{place}: {told}"
+        );
     }
 }
 
