@@ -83,8 +83,7 @@ impl Limits {
         }
         let bytes = if server.tls { TLS_SESSION_BYTES } else { SESSION_BYTES };
         let room = self.memory.map(|memory| memory / bytes);
-        // Where few files may be open, that is what is too small.
-        if let Some(room) = room.filter(|room| *room < self.files && self.files >= FILES_FEW) {
+        if let Some(room) = room.filter(|room| *room < self.files) {
             missing.push(format!(
                 "memory is for some {room} idle sessions at {bytes} bytes each, process and kernel, where {} files may be \
                  open: lower the limit of open files (LimitNOFILE= of systemd), so that new clients are turned away before \
@@ -165,6 +164,12 @@ mod tests {
             (Limits { tracked: Some(65_536), ..ENOUGH }, OPEN, "65536 connections", "nf_conntrack_max"),
             (Limits { ports: Some(1_000), ..ENOUGH }, BEHIND_PROXY, "1000 ports", "ip_local_port_range"),
             (Limits { memory: Some(1 << 30), ..ENOUGH }, OPEN, "131072 idle sessions", "LimitNOFILE="),
+            (
+                Limits { files: 100_000, memory: Some(128 << 20), ..ENOUGH },
+                OPEN,
+                "16384 idle sessions",
+                "LimitNOFILE=",
+            ),
             (Limits { memory: Some(10 << 30), ..ENOUGH }, TLS, "873813 idle sessions", "LimitNOFILE="),
         ] {
             let told = limits.missing(server);
