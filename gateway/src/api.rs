@@ -8,7 +8,7 @@ use doorbell_rpc::{DeliverRequest, Delivered, GatewayApi, Heard, SignalRequest};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::fanout::{FanOut, Notice};
+use crate::fanout::{Notice, UserFanOut};
 use crate::gateway::Gateway;
 use crate::local::{Found, SessionsOfUser};
 
@@ -27,7 +27,7 @@ impl GatewayApi for Gateway {
     /// Answers when each hint is in the memory of each session it counts, or written. A user is looked up and, if
     /// absent, stamped in one step, so that a session that comes at that moment is never taken for absent.
     async fn deliver(&self, batch: Vec<DeliverRequest>) -> Result<Vec<Delivered>, doorbell_rpc::Error> {
-        let mut fan_out = FanOut::default();
+        let mut fan_out = UserFanOut::default();
         let mut notice = Notice::default();
         let mut answers = Vec::with_capacity(batch.len());
         let mut refollows = Vec::new();
@@ -82,7 +82,7 @@ impl Gateway {
         &self,
         refollows: Vec<Refollow>,
         answers: &mut [Delivered],
-        fan_out: &mut FanOut,
+        fan_out: &mut UserFanOut,
     ) {
         let wait: Duration = self.setting().rules.config.refollow_wait;
         let deadline = Instant::now() + wait;

@@ -19,7 +19,7 @@ use crate::session::outbox::{Source, put_message};
 use crate::session::{Session, Setting};
 
 /// Sessions of users offered between two yields: some 0.6 ms of a core (`docs/performance.md`). A topic's fan-out never pauses and yields far sooner.
-pub(crate) const CHUNK: usize = 64;
+pub(crate) const USER_TURN: usize = 64;
 
 /// As long as most hints are, so that a buffer is made once.
 const FRAME_BYTES: usize = 128;
@@ -113,11 +113,11 @@ impl Notice {
 
 /// One task's fan-outs: it yields after some sessions, over all users of a batch.
 #[derive(Debug, Default)]
-pub(crate) struct FanOut {
+pub(crate) struct UserFanOut {
     offered: usize,
 }
 
-impl FanOut {
+impl UserFanOut {
     /// Offers a notice to each session; answers how many took it, now or merged.
     pub(crate) async fn offer(&mut self, notice: &mut Notice, to: &[Arc<Session>], setting: &Setting) -> u32 {
         let mut taken = 0;
@@ -128,7 +128,7 @@ impl FanOut {
                 taken += 1;
             }
             self.offered += 1;
-            if self.offered.is_multiple_of(CHUNK) {
+            if self.offered.is_multiple_of(USER_TURN) {
                 tokio::task::yield_now().await;
             }
         }

@@ -19,7 +19,7 @@ use crate::auth::Authenticator;
 use crate::canary::Canaries;
 use crate::entries::Entries;
 use crate::error::Error;
-use crate::fanout::runner::FanOuts;
+use crate::fanout::runner::TopicFanOuts;
 use crate::follow::Following;
 use crate::handshake::Upgraded;
 use crate::interest::{Interest, InterestTask};
@@ -74,7 +74,7 @@ pub struct Gateway {
     local: LocalSessions,
     entries: Entries,
     topics: Topics,
-    fan_outs: FanOuts,
+    fan_outs: TopicFanOuts,
     following: Following,
     presence: Presence,
     interest: Interest,
@@ -113,7 +113,7 @@ impl Gateway {
         let pace = Pace { followers_large: config.fanout_followers_large, interval: config.fanout_interval };
         Arc::new(Self {
             topics: Topics::new(versions.partitions(), pace),
-            fan_outs: FanOuts::default(),
+            fan_outs: TopicFanOuts::default(),
             following: Following::new(audiences, config.asks_in_flight_max),
             presence: Presence::new(told, config.presence_waiting_max.get(), metrics.clone()),
             interest: Interest::new(channels),
@@ -320,7 +320,7 @@ impl Gateway {
         &self.topics
     }
 
-    pub(crate) const fn fan_outs(&self) -> &FanOuts {
+    pub(crate) const fn fan_outs(&self) -> &TopicFanOuts {
         &self.fan_outs
     }
 

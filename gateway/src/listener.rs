@@ -33,7 +33,7 @@ pub use metrics::Metrics;
 use admission::{Admission, Verdict};
 use connection::Connections;
 use farewell::Farewell;
-use pressure::{Pressure, Response as Reaction};
+use pressure::{Pressure, Reaction};
 
 use crate::socket::Transport;
 use crate::tls::Tls;
@@ -41,9 +41,8 @@ use crate::tls::Tls;
 /// Connections that the kernel holds until we accept them: a burst of clients that lost another gateway. Of `net.core.somaxconn` it takes
 /// no more.
 pub const BACKLOG: u32 = 4096;
-/// What the kernel takes of a connection beyond what is on its way to the client (`TCP_NOTSENT_LOWAT`, tcp(7)), and the segment that it has
-/// begun, of at most 64 KiB; the rest waits here, where hints merge. Left to itself it takes up to 4 MB (`net.ipv4.tcp_wmem`), of which none can
-/// be taken back.
+/// Unsent bytes that the kernel takes of a connection (`TCP_NOTSENT_LOWAT`, tcp(7)), beside what is on its way and one segment of at most 64 KiB.
+/// More waits in the outbox, where hints merge. Left to itself the kernel takes up to 4 MB (`net.ipv4.tcp_wmem`), which cannot be taken back.
 #[cfg(target_os = "linux")]
 const KERNEL_UNSENT_BYTES: u32 = 16 * 1024;
 /// Refused connections that may be waited for, because their request is still on its way; beyond them the connection is just closed.
@@ -189,7 +188,7 @@ impl Accepting {
         let reaction = self.pressure.on_accept(accepted.as_ref().err(), now, &self.metrics);
         if let Ok((socket, peer)) = accepted {
             match self.admission.admit(self.connections.len(), now) {
-                Verdict::Welcome => self.connections.serve(socket, peer),
+                Verdict::Served => self.connections.serve(socket, peer),
                 refused @ (Verdict::TooFast | Verdict::Full) => self.refuse(socket, refused, now),
             }
         }

@@ -353,6 +353,7 @@ impl Session {
     /// What becomes of the client's bytes at this moment of a turn.
     pub(crate) fn gate(&self, setting: &Setting) -> ReadGate {
         let core = self.core.lock();
+        // In the middle of a turn much that is unsent holds reading as well; `settle` has just written, so that what it finds is blocked.
         let held = core.outbox.as_ref().is_some_and(|outbox| {
             outbox.holds_reading() || !outbox.is_blocked() && outbox.unsent_bytes() >= UNSENT_BYTES_PAUSE
         });

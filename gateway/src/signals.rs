@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::Config;
-use crate::fanout::{CHUNK, EncodedOnce};
+use crate::fanout::{EncodedOnce, USER_TURN};
 use crate::gateway::Gateway;
 use crate::metrics::Sent;
 use crate::rates::Limited;
@@ -122,7 +122,7 @@ impl Gateway {
         for (nth, session) in sessions.enumerate() {
             let shown = session.show(&mut passing, self.setting());
             self.setting().metrics.signal_shown(shown);
-            if nth % CHUNK == CHUNK - 1 {
+            if nth % USER_TURN == USER_TURN - 1 {
                 tokio::task::yield_now().await;
             }
         }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::runner::Run;
+use super::runner::Part;
 use crate::topics::Stay;
 
 /// What a runner does next.
@@ -17,7 +17,7 @@ pub(super) enum Turn {
     /// Begin this one; its followers have waited since then.
     Begin(Stay, Instant),
     /// Go on with this part of one.
-    Part(Box<Run>),
+    Part(Box<Part>),
 }
 
 /// A fan-out that is due later; the earliest is the greatest.
@@ -75,14 +75,14 @@ impl Queue {
     }
 
     /// Another part of a fan-out that has begun.
-    pub(super) fn push_part(&self, run: Box<Run>) {
-        self.put_back(run);
+    pub(super) fn push_part(&self, part: Box<Part>) {
+        self.put_back(part);
         self.bell.notify_one();
     }
 
-    /// A run goes on after the others had their turn. Nobody is woken: whoever puts it back looks next.
-    pub(super) fn put_back(&self, run: Box<Run>) {
-        self.state.lock().ready.push_back(Turn::Part(run));
+    /// A part goes on after the others had their turn. Nobody is woken: whoever puts it back looks next.
+    pub(super) fn put_back(&self, part: Box<Part>) {
+        self.state.lock().ready.push_back(Turn::Part(part));
     }
 
     /// Waits for the next turn.

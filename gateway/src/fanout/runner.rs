@@ -22,7 +22,7 @@ use crate::topics::{Begun, Raised, Stay};
 
 /// The fan-outs of a gateway's topics.
 #[derive(Default)]
-pub(crate) struct FanOuts {
+pub(crate) struct TopicFanOuts {
     queue: Queue,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct FanOuts {
 const TURNS_A_VERSION: usize = 128;
 
 /// A part of a fan-out under way.
-pub(super) struct Run {
+pub(super) struct Part {
     shared: Arc<Shared>,
     walk: Walk,
     turns: usize,
@@ -90,7 +90,7 @@ impl Notices {
     }
 }
 
-impl FanOuts {
+impl TopicFanOuts {
     /// Starts the runners: one a thread, since a fan-out is nothing but work.
     pub(crate) fn spawn(&self, gateway: &Arc<Gateway>, into: &mut JoinSet<()>, stop: &CancellationToken) {
         for _ in 0..runners() {
@@ -122,18 +122,18 @@ impl Gateway {
         loop {
             match self.fan_outs().queue.next().await {
                 Turn::Begin(stay, since) => {
-                    if let Some(run) = self.begin_fan_out(stay, since, runners()) {
-                        self.fan_out_turn(run).await;
+                    if let Some(part) = self.begin_fan_out(stay, since, runners()) {
+                        self.fan_out_turn(part).await;
                     }
                 }
-                Turn::Part(run) => self.fan_out_turn(run).await,
+                Turn::Part(part) => self.fan_out_turn(part).await,
             }
             tokio::task::yield_now().await;
         }
     }
 
     /// Begins a fan-out; answers one part, and queues the others.
-    fn begin_fan_out(&self, stay: Stay, since: Instant, parts_max: usize) -> Option<Box<Run>> {
+    fn begin_fan_out(&self, stay: Stay, since: Instant, parts_max: usize) -> Option<Box<Part>> {
         let began = Instant::now();
         let begun = self.topics().begin(&stay, began)?;
         self.setting().metrics.topics.fan_out_began();
@@ -147,32 +147,32 @@ impl Gateway {
         let part = |number| {
             let walk = Walk::new(&shared.stay, &begun, number, parts);
             let notices = Notices::new(shared.stay.topic.clone(), &begun, rate);
-            Box::new(Run { shared: Arc::clone(&shared), walk, turns: 0, notices })
+            Box::new(Part { shared: Arc::clone(&shared), walk, turns: 0, notices })
         };
         (1..parts).for_each(|number| self.fan_outs().queue.push_part(part(number)));
         Some(part(0))
     }
 
     /// Offers it to the next of a part's sessions.
-    async fn fan_out_turn(&self, mut run: Box<Run>) {
-        while run.walk.wants_rows() {
-            if !run.walk.take_rows(self.topics()) {
+    async fn fan_out_turn(&self, mut part: Box<Part>) {
+        while part.walk.wants_rows() {
+            if !part.walk.take_rows(self.topics()) {
                 return;
             }
             tokio::task::yield_now().await;
         }
-        if run.turns.is_multiple_of(TURNS_A_VERSION) {
-            let Some(version) = self.topics().present(&run.shared.stay) else { return };
-            run.notices.raise(version);
+        if part.turns.is_multiple_of(TURNS_A_VERSION) {
+            let Some(version) = self.topics().present(&part.shared.stay) else { return };
+            part.notices.raise(version);
         }
-        run.turns += 1;
-        for session in run.walk.next_sessions() {
-            let offered = session.offer(run.notices.of(session.id()), Source::Followed, self.setting());
+        part.turns += 1;
+        for session in part.walk.next_sessions() {
+            let offered = session.offer(part.notices.of(session.id()), Source::Followed, self.setting());
             self.setting().metrics.hint_offered(offered);
         }
-        let shared = &run.shared;
-        if !run.walk.is_over() {
-            self.fan_outs().queue.put_back(run);
+        let shared = &part.shared;
+        if !part.walk.is_over() {
+            self.fan_outs().queue.put_back(part);
         } else if shared.running.fetch_sub(1, Ordering::AcqRel) == 1 {
             let now = Instant::now();
             self.setting().metrics.topics.fan_out_ended(now - shared.since);

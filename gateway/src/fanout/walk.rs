@@ -1,6 +1,6 @@
-//! One part's walk over a topic's followers, in the order in which their sessions lie in memory: who came one after the other
-//! lies so here and, mostly, in the kernel, while the index has them in the order of a hash. What that saves:
-//! `docs/performance.md`, "Beside a bare loop".
+//! One part's walk over a topic's followers, in the order of their sessions' addresses: sessions that came one after the other lie close
+//! together here and, mostly, in the kernel. The index has them in the order of a hash, which costs cache misses (`docs/performance.md`,
+//! "Beside a bare loop").
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use crate::topics::{Begun, Stay, Topics};
 /// Sessions offered between two yields. A ring waits for several turns on its way; with 64 a turn half of them took three times
 /// as long, and a fan-out cost the same (`docs/performance.md`, "Rings beside fan-outs").
 const TURN: usize = 8;
-/// Rows taken between two yields: at most some 4,000 sessions.
-const ROWS_AT_ONCE: usize = 64;
+/// Rows taken between two yields: at most some 500 sessions.
+const ROWS_AT_ONCE: usize = 8;
 /// Rows taken, and sorted, before the first of their sessions is offered anything: at most some 65,000 sessions, 512 KiB of
 /// pointers. Shorter stretches gain less (`docs/performance.md`, "Beside a bare loop").
-const STRETCH_ROWS: usize = 16 * ROWS_AT_ONCE;
+const STRETCH_ROWS: usize = 128 * ROWS_AT_ONCE;
 
 /// The walk. Its rows are each `parts`th of the topic's.
 pub(super) struct Walk {

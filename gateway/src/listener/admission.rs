@@ -30,7 +30,7 @@ pub(super) struct Admission {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is served.
-    Welcome,
+    Served,
     /// Refused: beyond the rate.
     TooFast,
     /// Refused: as many are here as there may be.
@@ -74,7 +74,7 @@ impl Admission {
             return Verdict::TooFast;
         }
         self.left -= 1.0;
-        Verdict::Welcome
+        Verdict::Served
     }
 }
 
@@ -102,16 +102,16 @@ mod tests {
         let mut admission = admission(start);
         let after = |millis| start + Duration::from_millis(millis);
         for (at, expected) in [
-            (0, Verdict::Welcome),
-            (0, Verdict::Welcome),
-            (0, Verdict::Welcome),
+            (0, Verdict::Served),
+            (0, Verdict::Served),
+            (0, Verdict::Served),
             (0, Verdict::TooFast),
             (99, Verdict::TooFast),
-            (101, Verdict::Welcome),
+            (101, Verdict::Served),
             (102, Verdict::TooFast),
-            (10_000, Verdict::Welcome),
-            (10_000, Verdict::Welcome),
-            (10_000, Verdict::Welcome),
+            (10_000, Verdict::Served),
+            (10_000, Verdict::Served),
+            (10_000, Verdict::Served),
             (10_000, Verdict::TooFast),
         ] {
             assert_eq!(admission.admit(0, after(at)), expected, "at {at} ms");
@@ -139,18 +139,18 @@ mod tests {
     async fn a_row_of_places_ends_with_its_crowd() {
         let start = Instant::now();
         let mut admission = admission(start);
-        (0..3).for_each(|_| assert_eq!(admission.admit(0, start), Verdict::Welcome));
+        (0..3).for_each(|_| assert_eq!(admission.admit(0, start), Verdict::Served));
         for _ in 0..1_000 {
             admission.later(start);
         }
         // Somebody comes each tenth of a second, as their places say: the row stays.
         for tenth in 1..=50 {
-            assert_eq!(admission.admit(0, start + Duration::from_millis(101 * tenth)), Verdict::Welcome);
+            assert_eq!(admission.admit(0, start + Duration::from_millis(101 * tenth)), Verdict::Served);
         }
         assert!(admission.later(start + Duration::from_secs(6)) > Duration::from_secs(90));
         // Nobody has come for as long as the burst takes to fill.
         let later = start + Duration::from_secs(7);
-        assert_eq!(admission.admit(0, later), Verdict::Welcome);
+        assert_eq!(admission.admit(0, later), Verdict::Served);
         assert_eq!(admission.later(later).as_millis(), 1_100);
     }
 
@@ -161,6 +161,6 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(admission.admit(5, start), Verdict::Full);
         }
-        assert_eq!(admission.admit(4, start), Verdict::Welcome);
+        assert_eq!(admission.admit(4, start), Verdict::Served);
     }
 }

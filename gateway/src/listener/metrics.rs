@@ -79,7 +79,7 @@ impl Metrics {
 
     pub(super) fn connection_refused(&self, why: Verdict) {
         let outcome = match why {
-            Verdict::Welcome => return,
+            Verdict::Served => return,
             Verdict::TooFast => "too_fast",
             Verdict::Full => "full",
         };

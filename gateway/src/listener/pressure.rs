@@ -28,7 +28,7 @@ pub(super) struct Pressure {
 
 /// What the accept loop does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Response {
+pub(super) enum Reaction {
     /// Accept the next one.
     GoOn,
     /// Rest first.
@@ -42,17 +42,17 @@ impl Pressure {
         failed: Option<&io::Error>,
         now: Instant,
         metrics: &Metrics,
-    ) -> Response {
+    ) -> Reaction {
         match failed {
             None => {
                 if self.failed_at.is_some_and(|failed_at| now.duration_since(failed_at) >= CALM) {
                     self.failed_at = None;
                     tracing::info!("accepting connections again");
                 }
-                Response::GoOn
+                Reaction::GoOn
             }
             // The client went away between its connect and our accept: its own business.
-            Some(error) if is_of_the_client(error) => Response::GoOn,
+            Some(error) if is_of_the_client(error) => Reaction::GoOn,
             Some(error) => {
                 if self.failed_at.is_none() {
                     metrics.accept_paused();
@@ -60,7 +60,7 @@ impl Pressure {
                     tracing::warn!(%error, hint, "cannot accept connections; trying again until it works");
                 }
                 self.failed_at = Some(now);
-                Response::Pause(PAUSE)
+                Reaction::Pause(PAUSE)
             }
         }
     }
@@ -89,15 +89,15 @@ mod tests {
         let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
         let (mut pressure, start) = (Pressure::default(), Instant::now());
         for (at_secs, failed, expected, counted) in [
-            (0, None, Response::GoOn, 0),
-            (1, Some(EMFILE), Response::Pause(PAUSE), 1),
-            (1, Some(ENFILE), Response::Pause(PAUSE), 1),
-            (2, None, Response::GoOn, 1),
-            (3, Some(EMFILE), Response::Pause(PAUSE), 1),
-            (7, None, Response::GoOn, 1),
-            (7, Some(EMFILE), Response::Pause(PAUSE), 1),
-            (12, None, Response::GoOn, 1),
-            (12, Some(EMFILE), Response::Pause(PAUSE), 2),
+            (0, None, Reaction::GoOn, 0),
+            (1, Some(EMFILE), Reaction::Pause(PAUSE), 1),
+            (1, Some(ENFILE), Reaction::Pause(PAUSE), 1),
+            (2, None, Reaction::GoOn, 1),
+            (3, Some(EMFILE), Reaction::Pause(PAUSE), 1),
+            (7, None, Reaction::GoOn, 1),
+            (7, Some(EMFILE), Reaction::Pause(PAUSE), 1),
+            (12, None, Reaction::GoOn, 1),
+            (12, Some(EMFILE), Reaction::Pause(PAUSE), 2),
         ] {
             let failed = failed.map(io::Error::from_raw_os_error);
             let now = start + Duration::from_secs(at_secs);
@@ -110,6 +110,6 @@ mod tests {
     fn a_client_that_went_away_costs_no_pause() {
         let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
         let gone = io::Error::from(io::ErrorKind::ConnectionAborted);
-        assert_eq!(Pressure::default().on_accept(Some(&gone), Instant::now(), &metrics), Response::GoOn);
+        assert_eq!(Pressure::default().on_accept(Some(&gone), Instant::now(), &metrics), Reaction::GoOn);
     }
 }
