@@ -19,9 +19,9 @@ pub struct LeashArgs {
     /// The number of who started it.
     #[arg(long)]
     parent: i32,
-    /// Give way to others on the same cores.
+    /// How it stands to others on the same cores.
     #[arg(long)]
-    yielding: bool,
+    rank: Rank,
     /// What it becomes.
     #[arg(last = true, required = true)]
     program: Vec<OsString>,
@@ -29,11 +29,8 @@ pub struct LeashArgs {
 
 /// Its words on a command line, up to the program, which ends with this process and has that rank.
 pub fn words(rank: Rank) -> Vec<String> {
-    let mut words = ["bench", "leash", "--parent"].map(str::to_owned).to_vec();
-    words.push(std::process::id().to_string());
-    words.extend((rank == Rank::Yielding).then(|| "--yielding".to_owned()));
-    words.push("--".to_owned());
-    words
+    let parent = std::process::id().to_string();
+    ["bench", "leash", "--parent", &parent, "--rank", rank.name(), "--"].map(str::to_owned).to_vec()
 }
 
 /// Becomes the program.
@@ -42,8 +39,7 @@ pub fn words(rank: Rank) -> Vec<String> {
 /// It cannot be had, or who started it is gone.
 pub fn run(args: &LeashArgs) -> anyhow::Result<u8> {
     let (program, rest) = args.program.split_first().context("there is no program")?;
-    let rank = if args.yielding { Rank::Yielding } else { Rank::Ordinary };
-    rank.take()?;
+    args.rank.take()?;
     // It stays with the process when that becomes the program.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // After it: who died before it was set, kills nobody.

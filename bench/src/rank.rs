@@ -3,14 +3,20 @@
 use std::io;
 use std::panic::resume_unwind;
 
+use clap::ValueEnum;
+use rustix::io::Errno;
 use rustix::process::nice;
 use tokio::runtime::Handle;
 
-/// As high as `nice` is by default: on a core that both want, a process of ordinary rank has ten times the CPU of such a one.
-const STEP: i32 = 10;
+/// As much as there is: on a core that both want, a process of ordinary rank has some seventy times the CPU of such a one. With 10, of which it is ten
+/// times, a Redis among 138 busy threads of 60 gateways had an eighth of a core, and 1,000,000 lost sessions did not come back
+/// (`docs/performance.md`, "A million lost at once").
+const LOWER: i32 = 19;
+/// How far one goes before: others still have some of its core.
+const HIGHER: i32 = -15;
 
 /// How a process stands to others on the same cores.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Rank {
     /// Like any other.
     #[default]
@@ -18,9 +24,20 @@ pub enum Rank {
     /// It gives way: to a Redis for which everybody waits and which has one thread, among dozens that do not wait for each other. In an installation
     /// Redis has a core of its own.
     Yielding,
+    /// It goes before, where this process may have that (`CAP_SYS_NICE`): that Redis.
+    First,
 }
 
 impl Rank {
+    /// As it is said on a command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ordinary => "ordinary",
+            Self::Yielding => "yielding",
+            Self::First => "first",
+        }
+    }
+
     /// Does something that starts a process, which then has this rank. This thread keeps its own.
     ///
     /// # Errors
@@ -28,7 +45,7 @@ impl Rank {
     pub fn of<T: Send>(self, what: impl FnOnce() -> T + Send) -> io::Result<T> {
         match self {
             Self::Ordinary => Ok(what()),
-            Self::Yielding => Self::apart(what),
+            Self::Yielding | Self::First => self.apart(what),
         }
     }
 
@@ -39,17 +56,21 @@ impl Rank {
     pub fn take(self) -> io::Result<()> {
         match self {
             Self::Ordinary => Ok(()),
-            Self::Yielding => Ok(nice(STEP).map(drop)?),
+            Self::Yielding => Ok(nice(LOWER).map(drop)?),
+            Self::First => match nice(HIGHER) {
+                Ok(_) | Err(Errno::PERM | Errno::ACCESS) => Ok(()),
+                Err(error) => Err(error.into()),
+            },
         }
     }
 
     /// On a thread of its own: a rank that was lowered is not raised again without privileges, and is that of one thread.
-    fn apart<T: Send>(what: impl FnOnce() -> T + Send) -> io::Result<T> {
+    fn apart<T: Send>(self, what: impl FnOnce() -> T + Send) -> io::Result<T> {
         let runtime = Handle::try_current().ok();
         std::thread::scope(|scope| {
             let started = scope.spawn(|| {
                 let _inside = runtime.as_ref().map(Handle::enter);
-                Self::Yielding.take()?;
+                self.take()?;
                 Ok(what())
             });
             started.join().unwrap_or_else(|panic| resume_unwind(panic))
@@ -72,7 +93,12 @@ mod tests {
         let own = niceness();
 
         // 19 is the most.
-        assert_eq!(Rank::Yielding.of(niceness).unwrap(), (own + STEP).min(19));
+        assert_eq!(Rank::Yielding.of(niceness).unwrap(), (own + LOWER).min(19));
         assert_eq!(Rank::Ordinary.of(niceness).unwrap(), own);
+        // Who may not go before stays where it is.
+        assert!([own, (own + HIGHER).max(-20)].contains(&Rank::First.of(niceness).unwrap()));
+        for rank in Rank::value_variants() {
+            assert_eq!(Rank::from_str(rank.name(), false).as_ref(), Ok(rank));
+        }
     }
 }

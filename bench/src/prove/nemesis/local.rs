@@ -149,7 +149,9 @@ impl Local {
         let key_file = folder.join("key");
         let (members, parts, ways, ports) = (Vec::new(), Vec::new(), Vec::new(), vec![reserved]);
         let mut own = Self { key_file, folder, members, parts, ways, ports };
-        let redis = Launch { cpus: manner.cpus.clone(), ..own.redis(binary, port) };
+        // Everybody waits for it.
+        let rank = if manner.gateways == Rank::Yielding { Rank::First } else { Rank::Ordinary };
+        let redis = Launch { cpus: manner.cpus.clone(), rank, ..own.redis(binary, port) };
         own.add(redis, Part::Redis).await.context("an installation needs redis-server: install it")?;
         let common = Common { binary, redis: port, manner };
         for ((role, part), count) in ROLES.into_iter().zip(shape.counts).rev() {

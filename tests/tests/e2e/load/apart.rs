@@ -51,9 +51,13 @@ async fn a_tool_that_is_killed_takes_all_that_it_started_with_it() -> anyhow::Re
         kill("-KILL", child).await?;
     }
     assert!(gone.is_ok(), "{left:?} of {children:?} are still there");
-    // Two gateways and the process with the sockets give way to the others.
-    let own = *ranks.iter().min().context("nobody")?;
-    assert_eq!(ranks.iter().filter(|rank| **rank == (own + 10).min(19)).count(), 3, "{ranks:?}");
+    // Two gateways and the process with the sockets give way to the other roles, and Redis goes before all, where it may.
+    let own = niceness("self")?;
+    let mut ranks = ranks;
+    ranks.sort_unstable();
+    assert!([own, (own - 15).max(-20)].contains(&ranks[0]), "{ranks:?}");
+    let given_way = (own + 19).min(19);
+    assert_eq!(ranks[1..], [own, own, own, given_way, given_way, given_way]);
     Ok(())
 }
 
