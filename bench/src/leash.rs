@@ -1,4 +1,4 @@
-//! What a process of the tool's own is started through: `doorbell bench leash`, which lowers its rank, has the kernel kill it where the tool
+//! What a process of the tool's own is started through: `doorbell bench leash`, which takes its rank, has the kernel kill it where the tool
 //! dies, and becomes the program. Both must be done by the process itself, because neither can be done to another one; and nothing can
 //! be done between its start and its program without `unsafe`.
 

@@ -22,12 +22,13 @@ pub(super) enum Farewell {
 /// Room for the head of a request.
 const HEAD_BYTES: usize = 4_096;
 
-/// Whether the client's whole request is here, which is read then: no byte is left over which a close would reset the connection. In a
-/// crowd connections wait to be accepted, so that it mostly is.
+/// Whether the client's whole request is here, which is read then: a close over unread bytes, or bytes that come after it, would reset the
+/// connection. That is known of a GET alone, which has no body and is how a socket is asked for. In a crowd connections wait to be accepted,
+/// so that it mostly is.
 pub(super) fn is_asked(socket: &TcpStream) -> bool {
     let mut head = [0; HEAD_BYTES];
-    let read = (&*SockRef::from(socket)).read(&mut head);
-    read.is_ok_and(|read| head[..read].ends_with(b"\r\n\r\n"))
+    let Ok(read) = (&*SockRef::from(socket)).read(&mut head) else { return false };
+    head.starts_with(b"GET ") && head[..read].ends_with(b"\r\n\r\n")
 }
 
 /// Says them to who has asked, and does not wait: the kernel sends what it has taken.

@@ -40,9 +40,14 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-fn start(config: Config) -> Running {
+/// Nobody is accepted before it serves: whatever clients do meanwhile has reached the kernel.
+fn bind(config: Config) -> (Listener, Metrics) {
     let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), config, metrics.clone()).unwrap();
+    (Listener::bind("127.0.0.1:0".parse().unwrap(), config, metrics.clone()).unwrap(), metrics)
+}
+
+fn start(config: Config) -> Running {
+    let (listener, metrics) = bind(config);
     serve(listener, metrics)
 }
 
@@ -155,20 +160,14 @@ async fn beyond_the_accept_rate_connections_are_told_to_come_back() {
     }
 }
 
-/// Binds first, so that whatever the clients do has reached the kernel before one of them is accepted.
-fn bind(accepts_burst: u32) -> (Listener, Metrics) {
-    let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
-    let accepts_burst = NonZeroU32::new(accepts_burst).unwrap();
-    let config = Config { accepts_per_second: NonZeroU32::MIN, accepts_burst, ..Config::default() };
-    (Listener::bind("127.0.0.1:0".parse().unwrap(), config, metrics.clone()).unwrap(), metrics)
-}
-
 #[tokio::test]
 async fn however_many_are_refused_at_once_each_whose_request_is_here_is_told() {
-    let (listener, metrics) = bind(1);
+    let (accepts_per_second, accepts_burst) = (NonZeroU32::MIN, NonZeroU32::MIN);
+    let (listener, metrics) = bind(Config { accepts_per_second, accepts_burst, ..Config::default() });
     let address = listener.local_addr();
     let mut crowd = Vec::new();
-    for _ in 0..100 {
+    // More than may be waited for, and fewer than have places of their own.
+    for _ in 0..REFUSALS_MAX + 30 {
         let mut socket = TcpStream::connect(address).await.unwrap();
         socket.write_all(GET.as_bytes()).await.unwrap();
         crowd.push(socket);
@@ -186,6 +185,22 @@ async fn however_many_are_refused_at_once_each_whose_request_is_here_is_told() {
             told.starts_with("HTTP/1.1 503") && (is_told(place + 1) || is_told(place)),
             "{place}: {told}"
         );
+    }
+}
+
+#[tokio::test]
+async fn only_a_whole_get_is_answered_without_waiting_since_more_may_come_of_another_request() {
+    for (request, is_asked) in [
+        (GET.to_owned(), true),
+        (GET[..GET.len() - 1].to_owned(), false),
+        (String::new(), false),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n".to_owned(), false),
+    ] {
+        let (listener, _) = bind(Config::default());
+        let mut client = TcpStream::connect(listener.local_addr()).await.unwrap();
+        client.write_all(request.as_bytes()).await.unwrap();
+        let (socket, _) = listener.socket.accept().await.unwrap();
+        assert_eq!(farewell::is_asked(&socket), is_asked, "{request:?}");
     }
 }
 
