@@ -16,7 +16,7 @@ use anyhow::{Context, ensure};
 use doorbell_tests::{Doorbell, Options, api_key, process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// As many as a debug build opens in a second.
