@@ -27,7 +27,7 @@ pub(crate) struct TopicFanOuts {
 }
 
 /// After so many turns, 1,024 offers, a part takes the newest version. Not sooner: each is encoded anew, once for each class of sessions.
-const TURNS_A_VERSION: usize = 128;
+const TURNS_A_VERSION: usize = 256;
 
 /// A part of a fan-out under way.
 pub(super) struct Part {

@@ -2,17 +2,24 @@
 //! together here and, mostly, in the kernel. The index has them in the order of a hash, which costs cache misses (`docs/performance.md`,
 //! "Beside a bare loop").
 
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::iter::from_fn;
 use std::sync::Arc;
+use std::vec;
 
 use crate::session::Session;
 use crate::topics::{Begun, Stay, Topics};
 
-/// Sessions offered between two yields. A ring waits for several turns on its way; with 64 a turn half of them took three times
-/// as long, and a fan-out cost the same (`docs/performance.md`, "Rings beside fan-outs").
-const TURN: usize = 8;
-/// Rows taken between two yields: at most some 500 sessions.
+/// Sessions offered between two yields. A ring waits for several turns on its way: with 8 a turn the slowest in a hundred took twice
+/// as long, and with 3 no less (`docs/performance.md`, "Rings beside fan-outs").
+const TURN: usize = 4;
+/// Rows taken, and sorted, between two yields.
 const ROWS_AT_ONCE: usize = 8;
-/// Rows taken, and sorted, before the first of their sessions is offered anything: at most some 65,000 sessions, 512 KiB of
+/// The sessions of so many rows: more are rare.
+const RUN_SESSIONS: usize = 64 * ROWS_AT_ONCE;
+/// Rows taken before the first of their sessions is offered anything: at most some 65,000 sessions, 512 KiB of
 /// pointers. Shorter stretches gain less (`docs/performance.md`, "Beside a bare loop").
 const STRETCH_ROWS: usize = 128 * ROWS_AT_ONCE;
 
@@ -24,15 +31,50 @@ pub(super) struct Walk {
     parts: usize,
     /// Rows that the stretch may still take.
     rows_left: usize,
-    /// What is left of the stretch; the last one is the next.
-    stretch: Vec<Arc<Session>>,
+    /// What is left of the stretch, merged as it is offered: to sort all of it at once would make rings wait for that.
+    runs: BinaryHeap<Run>,
 }
+
+/// Sessions in the order of their addresses, the highest first. Of several runs that comes first whose next session has the highest.
+struct Run {
+    next: Arc<Session>,
+    rest: vec::IntoIter<Arc<Session>>,
+}
+
+impl Run {
+    /// `None` of nobody.
+    fn of(mut sessions: Vec<Arc<Session>>) -> Option<Self> {
+        sessions.sort_unstable_by_key(|session| Reverse(Arc::as_ptr(session)));
+        let mut rest = sessions.into_iter();
+        rest.next().map(|next| Self { next, rest })
+    }
+}
+
+impl Ord for Run {
+    fn cmp(&self, other: &Self) -> Ordering {
+        Arc::as_ptr(&self.next).cmp(&Arc::as_ptr(&other.next))
+    }
+}
+
+impl PartialOrd for Run {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Run {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Run {}
 
 impl Walk {
     /// The walk of the part of this number, of so many.
     pub(super) fn new(stay: &Stay, begun: &Begun, number: usize, parts: usize) -> Self {
         let (stay, begun, next_row) = (stay.clone(), *begun, number);
-        Self { stay, begun, next_row, parts, rows_left: STRETCH_ROWS, stretch: Vec::new() }
+        Self { stay, begun, next_row, parts, rows_left: STRETCH_ROWS, runs: BinaryHeap::new() }
     }
 
     /// Whether rows are to be taken before the next sessions.
@@ -42,31 +84,38 @@ impl Walk {
 
     /// Takes the sessions of some rows; `false` where the topic's stay has ended.
     pub(super) fn take_rows(&mut self, topics: &Topics) -> bool {
+        let mut sessions = Vec::with_capacity(RUN_SESSIONS.min(self.begun.sessions));
         for row in (self.next_row..self.begun.rows_count()).step_by(self.parts).take(ROWS_AT_ONCE) {
-            if !topics.row(&self.stay, &self.begun, row, &mut self.stretch) {
+            if !topics.row(&self.stay, &self.begun, row, &mut sessions) {
                 return false;
             }
             self.next_row = row + self.parts;
         }
         self.rows_left -= ROWS_AT_ONCE;
-        if !self.wants_rows() {
-            self.stretch.sort_unstable_by_key(Arc::as_ptr);
-        }
+        self.runs.extend(Run::of(sessions));
         true
     }
 
     /// The next sessions, [`TURN`] at most, where no rows are to be taken.
     pub(super) fn next_sessions(&mut self) -> impl Iterator<Item = Arc<Session>> {
-        let from = self.stretch.len().saturating_sub(TURN);
-        if from == 0 {
+        from_fn(|| self.next_session()).take(TURN)
+    }
+
+    fn next_session(&mut self) -> Option<Arc<Session>> {
+        let mut run = self.runs.peek_mut()?;
+        if let Some(after) = run.rest.next() {
+            return Some(std::mem::replace(&mut run.next, after));
+        }
+        let last = PeekMut::pop(run).next;
+        if self.runs.is_empty() {
             self.rows_left = STRETCH_ROWS;
         }
-        self.stretch.drain(from..).rev()
+        Some(last)
     }
 
     /// Whether it has met everybody.
     pub(super) fn is_over(&self) -> bool {
-        self.stretch.is_empty() && self.next_row >= self.begun.rows_count()
+        self.runs.is_empty() && self.next_row >= self.begun.rows_count()
     }
 }
 
