@@ -1,7 +1,7 @@
 //! A client's socket, plain or TLS: first the stream that HTTP is spoken on, then what a session holds.
 //!
-//! Map: `stream` the socket as hyper sees it; `held` what a session reads and writes; `tls` what TLS adds to it; `wire` what both
-//! travel over.
+//! Map: `stream` the socket as hyper sees it; `held` what a session reads and writes; `tls` one that speaks TLS, for both; `wire` what
+//! all travel over.
 
 mod held;
 mod stream;
@@ -10,9 +10,9 @@ mod wire;
 
 use tokio::io::DuplexStream;
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
 
 pub(crate) use held::HeldSocket;
+pub use tls::{AcceptError, Secured};
 pub use wire::{Memory, Wire};
 
 /// How bytes travel between a client and this process.
@@ -61,7 +61,7 @@ pub enum Socket {
     /// As it is.
     Plain(Wire),
     /// TLS, its handshake done.
-    Tls(Box<TlsStream<Wire>>),
+    Tls(Box<Secured>),
 }
 
 impl From<TcpStream> for Socket {
@@ -81,10 +81,7 @@ impl Socket {
     pub(crate) fn hold(self) -> HeldSocket {
         match self {
             Self::Plain(wire) => HeldSocket::Plain(wire),
-            Self::Tls(stream) => {
-                let (wire, connection) = stream.into_inner();
-                HeldSocket::tls(wire, connection)
-            }
+            Self::Tls(secured) => HeldSocket::Tls(secured.into()),
         }
     }
 }

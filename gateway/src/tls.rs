@@ -16,7 +16,8 @@ use rustls::crypto::aws_lc_rs;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion};
-use tokio_rustls::TlsAcceptor;
+
+use crate::socket::{AcceptError, Secured, Socket, Wire};
 
 pub use certificate::{Certificate, InvalidCertificate, Standing};
 
@@ -29,7 +30,7 @@ const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustl
 /// The listener's TLS. Cheap to clone: all clones show the same certificate.
 #[derive(Clone)]
 pub struct Tls {
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
     shown: Arc<Shown>,
 }
 
@@ -56,7 +57,7 @@ impl Tls {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = aws_lc_rs::Ticketer::new()?;
         config.send_tls13_tickets = TICKETS;
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), shown })
+        Ok(Self { config: Arc::new(config), shown })
     }
 
     /// Shows another certificate from the next handshake on. Open sockets go on as they are.
@@ -70,10 +71,18 @@ impl Tls {
         self.shown.0.read().clone()
     }
 
-    /// What does the handshakes.
-    #[must_use]
-    pub const fn acceptor(&self) -> &TlsAcceptor {
-        &self.acceptor
+    /// What handshakes go by.
+    #[cfg(test)]
+    pub(crate) const fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
+
+    /// Does a handshake, for which the client may take any time.
+    ///
+    /// # Errors
+    /// [`AcceptError`]; the wire is closed then.
+    pub async fn accept(&self, wire: Wire) -> Result<Socket, AcceptError> {
+        Ok(Socket::Tls(Secured::accept(Arc::clone(&self.config), wire).await?))
     }
 }
 

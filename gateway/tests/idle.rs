@@ -26,9 +26,9 @@ const BYTES_MAX: i64 = 496;
 /// The session, what its lock guards, its task, the user's name.
 const ALLOCATIONS: i64 = 4;
 
-/// The same, and 6,370 bytes that rustls keeps of a connection, of which 4 KiB are its read buffer.
-const TLS_BYTES_MAX: i64 = 6_912;
-const TLS_ALLOCATIONS: i64 = 11;
+/// The same, and some 2,330 bytes that rustls keeps of a connection. No buffer is among them.
+const TLS_BYTES_MAX: i64 = 2_872;
+const TLS_ALLOCATIONS: i64 = 10;
 
 /// Enough to fill what is allocated once.
 const WARM_UP: usize = 500;
@@ -67,7 +67,7 @@ fn an_idle_session_in_messagepack_costs_few_bytes() {
     weigh(Speech::Plain(Encoding::MsgPack), 10_000, BYTES_MAX, ALLOCATIONS);
 }
 
-/// A tenth of them: the handshakes take the time. What rustls keeps of a connection, with its read buffer, is nearly all.
+/// A tenth of them: the handshakes take the time. What rustls keeps of a connection is nearly all.
 #[test]
 fn an_idle_session_in_tls_costs_what_rustls_keeps() {
     weigh(Speech::Tls, 1_000, TLS_BYTES_MAX, TLS_ALLOCATIONS);

@@ -41,13 +41,13 @@ impl Secure {
     /// The handshake of a connected pair. The server's side of it runs on the runtime's worker, so that this thread may
     /// wait for it.
     pub async fn secure(&self, server: TcpStream, client: Plain) -> (Socket, SecureClient) {
-        let accepting = TaskTracker::new().spawn(self.tls.acceptor().accept(server.into()));
+        let tls = self.tls.clone();
+        let accepting = TaskTracker::new().spawn(async move { tls.accept(server.into()).await });
         let name = ServerName::try_from("localhost").expect("a good name");
         let connection = ClientConnection::new(Arc::clone(&self.trusting), name).expect("a good name");
         let mut stream = StreamOwned::new(connection, client);
         stream.conn.complete_io(&mut stream.sock).expect("a handshake");
-        let stream_of_server = accepting.await.expect("no panic").expect("a handshake");
-        (Socket::Tls(Box::new(stream_of_server)), SecureClient(stream))
+        (accepting.await.expect("no panic").expect("a handshake"), SecureClient(stream))
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::farewell::{self, Farewell};
-use crate::socket::Socket;
+use crate::socket::{AcceptError, Socket};
 use crate::tls::Tls;
 
 /// How often a line says that handshakes fail, for each kind of failure: whoever scans the port writes no log.
@@ -85,13 +85,10 @@ async fn shake_hands(tls: &Tls, socket: TcpStream) -> Result<Socket, Refused> {
     let mut first = [0];
     match socket.peek(&mut first).await {
         Ok(1..) if is_plaintext(first[0]) => Err(Refused::Plaintext(socket)),
-        Ok(1..) => match tls.acceptor().accept(socket.into()).await {
-            Ok(stream) => Ok(Socket::Tls(Box::new(stream))),
-            Err(error) => match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
-                Some(error) => Err(Refused::Tls(error.clone())),
-                None => Err(Refused::Lost),
-            },
-        },
+        Ok(1..) => tls.accept(socket.into()).await.map_err(|error| match error {
+            AcceptError::Refused(error) => Refused::Tls(error),
+            AcceptError::Lost(_) => Refused::Lost,
+        }),
         Ok(0) | Err(_) => Err(Refused::Lost),
     }
 }

@@ -6,34 +6,24 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use rustls::ServerConnection;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::tls::Tls;
-use super::{Transport, Wire};
+use super::{Secured, Transport, Wire};
 
 /// A session's socket. Dropped, it closes the connection.
 #[derive(Debug)]
 pub(crate) enum HeldSocket {
     Plain(Wire),
-    Tls(Box<Secured>),
+    Tls(HeldTls),
 }
 
-/// A socket that speaks TLS.
+/// One that speaks TLS. Dropped, it tells the client so.
 #[derive(Debug)]
-pub(crate) struct Secured {
-    wire: Wire,
-    /// `None` once our side has ended.
-    tls: Option<Tls>,
-}
+pub(crate) struct HeldTls(Box<Secured>);
 
 impl HeldSocket {
-    pub(super) fn tls(wire: Wire, connection: ServerConnection) -> Self {
-        Self::Tls(Box::new(Secured { wire, tls: Some(Tls::new(connection)) }))
-    }
-
     pub(crate) const fn transport(&self) -> Transport {
         match self {
             Self::Plain(_) => Transport::Plain,
@@ -45,7 +35,7 @@ impl HeldSocket {
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
         match self {
             Self::Plain(wire) => wire.peer(),
-            Self::Tls(secured) => secured.wire.peer(),
+            Self::Tls(held) => held.0.peer(),
         }
     }
 
@@ -53,7 +43,7 @@ impl HeldSocket {
     pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(wire) => wire.try_write(bytes),
-            Self::Tls(secured) => secured.try_write(bytes),
+            Self::Tls(held) => held.0.try_write(bytes),
         }
     }
 
@@ -61,7 +51,7 @@ impl HeldSocket {
     pub(crate) fn poll_write_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(wire) => wire.poll_write_ready(cx),
-            Self::Tls(secured) => secured.wire.poll_write_ready(cx),
+            Self::Tls(held) => held.0.poll_write_ready(cx),
         }
     }
 
@@ -75,7 +65,7 @@ impl HeldSocket {
     ) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(wire) => Pin::new(wire).poll_read(cx, buffer),
-            Self::Tls(secured) => secured.poll_read(cx, buffer),
+            Self::Tls(held) => held.0.poll_read(cx, buffer),
         }
     }
 
@@ -84,53 +74,27 @@ impl HeldSocket {
     pub(crate) fn end_writes(&mut self) {
         match self {
             Self::Plain(wire) => wire.end_writes(),
-            Self::Tls(secured) => secured.end_writes(),
+            Self::Tls(held) => held.0.end_writes(),
         }
     }
 }
 
-impl Secured {
-    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.tls {
-            None => self.wire.try_write(bytes),
-            Some(tls) => tls.try_write(&mut self.wire, bytes),
-        }
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Some(tls) = &mut self.tls else {
-            return Pin::new(&mut self.wire).poll_read(cx, buffer);
-        };
-        loop {
-            match tls.try_read(&mut self.wire, buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                read => return Poll::Ready(read),
-            }
-            ready!(self.wire.poll_read_ready(cx))?;
-        }
-    }
-
-    fn end_writes(&mut self) {
-        self.tell_end();
-        self.tls = None;
-        self.wire.end_writes();
-    }
-
-    /// Tells the client that nothing was cut off.
-    fn tell_end(&mut self) {
-        if let Some(tls) = &mut self.tls {
-            tls.tell_end(&mut self.wire);
-        }
+impl From<Box<Secured>> for HeldTls {
+    fn from(secured: Box<Secured>) -> Self {
+        Self(secured)
     }
 }
 
-impl Drop for Secured {
+impl HeldTls {
+    #[cfg(test)]
+    pub(super) const fn secured(&self) -> &Secured {
+        &self.0
+    }
+}
+
+impl Drop for HeldTls {
     fn drop(&mut self) {
-        self.tell_end();
+        self.0.tell_end();
     }
 }
 

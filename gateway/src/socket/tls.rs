@@ -1,29 +1,63 @@
-//! What TLS adds to a session: a rustls connection that is driven over the session's non-blocking stream, without a task,
-//! a waker or a lock of its own.
+//! A socket in TLS, from the handshake on: what [`Records`] needs and makes, over a wire, without a task or a lock of its own.
+//!
+//! One type in all phases: the handshake, then HTTP (through tokio's traits), then a session (without waiting). So nothing is handed over
+//! in between, and nothing can be lost there. What is read and written lies in a buffer of the thread's meanwhile.
+//!
+//! Map: `records` TLS without the wire.
 
-use std::io::{self, Read, Write};
+mod records;
 
-use rustls::ServerConnection;
-use tokio::io::ReadBuf;
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Wire;
+use records::{CIPHER_BYTES_MAX, Client, Records};
 
-/// What may lie encrypted for a socket that takes nothing, in bytes, but for some 30 bytes a record: the largest record.
-const HELD_BYTES_MAX: usize = 16 * 1024;
+pub(super) use records::RECORD_BYTES_MAX;
 
-/// Reads of the socket, of 4 KiB or a record, before others of the thread have theirs: records may be empty.
+/// What may lie encrypted for a socket that takes nothing, in bytes, but for some 30 bytes a record and what rustls answers: the largest
+/// record.
+const HELD_BYTES_MAX: usize = RECORD_BYTES_MAX;
+
+/// Reads of the socket, of a record at most, before others of the thread have theirs: records may be empty.
 const READS_MAX: usize = 16;
 
-/// Behind the session's lock.
+thread_local! {
+    /// What this thread's sockets read into and encrypt into, one after the other.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A socket that speaks TLS.
 ///
-/// What is encrypted cannot be taken back, and is not taken by the socket either until it is written. So the last byte of
-/// what lies encrypted is not said to be taken before all of it is written: whoever writes keeps that byte, hence knows
-/// that the socket is blocked, and comes back with it.
+/// What is encrypted cannot be taken back, and is not taken by the socket either until it is written. So for a session the last
+/// byte of what lies encrypted is not said to be taken before all of it is written: whoever writes keeps that byte, hence knows
+/// that the socket is blocked, and comes back with it. HTTP flushes what it wrote.
 #[derive(Debug)]
-pub(super) struct Tls {
-    connection: ServerConnection,
-    /// The first byte of what is written next is encrypted already.
+pub struct Secured {
+    wire: Wire,
+    /// `None` once our side has ended.
+    records: Option<Records>,
+    /// The first byte of what a session writes next is encrypted already.
     owes_byte: bool,
+}
+
+/// Why there was no handshake.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// The two did not agree. The client was sent an alert that says so, where it has one.
+    #[error("the TLS handshake failed")]
+    Refused(#[source] rustls::Error),
+    /// The client went away.
+    #[error("the client went away in the TLS handshake")]
+    Lost(#[source] io::Error),
 }
 
 /// Whether all that lay encrypted is written.
@@ -33,23 +67,119 @@ enum Pushed {
     Part,
 }
 
-impl Tls {
-    pub(super) fn new(mut connection: ServerConnection) -> Self {
-        connection.set_buffer_limit(Some(HELD_BYTES_MAX));
-        Self { connection, owes_byte: false }
+impl Secured {
+    /// Does the handshake, for which the client may take any time.
+    ///
+    /// # Errors
+    /// [`AcceptError`]; the wire is closed then.
+    pub(crate) async fn accept(config: Arc<ServerConfig>, wire: Wire) -> Result<Box<Self>, AcceptError> {
+        let records = Records::new(config).map_err(AcceptError::Refused)?;
+        let mut secured = Box::new(Self { wire, records: Some(records), owes_byte: false });
+        poll_fn(|cx| secured.poll_handshake(cx)).await?;
+        Ok(secured)
     }
 
-    /// As [`super::HeldSocket::try_write`].
-    pub(super) fn try_write(&mut self, wire: &mut Wire, bytes: &[u8]) -> io::Result<usize> {
-        if self.push(wire)? == Pushed::Part {
+    /// The bare wire, on which nobody can go on.
+    #[must_use]
+    pub fn into_wire(self) -> Wire {
+        self.wire
+    }
+
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.wire.peer()
+    }
+
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AcceptError>> {
+        loop {
+            ready!(self.poll_push(cx)).map_err(AcceptError::Lost)?;
+            match &self.records {
+                Some(records) if records.is_handshaking() => {}
+                _ => return Poll::Ready(Ok(())),
+            }
+            // What the client sends behind its handshake waits for who reads it.
+            let client = ready!(self.poll_open(cx, &mut ReadBuf::new(&mut []))).map_err(AcceptError::Lost)?;
+            if let Client::Broken(error) = client {
+                // Best effort: a client that does not take the alert is cut all the same.
+                let _ = self.push();
+                return Poll::Ready(Err(AcceptError::Refused(error)));
+            }
+        }
+    }
+
+    /// Reads what the client wrote; nothing is its end, and an error where that comes without `close_notify`.
+    ///
+    /// *Cancel safety*: nothing that was read is lost.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        plain: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let start = plain.filled().len();
+        for _ in 0..READS_MAX {
+            // First what is decrypted already: the socket would not wake us for that.
+            let Some(records) = &mut self.records else {
+                return Pin::new(&mut self.wire).poll_read(cx, plain);
+            };
+            records.give_unread(plain);
+            if plain.filled().len() > start {
+                return Poll::Ready(Ok(()));
+            }
+            match records.client() {
+                Client::Speaks => {}
+                Client::Ended => return Poll::Ready(Ok(())),
+                Client::Broken(error) => return Poll::Ready(Err(invalid(error.clone()))),
+            }
+            ready!(self.poll_open(cx, plain))?;
+            // What rustls itself has to say: an alert, or a key update's answer. Where the socket does not take it, it
+            // goes out with the next write.
+            let pushed = self.push();
+            if plain.filled().len() > start {
+                return Poll::Ready(Ok(()));
+            }
+            pushed?;
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads the socket once, and opens what came.
+    fn poll_open(&mut self, cx: &mut Context<'_>, plain: &mut ReadBuf<'_>) -> Poll<io::Result<Client>> {
+        let Self { wire, records: Some(records), .. } = self else { return Poll::Ready(Err(ended())) };
+        with_scratch(|scratch| {
+            let mut came = ReadBuf::new(scratch);
+            ready!(Pin::new(wire).poll_read(cx, &mut came))?;
+            if came.filled().is_empty() {
+                let cut_off = "the client ended without close_notify";
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, cut_off)));
+            }
+            records.open(came.filled_mut(), plain);
+            Poll::Ready(Ok(records.client().clone()))
+        })
+    }
+
+    /// Encrypts a record's worth once all before it is written. It is on its way when all lies written: [`Self::poll_push`].
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_push(cx))?;
+        let record = &bytes[..bytes.len().min(RECORD_BYTES_MAX)];
+        self.seal(record)?;
+        Poll::Ready(Ok(record.len()))
+    }
+
+    /// Takes what fits now. After an error or a part that was taken, the next call must go on where this one ended.
+    pub(super) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.records.is_none() {
+            return self.wire.try_write(bytes);
+        }
+        if self.push()? == Pushed::Part {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut taken = usize::from(std::mem::take(&mut self.owes_byte));
         debug_assert!(taken <= bytes.len(), "who writes must go on where the last write ended");
         // More is encrypted only when all before it is written: what is held is bounded, whoever writes (GW-4).
         while taken < bytes.len() {
-            taken += self.connection.writer().write(&bytes[taken..])?;
-            if self.push(wire)? == Pushed::Part {
+            let record = &bytes[taken..bytes.len().min(taken + HELD_BYTES_MAX)];
+            taken += record.len();
+            if self.seal(record)? == Pushed::Part {
                 self.owes_byte = true;
                 taken -= 1;
                 break;
@@ -58,72 +188,100 @@ impl Tls {
         if taken == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(taken) }
     }
 
-    /// Reads what the client wrote; nothing and `Ok` is its end, and an error where that comes without `close_notify`.
-    /// `WouldBlock`: all that the socket had is read. `Interrupted`: there was nothing to give in much that was read.
-    pub(super) fn try_read(&mut self, wire: &mut Wire, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
-        for _ in 0..READS_MAX {
-            // First what is decrypted already: the socket would not wake us for that.
-            match self.connection.reader().read(buffer.initialize_unfilled()) {
-                Ok(read) => {
-                    buffer.advance(read);
-                    return Ok(());
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-            self.connection.read_tls(&mut Incoming(wire))?;
-            let processed = self.connection.process_new_packets();
-            // What rustls itself has to say: an alert, or a key update's answer. Where the socket does not take it, it
-            // goes out with the next write.
-            let pushed = self.push(wire);
-            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-            pushed?;
-        }
-        Err(io::ErrorKind::Interrupted.into())
+    /// Encrypts one record, and writes what fits now. Nothing else may lie encrypted.
+    fn seal(&mut self, plain: &[u8]) -> io::Result<Pushed> {
+        let Self { wire, records: Some(records), .. } = self else { return Err(ended()) };
+        with_scratch(|scratch| {
+            let sealed = records.seal(plain, scratch).map_err(invalid)?;
+            let written = write(wire, &scratch[..sealed])?;
+            records.hold(&scratch[written..sealed]);
+            Ok(if written < sealed { Pushed::Part } else { Pushed::All })
+        })
     }
 
-    fn push(&mut self, wire: &mut Wire) -> io::Result<Pushed> {
-        while self.connection.wants_write() {
-            match self.connection.write_tls(&mut Outgoing(wire)) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Pushed::Part),
-                Err(error) => return Err(error),
-            }
+    /// Waits until the socket takes more.
+    pub(super) fn poll_write_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wire.poll_write_ready(cx)
+    }
+
+    /// Writes what fits now of what lies encrypted.
+    fn push(&mut self) -> io::Result<Pushed> {
+        let Self { wire, records: Some(records), .. } = self else { return Ok(Pushed::All) };
+        let written = write(wire, records.outgoing())?;
+        records.written(written);
+        Ok(if records.outgoing().is_empty() { Pushed::All } else { Pushed::Part })
+    }
+
+    /// Writes all that lies encrypted.
+    pub(super) fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.push()? == Pushed::Part {
+            ready!(self.wire.poll_write_ready(cx))?;
         }
-        Ok(Pushed::All)
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends our side of the connection, once all is written.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(records) = &mut self.records {
+            records.end();
+        }
+        ready!(self.poll_push(cx))?;
+        match ready!(Pin::new(&mut self.wire).poll_shutdown(cx)) {
+            // The client was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
+            ended => Poll::Ready(ended),
+        }
+    }
+
+    /// Ends our side of the connection at once; the client's may go on. What decrypts ends with it: what is read from now on is as
+    /// it was sent.
+    pub(super) fn end_writes(&mut self) {
+        self.tell_end();
+        self.records = None;
+        self.wire.end_writes();
     }
 
     /// Tells the client that nothing was cut off. A socket that does not even take that is not waited for: a session that
     /// ends in order has said so in its own close frame.
-    pub(super) fn tell_end(&mut self, wire: &mut Wire) {
-        self.connection.send_close_notify();
-        let _ = self.push(wire);
+    pub(super) fn tell_end(&mut self) {
+        if let Some(records) = &mut self.records {
+            records.end();
+            let _ = self.push();
+        }
     }
 }
 
-/// The socket as rustls reads it.
-struct Incoming<'s>(&'s mut Wire);
-
-impl Read for Incoming<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
+/// Writes what fits now.
+fn write(wire: &mut Wire, bytes: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match wire.try_write(&bytes[written..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(more) => written += more,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
     }
+    Ok(written)
 }
 
-/// The socket as rustls writes it.
-struct Outgoing<'s>(&'s mut Wire);
-
-impl Write for Outgoing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+fn with_scratch<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    let mut scratch = SCRATCH.take();
+    if scratch.is_empty() {
+        scratch = vec![0; CIPHER_BYTES_MAX];
     }
-
-    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let done = work(&mut scratch);
+    SCRATCH.set(scratch);
+    done
 }
+
+fn invalid(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+fn ended() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}
+
+#[cfg(test)]
+mod tests;

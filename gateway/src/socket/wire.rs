@@ -55,34 +55,6 @@ impl Wire {
         }
     }
 
-    /// Writes what fits now of several pieces; `WouldBlock` where nothing does.
-    pub(super) fn try_write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_write_vectored(pieces),
-            Self::Memory(memory) => memory.at_once(|stream, cx| stream.poll_write_vectored(cx, pieces)),
-        }
-    }
-
-    /// Reads what is there; nothing is the end, `WouldBlock` that nothing is there yet.
-    pub(super) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_read(buffer),
-            Self::Memory(memory) => {
-                let mut buffer = ReadBuf::new(buffer);
-                memory.at_once(|stream, cx| stream.poll_read(cx, &mut buffer))?;
-                Ok(buffer.filled().len())
-            }
-        }
-    }
-
-    /// Waits until a read may go on that would have waited.
-    pub(super) fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_read_ready(cx),
-            Self::Memory(memory) => memory.poll_ready(cx),
-        }
-    }
-
     /// Waits until a write may go on that would have waited.
     pub(super) fn poll_write_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

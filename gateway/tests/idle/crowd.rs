@@ -172,7 +172,7 @@ impl Crowd {
             self.clients.push(client.into_pipe());
             self.wires.push(match socket {
                 Socket::Plain(wire) => wire,
-                Socket::Tls(stream) => stream.into_inner().0,
+                Socket::Tls(secured) => secured.into_wire(),
             });
         }
         rest().await;
@@ -262,7 +262,7 @@ impl Secure {
     async fn connect(&self, server: DuplexStream, client: DuplexStream) -> (Socket, Client) {
         let name = ServerName::try_from("localhost").unwrap();
         let connecting = self.connector.connect(name, client);
-        let (accepted, connected) = tokio::join!(self.tls.acceptor().accept(server.into()), connecting);
-        (Socket::Tls(Box::new(accepted.unwrap())), Client::Tls(Box::new(connected.unwrap())))
+        let (accepted, connected) = tokio::join!(self.tls.accept(server.into()), connecting);
+        (accepted.unwrap(), Client::Tls(Box::new(connected.unwrap())))
     }
 }

@@ -47,8 +47,8 @@ impl Secure {
         let (server, client) = Rig::pair().await;
         let name = ServerName::try_from("localhost").unwrap();
         let connecting = self.connector.connect(name, client);
-        let (accepted, connected) = tokio::join!(self.tls.acceptor().accept(server.into()), connecting);
-        (Socket::Tls(Box::new(accepted.unwrap())), connected.unwrap())
+        let (accepted, connected) = tokio::join!(self.tls.accept(server.into()), connecting);
+        (accepted.unwrap(), connected.unwrap())
     }
 
     pub async fn connect_in(&self, rig: &Rig, encoding: Encoding) -> SecureClient {

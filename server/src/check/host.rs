@@ -9,7 +9,7 @@ const FILES_FEW: u64 = 65_536;
 /// What an idle session takes of a server's memory: some 1.2 KB of the process and 4.6 KB of the kernel, which is half of what it takes for
 /// both ends (`docs/performance.md`, "Memory"); the rest is room.
 const SESSION_BYTES: u64 = 8_192;
-/// In TLS, of which rustls and aws-lc keep some 7.6 KB more.
+/// In TLS, of which rustls and aws-lc keep some 3.5 KB more. Double, as what waits for a busy client waits encrypted as well.
 const TLS_SESSION_BYTES: u64 = 16_384;
 /// Linux' own range has so many ports for connections that are begun (32768 to 60999).
 const PORTS_USUAL: u64 = 28_232;

@@ -72,10 +72,15 @@ async fn the_page_the_calls_and_the_sockets_come_over_tls_1_2_and_1_3() {
 
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let connector = secure.authority.connector(&[version], &["h2", "http/1.1"]);
-        let stream = secure.connect_by(&connector).await.unwrap();
+        let mut stream = secure.connect_by(&connector).await.unwrap();
         let tls = stream.get_ref().1;
         assert_eq!(tls.protocol_version(), Some(version.version));
         assert_eq!(tls.alpn_protocol(), Some(&b"http/1.1"[..]));
+        let request = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("close_notify comes before the end");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
     let only_h2 = secure.authority.connector(rustls::ALL_VERSIONS, &["h2"]);
     assert!(secure.connect_by(&only_h2).await.is_err());
