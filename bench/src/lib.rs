@@ -15,7 +15,7 @@
 //! - **BE-6** The tool ends what it started, and nothing else; where the tool is killed, that ends as well.
 //!
 //! Map: `prove` the checker; `load` the measurements; `bar` how a run goes, `backoff` of clients; `cpus` of processes; `host` what the binary hands in, `tokens` of
-//! users, `process` a server that the tool starts, `leash` what it is started through, `scrape` a server's metrics, `report` what reports have in common, `spelling` of times and addresses, `words` for
+//! users, `trust` in certificates, `process` a server that the tool starts, `leash` what it is started through, `scrape` a server's metrics, `report` what reports have in common, `spelling` of times and addresses, `words` for
 //! people.
 
 mod backoff;
@@ -31,6 +31,7 @@ mod report;
 mod scrape;
 mod spelling;
 mod tokens;
+mod trust;
 mod words;
 
 use clap::Subcommand;

@@ -18,7 +18,7 @@
 //! - [`phase`] what ringing comes to.
 //!
 //! What is measured:
-//! - [`target`] a server of the tool's own, or one that is there;
+//! - [`target`] a server of the tool's own, or one that is there; [`place`] where it is, [`certificate`] what it shows in TLS;
 //! - [`bare`] the bare loop;
 //! - [`usage`] what it costs, [`metrics`] what it says of itself.
 //!
@@ -28,7 +28,7 @@
 //! - [`tool`] what the tool itself uses.
 //!
 //! Who rings:
-//! - [`publisher`] a back end, [`ringer`] one with many connections;
+//! - [`publisher`] a back end, over its [`pipe`], [`ringer`] one with many connections;
 //! - [`schedule`] when, [`laps`] whom;
 //! - [`clock`] moments, [`spread`] distributions of times.
 //!
@@ -38,6 +38,7 @@
 
 mod args;
 mod bare;
+mod certificate;
 mod clock;
 mod connect;
 mod fanout;
@@ -57,6 +58,8 @@ mod outbound;
 mod outcome;
 mod output;
 mod phase;
+mod pipe;
+mod place;
 mod publisher;
 mod pulse;
 mod report;
@@ -112,11 +115,16 @@ Examples:
       all sockets lost at once: until all are back and current
   doorbell bench mixed --duration 10m --churn-rate 20 --slow 1
       users rung one by one, alone and beside fan-outs without a pause
+  doorbell bench idle --gateways 1 --tls
+      what they cost in TLS, in a process that is a gateway alone
   doorbell bench connect --sessions 50000 --connect-rate 2000 \\
       --url ws://10.0.0.5:8080 --url ws://10.0.0.6:8080 \\
       --key-file /var/lib/doorbell/key \\
       --metrics-url http://10.0.0.5:8080/metrics
       an installation; the tool takes as many processes as it needs
+  doorbell bench connect --url wss://bell.example --ca authority.pem \\
+      --token-command 'make-token {user}'
+      one in TLS, whose certificate an authority of your own has signed
 
 Standard output gets the result, standard error how it goes: on a terminal
 a bar with live figures. docs/bench.md says what each figure means and how

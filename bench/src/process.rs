@@ -25,7 +25,7 @@ const END_DEADLINE: Duration = Duration::from_secs(60);
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
 /// Lines of a log that say why a process ended.
 const LAST_LINES: usize = 3;
-const READY_LINE: &str = "doorbell ready on http://";
+const READY_LINE: &str = "doorbell ready on ";
 
 /// How a process is started.
 #[derive(Clone, Debug)]
@@ -291,9 +291,10 @@ impl Launch {
 async fn ready_line(child: &mut Child) -> anyhow::Result<String> {
     let stdout = child.stdout.take().context("it has no standard output")?;
     let line = BufReader::new(stdout).lines().next_line().await?.context("it ended")?;
-    match line.strip_prefix(READY_LINE) {
-        Some(address) => Ok(address.to_owned()),
-        None => bail!("expected the ready line, got {line:?}"),
+    let place = line.strip_prefix(READY_LINE).and_then(|url| url.split_once("://"));
+    match place {
+        Some(("http" | "https", address)) => Ok(address.to_owned()),
+        _ => bail!("expected the ready line, got {line:?}"),
     }
 }
 
@@ -349,7 +350,7 @@ mod tests {
 
     /// A process that answers SIGTERM with a status, says that it is ready, and then does `what`.
     async fn started(scratch: &tempfile::TempDir, status: u8, what: &str) -> Member {
-        let script = format!("trap 'exit {status}' TERM; echo {READY_LINE}127.0.0.1:1; {what}");
+        let script = format!("trap 'exit {status}' TERM; echo {READY_LINE}http://127.0.0.1:1; {what}");
         let launch = Launch {
             name: "it".to_owned(),
             leash: None,
@@ -439,7 +440,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let place = scratch.path().join("was-here");
         let once = format!("test -e {0} && {{ echo why >&2; exit 4; }}; touch {0}", place.display());
-        let script = format!("{once}; echo {READY_LINE}127.0.0.1:1; {RUNS}");
+        let script = format!("{once}; echo {READY_LINE}http://127.0.0.1:1; {RUNS}");
         let launch =
             Launch { args: vec!["-c".to_owned(), script], ..started(&scratch, 0, "exit 0").await.launch };
         let member = Member::start(launch).await.unwrap();

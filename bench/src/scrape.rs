@@ -11,17 +11,23 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 
+use crate::trust::Trust;
+
 /// The largest answer that is read.
 const BYTES_MAX: usize = 4 << 20;
 /// How long an answer may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Every figure of a page of which `wanted` holds, by its name with its labels as they stand there.
+/// Every figure of a page of which `wanted` holds, by its name with its labels as they stand there; with `https`, whom to trust.
 ///
 /// # Errors
 /// Where there is no such page, or it has none of these figures.
-pub async fn figures(url: &str, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<(String, f64)>> {
-    let text = timeout(DEADLINE, get(url)).await.context("no answer in time")??;
+pub async fn figures(
+    url: &str,
+    trust: &Trust,
+    wanted: impl Fn(&str) -> bool,
+) -> anyhow::Result<Vec<(String, f64)>> {
+    let text = timeout(DEADLINE, get(url, trust)).await.context("no answer in time")??;
     let values: Vec<(String, f64)> =
         text.lines().filter_map(figure).filter(|(name, _)| wanted(name)).collect();
     ensure!(!values.is_empty(), "{url} shows no metric of a Doorbell");
@@ -34,10 +40,11 @@ fn figure(line: &str) -> Option<(String, f64)> {
     Some((name.to_owned(), value.parse().ok()?))
 }
 
-async fn get(url: &str) -> anyhow::Result<String> {
+async fn get(url: &str, trust: &Trust) -> anyhow::Result<String> {
     let uri: Uri = url.parse().with_context(|| format!("{url} is no address"))?;
-    let https = HttpsConnectorBuilder::new().with_native_roots().context("the system's certificates")?;
-    let connector = https.https_or_http().enable_http1().build();
+    let config = trust.client(rustls::ALL_VERSIONS)?;
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
     let answer =
         client.request(Request::get(uri).body(Full::default())?).await.with_context(|| url.to_owned())?;

@@ -34,6 +34,24 @@ pub fn url(text: &str) -> Result<String, String> {
     }
 }
 
+/// The same for who measures, where a proxy may have it under a path: `wss://HOST/PATH`. The path is what comes before `/v1/ws`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn load_url(text: &str) -> Result<String, String> {
+    let after_scheme = text.find("://").map_or(text.len(), |scheme| scheme + 3);
+    let path = text[after_scheme..].find('/').map_or(text.len(), |path| after_scheme + path);
+    let (server, path) = (url(&text[..path])?, text[path..].trim_end_matches('/'));
+    if path.ends_with("/v1/ws") {
+        return Err("leave /v1/ws out: a path is what comes before it".to_owned());
+    }
+    let is_path = path.is_empty() || path.parse::<http::uri::PathAndQuery>().is_ok();
+    if !is_path || path.contains(['?', '#']) {
+        return Err("its path must be one, without a query".to_owned());
+    }
+    Ok(server + path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

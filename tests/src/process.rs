@@ -81,9 +81,8 @@ impl Doorbell {
         let line =
             timeout(READY_DEADLINE, lines.next_line()).await.context("doorbell did not get ready")??;
         let line = line.context("doorbell ended before it was ready")?;
-        let Some(address) = line.strip_prefix("doorbell ready on http://") else {
-            bail!("expected the ready line, got {line:?}");
-        };
+        let place = line.strip_prefix("doorbell ready on ").and_then(|url| url.split_once("://"));
+        let Some(("http" | "https", address)) = place else { bail!("expected the ready line, got {line:?}") };
         Ok(Self { child, address: address.to_owned(), data: data.to_owned(), _scratch: None })
     }
 

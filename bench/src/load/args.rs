@@ -8,8 +8,10 @@ use anyhow::ensure;
 use clap::Args;
 
 use super::orders::{Audience, Coding, Credentials, Job, Lost, Place};
+use super::place;
 use crate::cpus::Cpus;
-use crate::spelling::{time, url};
+use crate::spelling::{load_url, time};
+use crate::trust::Trust;
 
 /// Files of a process that are no sessions: its own, epoll, pipes.
 const OTHER_FILES: u64 = 64;
@@ -43,10 +45,17 @@ pub struct Asked {
 /// The server that is measured.
 #[derive(Clone, Debug, Args)]
 pub struct Where {
-    /// An installation, ws://HOST:PORT; may be repeated: sessions are spread over all [default: a Doorbell of its own on the
-    /// loopback]
-    #[arg(long, value_name = "URL", value_parser = plain_url)]
+    /// An installation, ws://HOST:PORT or wss://HOST; may be repeated: sessions are spread over all [default: a Doorbell of its own
+    /// on the loopback]
+    #[arg(long, value_name = "URL", value_parser = load_url)]
     pub(super) url: Vec<String>,
+    /// With wss:// and https://: the file in PEM with the certificates of the authorities to trust [default: those of the system]
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(super) ca: Option<PathBuf>,
+    /// In TLS, with a certificate that the tool makes for its own Doorbell: TLS 1.3, each handshake a whole one. The bare loop speaks
+    /// none, so there is nothing to compare with
+    #[arg(long, conflicts_with = "url")]
+    pub(super) tls: bool,
     /// The server's key file: tokens are made as `doorbell token` makes them
     #[arg(long, value_name = "FILE", conflicts_with = "token_command", requires = "url")]
     pub(super) key_file: Option<PathBuf>,
@@ -282,6 +291,21 @@ pub struct Load<'a> {
 }
 
 impl Where {
+    /// Whether sessions speak TLS.
+    pub fn is_secure(&self) -> bool {
+        self.tls || self.url.iter().any(|url| place::is_secure(url))
+    }
+
+    /// Whom to trust in an installation.
+    ///
+    /// # Errors
+    /// A file is named and nothing speaks TLS.
+    pub fn trust(&self) -> anyhow::Result<Trust> {
+        let is_needed = self.is_secure() || self.metrics_url.iter().any(|url| url.starts_with("https://"));
+        ensure!(self.ca.is_none() || is_needed, "--ca: neither --url is wss:// nor --metrics-url https://");
+        Ok(self.ca.clone().map_or(Trust::System, Trust::File))
+    }
+
     /// What people call it.
     pub fn name(&self) -> String {
         match self.gateways {
@@ -414,17 +438,6 @@ fn batch(text: &str) -> Result<NonZeroU32, String> {
 fn rounds(text: &str) -> Result<NonZeroU8, String> {
     let rounds = text.parse::<NonZeroU8>().ok().filter(|rounds| rounds.get() <= ROUNDS_MAX);
     rounds.ok_or_else(|| format!("must be 1 to {ROUNDS_MAX}"))
-}
-
-fn plain_url(text: &str) -> Result<String, String> {
-    let url = url(text)?;
-    if url.starts_with("wss://") {
-        return Err(
-            "the load tool speaks no TLS yet: measure the plain port, or what stands behind the proxy"
-                .to_owned(),
-        );
-    }
-    Ok(url)
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

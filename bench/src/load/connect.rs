@@ -38,6 +38,9 @@ impl Measurement for ConnectArgs {
         findings.figure(name, Unit::PerSecond, a_second(doorbell), bare.map(a_second));
         let cpu = (doorbell.cpu_us, bare.and_then(|bare| bare.cpu_us));
         findings.cpu(("cpu_per_session", "server CPU a session"), Unit::Micros, cpu);
+        if doorbell.seen.secured.quantile(0.5).is_some() {
+            findings.times(("secured", "connect to secured"), &doorbell.seen.secured, None);
+        }
         let upgrade = ("upgrade", "connect to upgraded");
         findings.times(upgrade, &doorbell.seen.upgrade, bare.map(|bare| &bare.seen.upgrade));
         let welcome = ("welcome", "connect to welcome");

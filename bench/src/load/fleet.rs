@@ -92,6 +92,8 @@ pub struct Together {
     pub began: Moment,
     /// When the last `welcome` came.
     pub last_welcome: Moment,
+    /// From the beginning of a connection to the end of its TLS handshake; nothing without TLS.
+    pub secured: Spread,
     /// From the beginning of a connection to the answer to its upgrade.
     pub upgrade: Spread,
     /// From the beginning of a connection to its `welcome`.
@@ -471,6 +473,7 @@ impl Together {
             self.began = if self.began == 0 { seen.began } else { self.began.min(seen.began) };
         }
         self.last_welcome = self.last_welcome.max(seen.last_welcome);
+        self.secured.merge(&seen.secured);
         self.upgrade.merge(&seen.upgrade);
         self.welcome.merge(&seen.welcome);
         self.late.merge(&seen.late);

@@ -133,7 +133,10 @@ async fn doorbell<M: Measurement>(
 ) -> anyhow::Result<M::Came> {
     let target = trial.doorbell(what.back_end()).await?;
     // Only a server on this machine shares with the bare loop what the machine can do.
-    let is_wanted = M::HAS_BARE_LOOP && !trial.asked.no_reference;
+    let is_wanted = M::HAS_BARE_LOOP && !trial.asked.no_reference && !trial.asked.place.is_secure();
+    if M::HAS_BARE_LOOP && trial.asked.place.is_secure() {
+        trial.note("no figures of the bare loop: it speaks no TLS".to_owned());
+    }
     trial.has_bare_loop = is_wanted && target.is_loopback();
     if is_wanted && !trial.has_bare_loop {
         trial.note("no figures of the bare loop: what this machine can do says nothing of a server that is not on its IPv4 loopback".to_owned());

@@ -12,6 +12,7 @@ use super::clock::Moment;
 use super::laps::Laps;
 use super::schedule::Schedule;
 use super::spread::Counts;
+use crate::trust::Trust;
 
 /// The first line to a process: what it holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -106,6 +107,10 @@ pub struct Place {
     pub address: SocketAddr,
     /// For the header `Host`.
     pub host: String,
+    /// What comes before `/v1/`: the path under which a proxy has it, or nothing.
+    pub prefix: String,
+    /// Whom to trust there, where it speaks TLS; nobody where it does not.
+    pub trust: Option<Trust>,
 }
 
 /// The encoding, as the command line names it.
@@ -300,6 +305,8 @@ pub struct Seen {
     pub began: Moment,
     /// When the last `welcome` came.
     pub last_welcome: Moment,
+    /// From the beginning of a connection to the end of its TLS handshake; nothing without TLS.
+    pub secured: Counts,
     /// From the beginning of a connection to the answer to its upgrade.
     pub upgrade: Counts,
     /// From the beginning of a connection to its `welcome`.

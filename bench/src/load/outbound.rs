@@ -3,6 +3,8 @@
 use doorbell_protocol::codec::encode_client;
 use doorbell_protocol::{ClientFrame, Encoding};
 
+use super::orders::Place;
+
 /// Every client's frame is masked (RFC 6455, 5.3); that the key is no secret here harms nobody.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// The same key for all, the example of RFC 6455, 1.3: what it must be answered with is known.
@@ -13,10 +15,10 @@ const MASKED: u8 = 0x80;
 const PONG: u8 = 0x8a;
 
 /// The request for an upgrade.
-pub fn upgrade(host: &str, encoding: Encoding) -> Vec<u8> {
+pub fn upgrade(Place { host, prefix, .. }: &Place, encoding: Encoding) -> Vec<u8> {
     let protocol = encoding.subprotocol();
     format!(
-        "GET /v1/ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET {prefix}/v1/ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n"
     )
     .into_bytes()

@@ -3,17 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use rustls::ClientConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::{self, Moment};
 use super::fleet::Interrupted;
 use super::orders::Place;
+use super::pipe::Pipe;
 use super::schedule::Schedule;
 use super::spread::Spread;
+use crate::trust::Trust;
 
 /// The server answers within 10 s, if only that it cannot.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(15);
@@ -25,8 +28,10 @@ const STEP: Duration = Duration::from_millis(100);
 /// Its connection.
 pub struct Publisher {
     place: Place,
+    /// How its connections are secured, where the place speaks TLS.
+    config: Option<Arc<ClientConfig>>,
     /// `None` where the server has said that it ends it.
-    socket: Option<BufReader<TcpStream>>,
+    socket: Option<BufReader<Pipe>>,
     head: String,
     topic: String,
     /// Connections after the first.
@@ -59,12 +64,14 @@ impl Publisher {
     /// Connects.
     ///
     /// # Errors
-    /// Nobody listens there.
+    /// Nobody listens there, or its certificate is not trusted.
     pub fn connect(place: &Place, key: &str, topic: &str) -> anyhow::Result<Self> {
-        let socket = Some(connected(place)?);
-        let host = &place.host;
-        let head = format!("POST /v1/hints HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n");
-        Ok(Self { place: place.clone(), socket, head, topic: topic.to_owned(), reconnects: 0 })
+        let config = place.trust.as_ref().map(Trust::measured).transpose()?;
+        let socket = Some(connected(place, config.as_ref())?);
+        let Place { host, prefix, .. } = place;
+        let head =
+            format!("POST {prefix}/v1/hints HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n");
+        Ok(Self { place: place.clone(), config, socket, head, topic: topic.to_owned(), reconnects: 0 })
     }
 
     /// Publishes one version; once more over a new connection where the server has ended the one that was there.
@@ -93,12 +100,12 @@ impl Publisher {
             }
         }
         self.reconnects += 1;
-        let socket = connected(&self.place)?;
+        let socket = connected(&self.place, self.config.as_ref())?;
         self.exchange(socket, &request)
     }
 
     /// One request and its answer; the connection is kept where the server keeps it.
-    fn exchange(&mut self, mut socket: BufReader<TcpStream>, request: &str) -> anyhow::Result<()> {
+    fn exchange(&mut self, mut socket: BufReader<Pipe>, request: &str) -> anyhow::Result<()> {
         socket.get_mut().write_all(request.as_bytes()).map_err(closed).context("a publish")?;
         let (after, refused) = answer(&mut socket)?;
         if after == After::Kept {
@@ -138,16 +145,11 @@ enum After {
     Closed,
 }
 
-fn connected(place: &Place) -> anyhow::Result<BufReader<TcpStream>> {
-    let socket = TcpStream::connect_timeout(&place.address, ANSWER_DEADLINE)
-        .with_context(|| format!("nobody listens at {}", place.host))?;
-    socket.set_nodelay(true)?;
-    socket.set_read_timeout(Some(ANSWER_DEADLINE))?;
-    socket.set_write_timeout(Some(ANSWER_DEADLINE))?;
-    Ok(BufReader::new(socket))
+fn connected(place: &Place, config: Option<&Arc<ClientConfig>>) -> anyhow::Result<BufReader<Pipe>> {
+    Ok(BufReader::new(Pipe::open(place, config, ANSWER_DEADLINE)?))
 }
 
-fn answer(socket: &mut BufReader<TcpStream>) -> anyhow::Result<(After, Option<Refused>)> {
+fn answer(socket: &mut BufReader<Pipe>) -> anyhow::Result<(After, Option<Refused>)> {
     let mut head = socket.by_ref().take(ANSWER_BYTES_MAX as u64);
     let (status, mut headers) = (line(&mut head)?, BTreeMap::new());
     loop {

@@ -1,6 +1,5 @@
 //! What is measured: a Doorbell of the tool's own on the loopback, an installation, or the bare loop.
 
-use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,19 +7,22 @@ use std::process::Stdio;
 use anyhow::{Context, anyhow, bail, ensure};
 use futures_util::future::try_join_all;
 use tempfile::TempDir;
-use tokio::net::lookup_host;
 use tokio::process::Command;
+use tokio::task::spawn_blocking;
 
 use super::args::Where;
 use super::bare::Tells;
+use super::certificate::Certificate;
 use super::orders::{Credentials, Place};
 use super::usage::Meter;
+use super::{pipe, place};
 use crate::Host;
 use crate::cpus::Cpus;
 use crate::process::{Kind, Launch, Member};
 use crate::prove::nemesis::local::{Local, Manner, Shape};
 use crate::prove::nemesis::{Cluster, Fallen};
 use crate::rank::Rank;
+use crate::trust::Trust;
 
 /// Settings of one of the tool's own whose door is wide open, because the rate at which connections are taken protects a server from what
 /// this tool is there to do.
@@ -110,6 +112,8 @@ impl Target {
         let mut env: Vec<(String, String)> =
             settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         env.push(("DOORBELL_API_KEYS_FILE".to_owned(), text(&keys)));
+        let certificate = place.tls.then(|| Certificate::make(folder.path())).transpose()?;
+        env.extend(certificate.iter().flat_map(Certificate::settings));
         env.extend(place.set.iter().cloned());
         let api_key = Some(String::from_utf8(made.stdout)?.trim_end().to_owned());
         let own = match place.gateways {
@@ -120,22 +124,14 @@ impl Target {
             }
             None => one(host, folder, env, cpus).await?,
         };
-        Ok(Self { api_key, ..own })
+        let trust = certificate.map(|certificate| certificate.trust());
+        let places = own.places.into_iter().map(|place| Place { trust: trust.clone(), ..place }).collect();
+        Ok(Self { places, api_key, ..own })
     }
 
     async fn installation(place: &Where, api_key: Option<&Path>) -> anyhow::Result<Self> {
-        let mut places = Vec::new();
-        for url in &place.url {
-            let host = url.strip_prefix("ws://").with_context(|| format!("{url}: there is no TLS"))?;
-            let with_port = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
-                host.to_owned()
-            } else {
-                format!("{host}:80")
-            };
-            let found = lookup_host(&with_port).await.with_context(|| format!("there is no {host}"))?;
-            let address = preferred(found).with_context(|| format!("{host} has no address"))?;
-            places.push(Place { address, host: host.to_owned() });
-        }
+        let trust = place.trust()?;
+        let places = place::all(&place.url, &trust).await?;
         let credentials = match (&place.key_file, &place.token_command) {
             (Some(file), _) => Credentials::Key(file.clone()),
             (None, Some(line)) => Credentials::Command(line.clone()),
@@ -149,7 +145,10 @@ impl Target {
             std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
         };
         let api_key = api_key.map(read).transpose()?.map(|key| key.trim().to_owned());
-        let meter = Meter::Metrics(place.metrics_url.clone());
+        let meter = Meter::Metrics(place.metrics_url.clone(), trust);
+        // Last, when all else that was asked for is known to be there.
+        let looked = places.clone();
+        spawn_blocking(move || looked.iter().try_for_each(pipe::look)).await??;
         Ok(Self { places, credentials, api_key, meter, own: None })
     }
 
@@ -174,7 +173,7 @@ impl Target {
         };
         let (log, member) = started("the bare loop", launch).await?;
         Ok(Self {
-            places: vec![place_of(member.address())?],
+            places: vec![Place::own(member.address(), None)?],
             credentials: Credentials::Nobody,
             api_key: Some("none".to_owned()),
             meter: Meter::Processes(vec![member.number().await?]),
@@ -230,22 +229,26 @@ impl Target {
         &self,
         wanted: impl Fn(&str) -> bool + Copy,
     ) -> anyhow::Result<Option<Vec<(String, f64)>>> {
-        let pages = self.metrics_urls();
+        let (pages, trust) = self.metrics_urls();
         if pages.is_empty() {
             return Ok(None);
         }
         let mut figures = Vec::new();
         for page in pages {
-            figures.extend(crate::scrape::figures(&page, wanted).await?);
+            figures.extend(crate::scrape::figures(&page, &trust, wanted).await?);
         }
         Ok(Some(figures))
     }
 
-    fn metrics_urls(&self) -> Vec<String> {
+    /// Where whoever sessions are connected to tells of itself, and whom to trust there.
+    fn metrics_urls(&self) -> (Vec<String>, Trust) {
         match (&self.meter, self.own.as_ref().map(|own| &own.what)) {
-            (Meter::Metrics(pages), _) => pages.clone(),
-            (_, Some(Started::Bare(_))) => Vec::new(),
-            _ => self.places.iter().map(|place| format!("http://{}/metrics", place.host)).collect(),
+            (Meter::Metrics(pages, trust), _) => (pages.clone(), trust.clone()),
+            (_, Some(Started::Bare(_))) => (Vec::new(), Trust::System),
+            _ => {
+                let trust = self.places.iter().find_map(|place| place.trust.clone());
+                (self.places.iter().map(Place::metrics_url).collect(), trust.unwrap_or_default())
+            }
         }
     }
 
@@ -287,7 +290,7 @@ impl Target {
             places: Vec::new(),
             credentials: Credentials::Nobody,
             api_key: None,
-            meter: Meter::Metrics(Vec::new()),
+            meter: Meter::Metrics(Vec::new(), Trust::System),
             own: Some(Own { what: Started::One(member), logs: vec![log], _folder: folder }),
         }
     }
@@ -314,7 +317,7 @@ async fn one(
     };
     let (log, member) = started("a Doorbell of its own", launch).await?;
     Ok(Target {
-        places: vec![place_of(member.address())?],
+        places: vec![Place::own(member.address(), None)?],
         credentials: Credentials::Key(data.join("key")),
         api_key: None,
         meter: Meter::Processes(vec![member.number().await?]),
@@ -338,7 +341,7 @@ async fn apart(host: &Host, folder: TempDir, count: NonZeroU16, manner: Manner) 
     let local = started.map_err(why)?;
     let (mut places, mut numbers) = (Vec::new(), Vec::new());
     for gateway in local.gateways() {
-        places.push(place_of(gateway.address())?);
+        places.push(Place::own(gateway.address(), None)?);
         numbers.push(gateway.number().await?);
     }
     Ok(Target {
@@ -367,31 +370,6 @@ fn last_lines(log: &Path) -> Vec<String> {
     lines[lines.len().saturating_sub(LOG_LINES)..].iter().map(|line| (*line).to_owned()).collect()
 }
 
-/// Of a name's addresses one of IPv4, whose loopback has many to connect from; else the first.
-fn preferred(addresses: impl Iterator<Item = SocketAddr>) -> Option<SocketAddr> {
-    addresses.min_by_key(SocketAddr::is_ipv6)
-}
-
-fn place_of(address: &str) -> anyhow::Result<Place> {
-    Ok(Place { address: address.parse()?, host: address.to_owned() })
-}
-
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_names_addresses_the_first_of_ipv4_is_taken() {
-        let of = |addresses: &[&str]| {
-            let addresses: Vec<SocketAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
-            preferred(addresses.into_iter()).map(|address| address.to_string())
-        };
-        assert_eq!(of(&["[::1]:8", "127.0.0.1:8", "127.0.0.2:8"]).as_deref(), Some("127.0.0.1:8"));
-        assert_eq!(of(&["[::2]:8", "[::1]:8"]).as_deref(), Some("[::2]:8"));
-        assert_eq!(of(&[]), None);
-    }
 }

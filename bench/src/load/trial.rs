@@ -240,6 +240,8 @@ impl<'a> Trial<'a> {
             ("in flight", size.in_flight.to_string()),
         ]);
         parameters.extend(size.connect_rate.map(|rate| ("connects a second", rate.to_string())));
+        let tls = place.is_secure().then(|| ("TLS", "1.3, whole handshakes".to_owned()));
+        parameters.extend(tls);
         parameters.extend(size.processes.map(|count| ("processes", count.to_string())));
         let set = place.set.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
         parameters.extend((!set.is_empty()).then(|| ("set", set.join(" "))));
@@ -327,6 +329,8 @@ mod tests {
         let mut place = Where {
             url: vec![],
             gateways: None,
+            ca: None,
+            tls: false,
             key_file: None,
             token_command: None,
             metrics_url: vec![],

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 
 use crate::process::is_there;
 use crate::scrape;
+use crate::trust::Trust;
 
 /// The metrics that every Doorbell shows of its process.
 const CPU: &str = "process_cpu_seconds_total";
@@ -22,8 +23,8 @@ const PAGE_BYTES: u64 = 4_096;
 pub enum Meter {
     /// Processes of this machine, by their numbers; their sum.
     Processes(Vec<u32>),
-    /// Pages of metrics; their sum.
-    Metrics(Vec<String>),
+    /// Pages of metrics, and whom to trust with `https`; their sum.
+    Metrics(Vec<String>, Trust),
 }
 
 /// What a server has used.
@@ -53,7 +54,7 @@ impl Meter {
     pub fn cpu_seconds(&self) -> Option<f64> {
         match self {
             Self::Processes(numbers) => numbers.iter().map(|number| cpu_seconds(*number)).sum(),
-            Self::Metrics(_) => None,
+            Self::Metrics(..) => None,
         }
     }
 
@@ -61,7 +62,7 @@ impl Meter {
     pub fn gone(&self) -> Option<u32> {
         match self {
             Self::Processes(numbers) => numbers.iter().copied().find(|number| !is_there(*number)),
-            Self::Metrics(_) => None,
+            Self::Metrics(..) => None,
         }
     }
 
@@ -75,11 +76,11 @@ impl Meter {
                 let mut each = numbers.iter().map(|number| of_process(*number));
                 each.try_fold(Usage::default(), |sum, one| Ok(sum.plus(one?))).map(Some)
             }
-            Self::Metrics(pages) if pages.is_empty() => Ok(None),
-            Self::Metrics(pages) => {
+            Self::Metrics(pages, _) if pages.is_empty() => Ok(None),
+            Self::Metrics(pages, trust) => {
                 let mut sum = Usage::default();
                 for page in pages {
-                    let told = scrape::figures(page, |name| [CPU, RESIDENT].contains(&name)).await?;
+                    let told = scrape::figures(page, trust, |name| [CPU, RESIDENT].contains(&name)).await?;
                     for (name, value) in told {
                         if name == CPU {
                             sum.cpu_seconds += value;

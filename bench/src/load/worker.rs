@@ -1,7 +1,7 @@
 //! A process that holds sockets: `doorbell bench load-worker`, started by the tool, told what to do by lines on its standard
 //! input, telling what it saw by lines on its standard output. It ends with whoever started it.
 //!
-//! Map: [`engine`] the loop; [`socket`] one session; [`arrival`] when its bytes came; [`answer`] how it begins and ends, [`hearing`] what a message says; [`lateness`] how late it is, [`returning`]
+//! Map: [`engine`] the loop; [`socket`] one session, [`stream`] what its bytes go over; [`arrival`] when its bytes came; [`answer`] how it begins and ends, [`hearing`] what a message says; [`lateness`] how late it is, [`returning`]
 //! how it comes back; [`seconds`] all of it second by second.
 
 mod answer;
@@ -12,6 +12,7 @@ mod lateness;
 mod returning;
 mod seconds;
 mod socket;
+mod stream;
 
 use std::io::{BufRead, Write};
 use std::path::Path;

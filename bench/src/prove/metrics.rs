@@ -1,6 +1,7 @@
 //! The metrics of a server that rules look at, by their names at `/metrics`.
 
 use crate::scrape;
+use crate::trust::Trust;
 
 /// Users with news, by where they are in the queue.
 pub const QUEUE: [&str; 3] = [
@@ -38,7 +39,7 @@ pub const BEGUN: &str = "process_start_time_seconds";
 /// # Errors
 /// Where there is no such page, or it has none of these figures.
 pub async fn read(url: &str) -> anyhow::Result<Vec<(String, f64)>> {
-    scrape::figures(url, is_wanted).await
+    scrape::figures(url, &Trust::System, is_wanted).await
 }
 
 /// How many users are in the queue, wherever they are in it.

@@ -6,6 +6,7 @@ mod mixed;
 mod report;
 mod rounds;
 mod storm;
+mod tls;
 mod unicast;
 
 use std::path::Path;
@@ -409,7 +410,14 @@ async fn what_cannot_be_measured_says_why() -> anyhow::Result<()> {
     for (words, reason) in [
         (&["connect", "--sessions", "100000000"][..], "the file limit is"),
         (&["connect", "--url", "ws://127.0.0.1:1"], "--key-file"),
-        (&["connect", "--url", "wss://h", "--key-file", "k"], "no TLS"),
+        (&["connect", "--url", "wss://127.0.0.1/v1/ws", "--key-file", "k"], "leave /v1/ws out"),
+        (&["connect", "--url", "ws://127.0.0.1:1", "--key-file", "k", "--ca", "c"], "--ca: neither"),
+        (&["connect", "--url", "wss://127.0.0.1:1", "--key-file", "k", "--ca", "no-such-ca"], "no-such-ca"),
+        (
+            &["connect", "--url", "wss://127.0.0.1:1", "--url", "ws://127.0.0.1:1", "--key-file", "k"],
+            "some are wss://",
+        ),
+        (&["connect", "--tls", "--url", "ws://127.0.0.1:1", "--key-file", "k"], "--tls"),
         (&["connect", "--url", "ws://h:65536", "--key-file", "k"], "65535 at most"),
         (&["connect", "--processes", "257"], "must be 1 to 256"),
         (

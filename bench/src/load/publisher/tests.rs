@@ -1,4 +1,4 @@
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn server(answers: &'static [usize], last: &'static str) -> (Place, std::thread:
         }
         asked
     });
-    (Place { address, host: address.to_string() }, serving)
+    (Place::own(&address.to_string(), None).unwrap(), serving)
 }
 
 /// Takes a request whole, so that an end after it is an end in order; answers its version.

@@ -5,7 +5,7 @@ mod soaking;
 mod telling;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::mpsc::{Receiver, TryRecvError};
 
 use doorbell_protocol::frames::{Hello, Token};
@@ -13,18 +13,18 @@ use doorbell_protocol::{CallId, ClientFrame, Encoding, TopicId, Version};
 use mio::{Events, Poll};
 
 use super::answer::{Over, Then, closed, upgraded};
-use super::arrival;
 use super::hearing::{Heard, Hearing, SUBSCRIBE};
 use super::lateness::Lateness;
 use super::returning::Returning;
 use super::say;
 use super::seconds::Seconds;
 use super::socket::{Life, Socket, Stage};
+use super::stream::Security;
 use crate::load::clock::{self, Moment};
 use crate::load::frame::{self, HEAD_BYTES_MAX, Kind, PAYLOAD_BYTES_MAX};
 use crate::load::orders::{Audience, Job, Lost, Order, Plan, Report, Tally};
-use crate::load::outbound;
 use crate::load::spread::Spread;
+use crate::load::{outbound, pipe};
 use soaking::Soaking;
 
 /// Room for the longest frame, so that one read is never too short for it, and for many short ones.
@@ -33,8 +33,6 @@ const BUFFER_BYTES: usize = PAYLOAD_BYTES_MAX + HEAD_BYTES_MAX + 64 * 1024;
 const EVENTS: usize = 4_096;
 /// Kinds of failures that are told apart; the others are one kind.
 const KINDS_MAX: usize = 24;
-/// How a session says that it leaves: masked, 1000.
-const LEAVE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
 /// The one token that is no socket's.
 pub const WAKER: mio::Token = mio::Token(usize::MAX);
 
@@ -50,6 +48,8 @@ pub struct Engine {
     tokens: Vec<String>,
     /// The request for an upgrade at each place.
     upgrades: Vec<Vec<u8>>,
+    /// How connections to each place are secured, where it speaks TLS.
+    securities: Vec<Option<Security>>,
     hearing: Hearing,
     /// What all follow.
     followed: Option<TopicId>,
@@ -69,6 +69,7 @@ pub struct Engine {
     returning: Returning,
     soaking: Soaking,
     tally: Tally,
+    secured: Spread,
     upgrade: Spread,
     welcome: Spread,
     heartbeat_ms: u32,
@@ -88,7 +89,7 @@ impl Engine {
     /// Nothing is opened yet.
     ///
     /// # Errors
-    /// The topic is none, or the kernel gives no epoll.
+    /// The topic is none, nobody is trusted, or the kernel gives no epoll.
     pub fn new(job: Job, tokens: Vec<String>) -> anyhow::Result<Self> {
         let encoding = Encoding::from(job.coding);
         let topic = job.topic.as_deref().map(TopicId::new).transpose()?;
@@ -101,7 +102,8 @@ impl Engine {
             came: 0,
             sockets: Vec::with_capacity(job.sessions as usize),
             tokens,
-            upgrades: job.places.iter().map(|place| outbound::upgrade(&place.host, encoding)).collect(),
+            upgrades: job.places.iter().map(|place| outbound::upgrade(place, encoding)).collect(),
+            securities: Security::of(&job.places)?,
             hearing: Hearing::new(encoding, topic, ring_topic),
             followed,
             undecided: VecDeque::new(),
@@ -117,6 +119,7 @@ impl Engine {
             soaking: Soaking::default(),
             returning: Returning::new(&job),
             tally: Tally::default(),
+            secured: Spread::default(),
             upgrade: Spread::default(),
             welcome: Spread::default(),
             heartbeat_ms: 0,
@@ -204,11 +207,18 @@ impl Engine {
         let socket = &mut self.sockets[index];
         let Some(stream) = &mut socket.stream else { return Ok(()) };
         if socket.stage == Stage::Connecting {
-            if let Ok(Some(error)) | Err(error) = stream.take_error() {
+            if let Ok(Some(error)) | Err(error) = stream.socket().take_error() {
                 return Err(format!("connect: {error}").into());
             }
-            if stream.peer_addr().is_err() {
+            if stream.socket().peer_addr().is_err() {
                 return Ok(());
+            }
+            socket.stage = Stage::Securing;
+        }
+        if socket.stage == Stage::Securing {
+            let Some(secured) = stream.secure().map_err(|error| unsecured(&error))? else { return Ok(()) };
+            if self.securities[place].is_some() && socket.life == Life::First {
+                self.secured.record(secured.saturating_sub(socket.due));
             }
             socket.stage = Stage::Upgrading;
             socket.write(&self.upgrades[place]).map_err(|error| unanswered(format!("upgrade: {error}")))?;
@@ -220,7 +230,7 @@ impl Engine {
         }
         loop {
             let Some(stream) = &mut self.sockets[index].stream else { return Ok(()) };
-            match arrival::read(stream, &mut buffer[filled..]) {
+            match stream.read(&mut buffer[filled..]) {
                 Ok((0, _)) => {
                     return Err(self.ended(index, filled, "the server ended the connection".to_owned()));
                 }
@@ -432,9 +442,18 @@ impl Engine {
     /// All sessions say that they leave.
     fn leave(&mut self) {
         for socket in self.sockets.iter_mut().filter(|socket| socket.stage >= Stage::Greeting) {
-            // The server may be gone already.
-            let _ = socket.write(&LEAVE);
+            socket.leave();
         }
+    }
+}
+
+/// Why a handshake did not come about. Whom the server cuts off in it has no answer.
+fn unsecured(error: &io::Error) -> Over {
+    let why = pipe::unsecured(error);
+    if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) {
+        why.into()
+    } else {
+        unanswered(why)
     }
 }
 
@@ -445,6 +464,7 @@ fn unanswered(why: String) -> Over {
 const fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::Connecting => "connecting",
+        Stage::Securing => "the TLS handshake is not done",
         Stage::Upgrading => "the upgrade is not answered",
         Stage::Greeting => "no welcome",
         Stage::Following => "subscribe is not answered",

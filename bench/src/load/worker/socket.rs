@@ -1,6 +1,6 @@
 //! One session's socket: a few dozen bytes, and a buffer only while a frame is torn.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::arrival;
+use super::stream::{Security, Stream};
 use crate::backoff::Backoff;
 use crate::load::clock::Moment;
 
@@ -22,6 +23,9 @@ const PER_SOURCE: u64 = 7_000;
 const LITTLE_BYTES: usize = 4_096;
 /// The smallest largest segment that Linux takes (`TCP_MIN_MSS`).
 const LITTLE_SEGMENT_BYTES: u32 = 88;
+
+/// How a session says that it leaves: masked, 1000.
+pub const LEAVE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
 
 /// How much both kernels hold of a connection that nobody reads from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +39,7 @@ pub enum Room {
 /// One session.
 pub struct Socket {
     /// `None` where it is over, or waits to come back.
-    pub stream: Option<TcpStream>,
+    pub stream: Option<Stream>,
     /// How far it is.
     pub stage: Stage,
     /// Which of its connections it is, counted in a circle: tells what is said of an older one.
@@ -72,6 +76,8 @@ pub enum Life {
 pub enum Stage {
     /// The connection is being made.
     Connecting,
+    /// The connection is made, the TLS handshake is not done.
+    Securing,
     /// The upgrade has been asked for.
     Upgrading,
     /// `hello` is written.
@@ -106,7 +112,7 @@ impl Socket {
     /// There is no way, or no free port at `source`.
     pub fn connect(
         &mut self,
-        to: SocketAddr,
+        (to, security): (SocketAddr, Option<&Security>),
         (source, room): (Option<Ipv4Addr>, Room),
     ) -> io::Result<&mut TcpStream> {
         self.stage = Stage::Connecting;
@@ -131,14 +137,15 @@ impl Socket {
             }
             _ => {}
         }
-        Ok(self.stream.insert(TcpStream::from_std(socket.into())))
+        let stream = Stream::over(TcpStream::from_std(socket.into()), security)?;
+        Ok(self.stream.insert(stream).socket_mut())
     }
 
     /// Ends the connection without a word: the other side is told by a reset.
     pub fn cut(&mut self) {
         if let Some(stream) = self.stream.take() {
             // Without it the other side is told all the same, by an ordinary end.
-            let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
         }
         self.torn = None;
     }
@@ -149,10 +156,14 @@ impl Socket {
     /// Also where the socket does not take all of it: a client writes so little that the server must have stopped reading.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(stream) = &mut self.stream else { return Err(ErrorKind::NotConnected.into()) };
-        match stream.write(bytes) {
-            Ok(written) if written == bytes.len() => Ok(()),
-            Ok(_) => Err(ErrorKind::WriteZero.into()),
-            Err(error) => Err(error),
+        stream.write(bytes)
+    }
+
+    /// Says that it leaves. The server may be gone already.
+    pub fn leave(&mut self) {
+        let _ = self.write(&LEAVE);
+        if let Some(stream) = &mut self.stream {
+            stream.tell_end();
         }
     }
 }
@@ -172,7 +183,7 @@ mod tests {
     #[test]
     fn a_session_costs_a_few_dozen_bytes() {
         // A debug build's stream is larger than a number.
-        let beside = size_of::<Socket>() - size_of::<Option<TcpStream>>();
+        let beside = size_of::<Socket>() - size_of::<Option<Stream>>();
         assert!(beside <= 48, "{beside}");
     }
 

@@ -85,7 +85,8 @@ impl Engine {
         self.tally.returns.tries += u64::from(socket.life > Life::First);
         self.in_flight += 1;
         let address = self.job.places[place].address;
-        let connected = socket.connect(address, (source, room)).and_then(|stream| {
+        let security = self.securities[place].as_ref();
+        let connected = socket.connect((address, security), (source, room)).and_then(|stream| {
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(stream, mio::Token(index), interest)
         });

@@ -2,7 +2,7 @@
 
 use mio::Interest;
 
-use super::{Engine, LEAVE};
+use super::Engine;
 use crate::load::clock::{self, Moment};
 use crate::load::orders::Churn;
 use crate::load::outbound;
@@ -64,8 +64,7 @@ impl Engine {
     fn go_and_come_back(&mut self, index: usize) {
         let is_steady = self.is_steady(index);
         let socket = &mut self.sockets[index];
-        // The server may be gone already.
-        let _ = socket.write(&LEAVE);
+        socket.leave();
         (socket.stream, socket.torn, socket.stage) = (None, None, Stage::Gone);
         self.tally.open -= 1;
         if is_steady {
@@ -80,7 +79,7 @@ impl Engine {
         for index in self.those_from(from) {
             if let Some(stream) = &mut self.sockets[index].stream {
                 // A socket that wakes us all the same is read from no more than others.
-                let _ = self.poll.registry().deregister(stream);
+                let _ = self.poll.registry().deregister(stream.socket_mut());
             }
         }
     }
@@ -92,7 +91,7 @@ impl Engine {
             let token = mio::Token(index);
             let Some(stream) = &mut self.sockets[index].stream else { continue };
             let interest = Interest::READABLE | Interest::WRITABLE;
-            if let Err(error) = self.poll.registry().register(stream, token, interest) {
+            if let Err(error) = self.poll.registry().register(stream.socket_mut(), token, interest) {
                 self.over(index, format!("reading again: {error}").into());
             }
         }

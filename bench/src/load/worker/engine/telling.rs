@@ -41,6 +41,7 @@ impl Engine {
             tally: self.tally,
             began: self.began,
             last_welcome: self.last_welcome,
+            secured: self.secured.counts(),
             upgrade: self.upgrade.counts(),
             welcome: self.welcome.counts(),
             late: self.lateness.counts(steady().map(|(user, socket)| (user, socket.known)), last),

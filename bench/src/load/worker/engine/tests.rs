@@ -6,9 +6,10 @@ use super::coming::{SESSION_DEADLINE_US, unconnected};
 use super::*;
 use crate::load::orders::{Churn, Losing, Loss, Place};
 use crate::load::schedule::Schedule;
+use crate::load::worker::socket::LEAVE;
 
 fn job(address: std::net::SocketAddr) -> Job {
-    let places = vec![Place { address, host: address.to_string() }];
+    let places = vec![Place::own(&address.to_string(), None).unwrap()];
     Job { sources: Some(9), ..Job::of_one(places) }
 }
 
