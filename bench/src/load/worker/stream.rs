@@ -199,3 +199,6 @@ impl Read for Incoming<'_> {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests;
