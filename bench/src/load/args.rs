@@ -4,7 +4,7 @@ use std::num::{NonZeroU8, NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::Args;
 
 use super::orders::{Audience, Coding, Credentials, Job, Lost, Place};
@@ -34,6 +34,9 @@ pub struct Asked {
     /// Do not measure the bare epoll loop as well
     #[arg(long)]
     pub(super) no_reference: bool,
+    /// Bare loops that share the sessions, one thread each [default: as few as the file limit lets]
+    #[arg(long, value_name = "COUNT", conflicts_with = "no_reference", value_parser = bare_loops)]
+    pub(super) bare_loops: Option<NonZeroU32>,
     /// Write the result as JSON, too
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
@@ -333,17 +336,29 @@ impl Size {
         Ok(())
     }
 
-    /// Whether the bare loop, which is one process, can hold them.
+    /// How many bare loops hold them, each of them a process: as many as were asked for, or as the file limit asks for.
     ///
     /// # Errors
-    /// Its file limit is too small.
-    pub fn check_bare(&self, files: u64) -> anyhow::Result<()> {
+    /// The file limit is too small for so few, or for one session.
+    pub fn bare_loops(&self, asked: Option<NonZeroU32>, files: u64) -> anyhow::Result<NonZeroU32> {
         let (sessions, most) = (self.sessions, most(files));
         ensure!(
-            u64::from(sessions.get()) <= most,
-            "{sessions} sessions are more than one process can hold: the file limit is {files}, so {most} at most"
+            most > 0,
+            "the file limit is {files} a process, of which a bare loop needs {SERVER_FILES} for itself"
         );
-        Ok(())
+        let needed = u64::from(sessions.get()).div_ceil(most);
+        let loops = asked.map_or(needed, |asked| u64::from(asked.min(sessions).get()));
+        ensure!(
+            loops >= needed,
+            "--bare-loops {loops} cannot hold {sessions} sessions: the file limit is {files} a process, so {needed} are needed. Leave \
+             --bare-loops out, or raise the limit (ulimit -Hn)"
+        );
+        ensure!(
+            loops <= BARE_LOOPS_MAX.into(),
+            "{sessions} sessions need {needed} bare loops, of {most} each by the file limit, and more than {BARE_LOOPS_MAX} are not started"
+        );
+        let loops = u32::try_from(loops).ok().and_then(NonZeroU32::new);
+        loops.context("there is a session")
     }
 
     /// What each process holds.
@@ -400,6 +415,9 @@ const PROCESSES_MAX: u32 = 256;
 /// Each is a process: a million sessions need some fifty.
 const GATEWAYS_MAX: u16 = 200;
 
+/// As many as gateways.
+const BARE_LOOPS_MAX: u32 = 200;
+
 fn gateways(text: &str) -> Result<NonZeroU16, String> {
     let count = text.parse::<NonZeroU16>().ok().filter(|count| count.get() <= GATEWAYS_MAX);
     count.ok_or_else(|| format!("must be 1 to {GATEWAYS_MAX}"))
@@ -421,6 +439,10 @@ fn at_most(text: &str, most: u32) -> Result<NonZeroU32, String> {
 
 fn per_second(text: &str) -> Result<NonZeroU32, String> {
     at_most(text, PER_SECOND_MAX)
+}
+
+fn bare_loops(text: &str) -> Result<NonZeroU32, String> {
+    at_most(text, BARE_LOOPS_MAX)
 }
 
 fn processes(text: &str) -> Result<NonZeroU32, String> {

@@ -1,9 +1,10 @@
 //! The bare loop: what this machine can do at all. `doorbell bench load-bare`, started by the tool: one thread, one epoll loop, which
 //! accepts sockets, answers their upgrade, `hello` and `subscribe` with bytes made before, and writes a hint of the same bytes as a
-//! Doorbell's to each of them, or to those that are named. It checks nothing, keeps nothing, and nobody should learn from it.
+//! Doorbell's to each of them, or to those that are named. It checks nothing, keeps nothing, and nobody should learn from it. Where there are
+//! several, none knows of another: the tool tells each of them what its sockets need.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use doorbell_protocol::codec::{decode_client, encode_server};
 use doorbell_protocol::{CallId, ClientFrame, Encoding, Payload, ServerFrame, SessionId, TopicId};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use rustix::io::Errno;
 use serde::Deserialize;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -34,7 +36,7 @@ const HEARTBEAT_MS: u32 = 25_000;
 const CLOSE: u8 = 0x88;
 /// How often it looks whether who started it is still there.
 const LOOK: Duration = Duration::from_secs(1);
-/// How soon it tries those again whose sockets were full.
+/// How soon it tries those again whose sockets were full, or for whom there was no file.
 const RETRY: Duration = Duration::from_millis(5);
 
 /// `doorbell bench load-bare`.
@@ -116,6 +118,8 @@ struct Bare {
     calls: HashMap<usize, Vec<u8>>,
     /// Sockets that took a part of a hint: what would come after it is no frame.
     cut: u64,
+    /// Somebody may stand before the door.
+    comes: bool,
 }
 
 /// Runs until it is ended, or whoever started it is gone.
@@ -137,9 +141,13 @@ pub fn run(args: &BareArgs, host: &Host) -> anyhow::Result<()> {
         }
         for event in &events {
             match event.token() {
-                LISTENER => bare.accept(&listener)?,
+                LISTENER => bare.comes = true,
                 Token(index) => bare.ready(index, &mut buffer),
             }
+        }
+        // After the others: who comes back may need the file of who is gone.
+        if bare.comes {
+            bare.accept(|| listener.accept())?;
         }
         bare.fan_out();
         bare.pay();
@@ -147,7 +155,7 @@ pub fn run(args: &BareArgs, host: &Host) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -187,12 +195,18 @@ impl Bare {
             users: args.users.then(HashMap::new),
             calls: HashMap::new(),
             cut: 0,
+            comes: false,
         })
     }
 
-    fn accept(&mut self, listener: &TcpListener) -> anyhow::Result<()> {
+    /// Takes all who stand before the door, or as many as there are files for.
+    fn accept(
+        &mut self,
+        mut next: impl FnMut() -> io::Result<(TcpStream, SocketAddr)>,
+    ) -> anyhow::Result<()> {
+        self.comes = false;
         loop {
-            match listener.accept() {
+            match next() {
                 Ok((mut stream, _)) => {
                     // As a Doorbell does: a hint does not wait until the one before it was acknowledged.
                     stream.set_nodelay(true)?;
@@ -202,6 +216,11 @@ impl Bare {
                     self.sockets.push(Some((stream, Stage::Connected)));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                // The kernel does not say once more that somebody is there.
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::MFILE) => {
+                    self.comes = true;
+                    return Ok(());
+                }
                 // Whoever went away meanwhile is not missed.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => return Err(error).context("the bare loop cannot accept"),
@@ -297,7 +316,7 @@ impl Bare {
 
     /// Until there is something to do, whether or not anything comes.
     fn wait(&self) -> Duration {
-        let owed = if self.owed.is_empty() { LOOK } else { RETRY };
+        let owed = if self.owed.is_empty() && !self.comes { LOOK } else { RETRY };
         let next = self.waiting.map(|_| Duration::from_micros(self.next.saturating_sub(clock::now())));
         next.map_or(owed, |next| next.min(owed))
     }

@@ -307,7 +307,7 @@ impl MixedArgs {
             last,
             unpublished: told.as_ref().map(|told| told.refused.clone()).unwrap_or_default(),
             publishes: told
-                .map(|told| self.publishes(seen, told, Used { reconnects: publisher.reconnects, ..used })),
+                .map(|told| self.publishes(seen, told, Used { reconnects: publisher.reconnects(), ..used })),
         };
         Ok((Work { fleet, ringer, publisher, target, laps }, soaked))
     }

@@ -113,6 +113,14 @@ pub struct Place {
     pub trust: Option<Trust>,
 }
 
+impl Place {
+    /// At which of so many places the session with that number among all is: they are spread evenly.
+    #[expect(clippy::cast_possible_truncation, reason = "it is below the number of places")]
+    pub const fn nth(session: u64, places: usize) -> usize {
+        (session % places as u64) as usize
+    }
+}
+
 /// The encoding, as the command line names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -75,25 +75,20 @@ impl Ringer {
         manner: Manner,
     ) -> anyhow::Result<Self> {
         let (key, topic) = target.api_key.clone().zip(topic).context("a back end needs an API key")?;
-        let (places, users) = (target.places.clone(), trial.users());
-        spawn_blocking(move || Self::connect(&places, (&key, &topic), (users, laps), manner)).await?
-    }
-
-    fn connect(
-        places: &[Place],
-        (key, topic): (&str, &str),
-        (users, laps): (String, Laps),
-        manner: Manner,
-    ) -> anyhow::Result<Self> {
         let connections = usize::try_from(manner.connections.get()).unwrap_or(usize::MAX);
-        let places = places.iter().cycle().take(connections);
-        let callers = places.map(|place| Publisher::connect(place, key, topic)).collect::<Result<_, _>>()?;
-        Ok(Self { callers, users, laps, batch: manner.batch.get().into() })
+        let doors: Vec<Vec<Place>> =
+            target.call_at().cycle().take(connections).map(<[Place]>::to_vec).collect();
+        let (users, batch) = (trial.users(), manner.batch.get().into());
+        let connecting = move || {
+            let callers = doors.iter().map(|places| Publisher::connect(places, &key, &topic));
+            Ok(Self { callers: callers.collect::<anyhow::Result<_>>()?, users, laps, batch })
+        };
+        spawn_blocking(connecting).await?
     }
 
     /// Connections after the first ones.
     pub fn reconnects(&self) -> u64 {
-        self.callers.iter().map(|caller| caller.reconnects).sum()
+        self.callers.iter().map(|caller| caller.reconnects()).sum()
     }
 
     /// Rings by a schedule, whatever comes back: a connection that is free takes all that is due. The version of a call is the moment at
@@ -153,9 +148,9 @@ impl Ringer {
                     let mut calls = Calls::default();
                     let worked = work(stop, &mut |rings, due, version| {
                         let count = rings.end - rings.start;
-                        let names = rings.map(|number| format!("{users}{}", laps.user(number))).collect();
                         calls.behind.record(clock::now().saturating_sub(due));
-                        let answer = caller.ring(version, names);
+                        let sessions = rings.map(|number| laps.user(number));
+                        let answer = caller.ring(version, sessions, |session| format!("{users}{session}"));
                         calls.take(answer, due, count)
                     });
                     worked.map(|()| calls).inspect_err(|_| stop.cancel())

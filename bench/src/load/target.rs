@@ -1,11 +1,11 @@
-//! What is measured: a Doorbell of the tool's own on the loopback, an installation, or the bare loop.
+//! What is measured: a Doorbell of the tool's own on the loopback, an installation, or bare loops.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, anyhow, bail, ensure};
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::task::spawn_blocking;
@@ -70,11 +70,11 @@ struct Own {
 
 enum Started {
     /// A Doorbell in one process.
-    One(Member),
+    One(Box<Member>),
     /// A Doorbell whose roles are apart.
     Apart(Local),
-    /// The bare loop.
-    Bare(Member),
+    /// Bare loops, which know nothing of each other.
+    Bare(Vec<Member>),
 }
 
 impl Target {
@@ -152,33 +152,47 @@ impl Target {
         Ok(Self { places, credentials, api_key, meter, own: None })
     }
 
-    /// The bare loop.
+    /// So many bare loops.
     ///
     /// # Errors
-    /// It does not start.
-    pub async fn bare(host: &Host, tells: &Tells, cpus: Option<&Cpus>) -> anyhow::Result<Self> {
+    /// One of them does not start.
+    pub async fn bare(
+        host: &Host,
+        tells: &Tells,
+        loops: NonZeroU32,
+        cpus: Option<&Cpus>,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut args = ["bench", "load-bare"].map(str::to_owned).to_vec();
         args.extend(tells.words());
-        let launch = Launch {
-            name: "the bare loop".to_owned(),
+        let launch = |number: u32| Launch {
+            name: "a bare loop".to_owned(),
             leash: Some(host.binary.clone()),
             program: host.binary.clone(),
-            args,
+            args: args.clone(),
             env: Vec::new(),
-            log: folder.path().join("bare.log"),
+            log: folder.path().join(format!("bare-{number}.log")),
             kind: Kind::Doorbell,
             cpus: cpus.cloned(),
             rank: Rank::Ordinary,
         };
-        let (log, member) = started("the bare loop", launch).await?;
+        let starting = (1..=loops.get()).map(|number| started("a bare loop", launch(number)));
+        let (logs, members): (Vec<_>, Vec<_>) = try_join_all(starting).await?.into_iter().unzip();
+        let (places, numbers) = doors(&members).await?;
         Ok(Self {
-            places: vec![Place::own(member.address(), None)?],
+            places,
             credentials: Credentials::Nobody,
             api_key: Some("none".to_owned()),
-            meter: Meter::Processes(vec![member.number().await?]),
-            own: Some(Own { what: Started::Bare(member), logs: vec![log], _folder: folder }),
+            meter: Meter::Processes(numbers),
+            own: Some(Own { what: Started::Bare(members), logs, _folder: folder }),
         })
+    }
+
+    /// Where a back end calls so that everybody is reached: any of these, and there all places. A Doorbell passes on what comes to one of its
+    /// gateways; a bare loop tells its own sockets and nobody else's.
+    pub fn call_at(&self) -> impl Iterator<Item = &[Place]> + Clone {
+        let is_bare = matches!(self.own.as_ref().map(|own| &own.what), Some(Started::Bare(_)));
+        self.places.chunks(if is_bare { self.places.len().max(1) } else { 1 })
     }
 
     /// Whether it is this machine over the loopback: then sessions have source addresses of their own.
@@ -215,13 +229,14 @@ impl Target {
     /// Whom sessions are connected to, where the tool started it.
     fn doors(&self) -> Vec<&Member> {
         match self.own.as_ref().map(|own| &own.what) {
-            Some(Started::One(member) | Started::Bare(member)) => vec![member],
+            Some(Started::One(member)) => vec![&**member],
+            Some(Started::Bare(members)) => members.iter().collect(),
             Some(Started::Apart(local)) => local.gateways().collect(),
             None => Vec::new(),
         }
     }
 
-    /// Those figures of whom sessions are connected to, of all of them one after the other; `None` where nobody tells, as the bare loop does not.
+    /// Those figures of whom sessions are connected to, of all of them one after the other; `None` where nobody tells, as bare loops do not.
     ///
     /// # Errors
     /// One of them has no page with such figures, or does not answer.
@@ -264,8 +279,8 @@ impl Target {
                     Err(anyhow!(how.collect::<Vec<_>>().join("; ")))
                 }
             },
-            // The bare loop has nothing to put in order.
-            Started::Bare(member) => member.kill().await,
+            // Bare loops have nothing to put in order.
+            Started::Bare(members) => join_all(members.iter().map(Member::kill)).await.into_iter().collect(),
         };
         (ended, own.logs.iter().flat_map(|log| last_lines(log)).collect())
     }
@@ -291,7 +306,7 @@ impl Target {
             credentials: Credentials::Nobody,
             api_key: None,
             meter: Meter::Metrics(Vec::new(), Trust::System),
-            own: Some(Own { what: Started::One(member), logs: vec![log], _folder: folder }),
+            own: Some(Own { what: Started::One(Box::new(member)), logs: vec![log], _folder: folder }),
         }
     }
 }
@@ -321,7 +336,7 @@ async fn one(
         credentials: Credentials::Key(data.join("key")),
         api_key: None,
         meter: Meter::Processes(vec![member.number().await?]),
-        own: Some(Own { what: Started::One(member), logs: vec![log], _folder: folder }),
+        own: Some(Own { what: Started::One(Box::new(member)), logs: vec![log], _folder: folder }),
     })
 }
 
@@ -339,11 +354,7 @@ async fn apart(host: &Host, folder: TempDir, count: NonZeroU16, manner: Manner) 
         anyhow!("a Doorbell of its own does not start: {error:#}\n{}", lines.join("\n"))
     };
     let local = started.map_err(why)?;
-    let (mut places, mut numbers) = (Vec::new(), Vec::new());
-    for gateway in local.gateways() {
-        places.push(Place::own(gateway.address(), None)?);
-        numbers.push(gateway.number().await?);
-    }
+    let (places, numbers) = doors(local.gateways()).await?;
     Ok(Target {
         places,
         credentials: Credentials::Key(local.key_file()),
@@ -351,6 +362,16 @@ async fn apart(host: &Host, folder: TempDir, count: NonZeroU16, manner: Manner) 
         meter: Meter::Processes(numbers),
         own: Some(Own { what: Started::Apart(local), logs, _folder: folder }),
     })
+}
+
+/// Where each of them is connected to, and their numbers in `/proc`.
+async fn doors(members: impl IntoIterator<Item = &Member>) -> anyhow::Result<(Vec<Place>, Vec<u32>)> {
+    let (mut places, mut numbers) = (Vec::new(), Vec::new());
+    for member in members {
+        places.push(Place::own(member.address(), None)?);
+        numbers.push(member.number().await?);
+    }
+    Ok((places, numbers))
 }
 
 /// Starts it; answers its log as well. Where it does not start, its log says why: the file is gone with its folder.

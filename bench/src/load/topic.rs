@@ -42,8 +42,8 @@ impl<'a> Followed<'a> {
         let mut fleet = trial.open(target, side).await?.fleet;
         let (key, topic) = (target.api_key.clone(), trial.topic());
         let (key, topic) = key.zip(topic).context("a back end needs an API key")?;
-        let place = target.places[0].clone();
-        let connecting = move |_: &CancellationToken| Publisher::connect(&place, &key, &topic);
+        let door = target.call_at().next().context("a server has an address")?.to_vec();
+        let connecting = move |_: &CancellationToken| Publisher::connect(&door, &key, &topic);
         let mut publisher = fleet.blocking(WARMING_UP, connecting, &mut trial.line).await??;
         if fleet.tally().open == 0 {
             let failures = fleet.seen(0).await?.failures;
@@ -81,7 +81,7 @@ impl<'a> Followed<'a> {
         let Published { answered, last, answered_at, behind } = published;
         let until = fleet.heard_by();
         let all_heard = fleet.reached(last, until, "last hints", &mut trial.line).await?;
-        let used = begun.used(target, publisher.reconnects).await?;
+        let used = begun.used(target, publisher.reconnects()).await?;
         let seen = fleet.seen(last).await?;
         let phase = Phase {
             publishes: schedule.count,
@@ -117,7 +117,7 @@ impl<'a> Followed<'a> {
             let heard = fleet.heard_by();
             all_heard = fleet.reached(last, heard, "publishing", &mut trial.line).await?;
         }
-        let used = begun.used(target, publisher.reconnects).await?;
+        let used = begun.used(target, publisher.reconnects()).await?;
         let seen = fleet.seen(last).await?;
         let phase = Phase {
             publishes,

@@ -1,7 +1,7 @@
 //! What every measurement does: take the server, or the bare loop, open all sessions, and end all of it again, whatever happens.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use anyhow::anyhow;
 use humantime_serde::re::humantime::parse_duration;
@@ -53,6 +53,8 @@ pub struct Trial<'a> {
     slow: u64,
     /// Whether the bare loop is measured beside the server: known once the server is.
     pub has_bare_loop: bool,
+    /// How many bare loops there were; none before they were started.
+    bare_loops: Option<NonZeroU32>,
     /// What of the machine stands beside its figures.
     pub machine: Vec<(&'static str, String)>,
     /// The CPUs of servers and of the bare loop, where they are not those of the tool.
@@ -137,6 +139,7 @@ impl<'a> Trial<'a> {
             steady: what.steady(),
             slow: what.slow(),
             has_bare_loop: false,
+            bare_loops: None,
             machine,
             servers,
             noted: Vec::new(),
@@ -164,6 +167,8 @@ impl<'a> Trial<'a> {
     /// It cannot be had, or not hold so many.
     pub async fn doorbell(&mut self, back_end: Option<&BackEnd>) -> anyhow::Result<Target> {
         let files = (self.host.files)();
+        // Known before anything is measured, where it was asked for.
+        self.asked.bare_loops.map(|loops| self.asked.size.bare_loops(Some(loops), files)).transpose()?;
         if self.asked.place.url.is_empty() {
             let gateways = self.asked.place.gateways.map_or(1, NonZeroU16::get);
             self.asked.size.check_own(gateways, files)?;
@@ -175,13 +180,13 @@ impl<'a> Trial<'a> {
         Target::of((&self.asked.place, door), api_key, self.host, self.servers.as_ref()).await
     }
 
-    /// Takes the bare loop.
+    /// Takes the bare loop: as many of it as hold the sessions.
     ///
     /// # Errors
-    /// It cannot hold so many, or does not start.
+    /// They cannot hold so many, or do not start.
     pub async fn bare(&mut self) -> anyhow::Result<Target> {
         let size = &self.asked.size;
-        size.check_bare((self.host.files)())?;
+        let loops = size.bare_loops(self.asked.bare_loops, (self.host.files)())?;
         let sessions = size.sessions.get();
         // Pulls of users who are rung one by one are not spread.
         let is_spread = self.audience == Audience::Followers && sessions >= PULLS_SPREAD_FROM;
@@ -193,7 +198,9 @@ impl<'a> Trial<'a> {
             users: self.audience == Audience::Users,
         };
         self.line.pulse.starts();
-        Target::bare(self.host, &tells, self.servers.as_ref()).await
+        let target = Target::bare(self.host, &tells, loops, self.servers.as_ref()).await?;
+        self.bare_loops = Some(loops);
+        Ok(target)
     }
 
     /// Opens all sessions. The processes have their tokens before anything is measured.
@@ -243,6 +250,8 @@ impl<'a> Trial<'a> {
         let tls = place.is_secure().then(|| ("TLS", "1.3, whole handshakes".to_owned()));
         parameters.extend(tls);
         parameters.extend(size.processes.map(|count| ("processes", count.to_string())));
+        let loops = self.bare_loops.filter(|loops| loops.get() > 1);
+        parameters.extend(loops.map(|loops| ("bare loops", loops.to_string())));
         let set = place.set.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
         parameters.extend((!set.is_empty()).then(|| ("set", set.join(" "))));
         let servers = if place.url.is_empty() { "server's CPUs" } else { "bare loop's CPUs" };

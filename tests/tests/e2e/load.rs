@@ -1,6 +1,7 @@
 //! `doorbell bench connect`, `idle` and `fanout` as somebody runs them, small: what they say adds up.
 
 mod apart;
+mod bare;
 mod hot;
 mod mixed;
 mod report;
@@ -386,26 +387,6 @@ async fn a_publisher_whose_connections_get_too_old_goes_on_over_new_ones() -> an
 }
 
 #[tokio::test]
-async fn a_bare_loop_that_cannot_be_had_costs_no_figures() -> anyhow::Result<()> {
-    let doorbell = Doorbell::start().await?;
-    let (url, key) = (format!("ws://{}", doorbell.address()), doorbell.data().join("key"));
-    let binary = process::binary()?;
-    let words = ["bench", "connect", "--sessions", "200", "--url", &url, "--key-file"];
-    // Enough for a process that holds sockets, and not for one that listens as well.
-    let line = "ulimit -n 400 && exec \"$@\"";
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", line, "sh"]).arg(binary).args(words).arg(key).stdin(Stdio::null()).kill_on_drop(true);
-
-    let output = timeout(DEADLINE, command.output()).await??;
-
-    let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.code() == Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("sessions a second") && said.contains("200 welcomed"), "{said}");
-    assert!(said.contains("note: no figures of the bare loop: 200 sessions are more than"), "{said}");
-    Ok(())
-}
-
-#[tokio::test]
 async fn what_cannot_be_measured_says_why() -> anyhow::Result<()> {
     for (words, reason) in [
         (&["connect", "--sessions", "100000000"][..], "the file limit is"),
@@ -436,6 +417,8 @@ async fn what_cannot_be_measured_says_why() -> anyhow::Result<()> {
         (&["connect", "--sessions", "0"], "--sessions"),
         (&["connect", "--rounds", "0"], "must be 1 to 99"),
         (&["connect", "--gateways", "0"], "must be 1 to 200"),
+        (&["connect", "--bare-loops", "201"], "must be 1 to 200"),
+        (&["connect", "--bare-loops", "2", "--no-reference"], "--no-reference"),
         (&["connect", "--server-cpus", "0;1"], "0, or 0,2, or 1-3,6"),
         (
             &["connect", "--tool-cpus", "1000"],

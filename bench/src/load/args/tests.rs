@@ -63,6 +63,24 @@ fn too_few_files_are_refused_with_what_to_do() {
 }
 
 #[test]
+fn there_are_as_many_bare_loops_as_the_file_limit_asks_for_or_as_were_asked_for() {
+    let loops = |sessions, asked: Option<u32>, files| {
+        let loops = size(sessions, None).bare_loops(asked.and_then(NonZeroU32::new), files);
+        loops.map(NonZeroU32::get).map_err(|error| error.to_string())
+    };
+    let of = [1, 19_744, 19_745, 100_000, 1_000_000].map(|sessions| loops(sessions, None, 20_000));
+    assert_eq!(of, [1, 1, 2, 6, 51].map(Ok));
+    assert_eq!([loops(10, Some(3), 20_000), loops(2, Some(9), 20_000)], [Ok(3), Ok(2)]);
+
+    let refused = loops(20_000, Some(1), 20_000).unwrap_err();
+    assert!(refused.contains("--bare-loops 1") && refused.contains("so 2 are needed"), "{refused}");
+    let refused = loops(4_000_000, None, 20_000).unwrap_err();
+    assert!(refused.contains("need 203 bare loops") && refused.contains("more than 200"), "{refused}");
+    let refused = loops(1, None, 256).unwrap_err();
+    assert!(refused.contains("of which a bare loop needs 256"), "{refused}");
+}
+
+#[test]
 fn rates_have_a_bound_below_which_moments_differ_and_no_product_is_too_large() {
     assert_eq!(per_second("1000000").unwrap().get(), 1_000_000);
     for bad in ["0", "1000001", "4294967295", "-1", "x"] {

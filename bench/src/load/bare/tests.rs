@@ -22,7 +22,7 @@ fn followed() -> (Bare, std::net::TcpStream) {
     let (mut bare, listener) = (Bare::new(&tells(Coding::Json)).unwrap(), listen(address).unwrap());
     let follower = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     while bare.sockets.is_empty() {
-        bare.accept(&listener).unwrap();
+        bare.accept(|| listener.accept()).unwrap();
     }
     bare.sockets[0].as_mut().unwrap().1 = Stage::Following;
     (bare, follower)
@@ -86,6 +86,22 @@ fn a_socket_that_takes_a_part_of_a_hint_is_cut_and_counted() {
 }
 
 #[test]
+fn who_comes_while_there_are_no_files_is_taken_when_there_are() {
+    let address = "127.0.0.1:0".parse().unwrap();
+    let (mut bare, listener) = (Bare::new(&tells(Coding::Json)).unwrap(), listen(address).unwrap());
+    let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+
+    bare.accept(|| Err(Errno::MFILE.into())).unwrap();
+    assert_eq!((bare.comes, bare.wait(), bare.sockets.len()), (true, RETRY, 0));
+    while bare.sockets.is_empty() {
+        bare.accept(|| listener.accept()).unwrap();
+    }
+
+    assert_eq!((bare.comes, bare.wait()), (false, LOOK));
+    assert!(bare.accept(|| Err(Errno::INVAL.into())).is_err());
+}
+
+#[test]
 fn users_are_rung_by_their_names_however_a_request_comes() {
     for encoding in [Coding::Json, Coding::Msgpack] {
         let address = "127.0.0.1:0".parse().unwrap();
@@ -94,7 +110,7 @@ fn users_are_rung_by_their_names_however_a_request_comes() {
         let connect = || std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let mut streams = [connect(), connect(), connect()];
         while bare.sockets.len() < 3 {
-            bare.accept(&listener).unwrap();
+            bare.accept(|| listener.accept()).unwrap();
         }
         let encoding = Encoding::from(encoding);
         for (index, name) in ["ada", "bob"].into_iter().enumerate() {

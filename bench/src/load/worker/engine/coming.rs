@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::{Begun, Engine, stage};
 use crate::load::clock::{self, Moment};
+use crate::load::orders::Place;
 use crate::load::worker::answer::Over;
 use crate::load::worker::returning::Verdict;
 use crate::load::worker::socket::{Life, Room, Socket, Stage, source};
@@ -97,10 +98,9 @@ impl Engine {
         }
     }
 
-    /// Sessions are spread over the places by their number among all.
-    #[expect(clippy::cast_possible_truncation, reason = "it is below the number of places")]
+    /// Where the session is.
     pub(super) fn place(&self, index: usize) -> usize {
-        ((self.job.first + index as u64) % self.job.places.len() as u64) as usize
+        Place::nth(self.job.first + index as u64, self.job.places.len())
     }
 
     /// Ends those whose session does not come.
