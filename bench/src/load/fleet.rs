@@ -1,13 +1,12 @@
 //! The processes that hold the sockets, as the tool sees them: started, told, listened to, ended. They are its own children, and
 //! end when it does.
 
-use std::collections::BTreeMap;
-use std::process::Stdio;
+mod together;
+mod worker;
+
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use anyhow::{anyhow, bail};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -16,14 +15,15 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Moment;
 use super::line::Line;
 use super::live::{self, COMING_BACK, CONNECTING, Course};
-use super::orders::{Job, Order, Report, Returns, Seen, Tally};
+use super::orders::{Job, Order, Report, Returns, Tally};
 use super::pulse::Pulse;
-use super::spread::Spread;
 use super::target::Target;
-use super::tool::{Measured, Spent, Used};
+use super::tool::{Measured, Used};
 use super::trial::Side;
 use crate::Host;
 use crate::rank::Rank;
+pub use together::{Rings, Together};
+use worker::Worker;
 
 /// Reports that wait; a process that says more waits as well.
 const REPORTS_MAX: usize = 256;
@@ -61,63 +61,6 @@ pub struct Fleet {
     used: (Used, Measured),
 }
 
-struct Worker {
-    child: Child,
-    orders: ChildStdin,
-    tally: Tally,
-    head: Moment,
-    /// Whether any of its sessions count.
-    counts: bool,
-}
-
-/// What users heard, over all processes, who are rung by their names.
-#[derive(Default)]
-pub struct Rings {
-    /// Hint frames since measuring began.
-    pub hints: u64,
-    /// Rings that they told of.
-    pub learned: u64,
-    /// How late those were; what some did not hear of, with its age.
-    pub late: Spread,
-    /// When the last came; 0 where none did.
-    pub last_hint: Moment,
-}
-
-/// What all processes saw, together.
-#[derive(Default)]
-pub struct Together {
-    /// Counts.
-    pub tally: Tally,
-    /// When the first connection began.
-    pub began: Moment,
-    /// When the last `welcome` came.
-    pub last_welcome: Moment,
-    /// From the beginning of a connection to the end of its TLS handshake; nothing without TLS.
-    pub secured: Spread,
-    /// From the beginning of a connection to the answer to its upgrade.
-    pub upgrade: Spread,
-    /// From the beginning of a connection to its `welcome`.
-    pub welcome: Spread,
-    /// How late followers were; what some did not hear of, with its age.
-    pub late: Spread,
-    /// When the last hint came since measuring began; 0 where none did.
-    pub last_hint: Moment,
-    /// Rings of users by their names, where they are told of another topic.
-    pub rings: Rings,
-    /// Sessions that are open and have not heard of the last version.
-    pub behind: u64,
-    /// From the loss of a session to its next `welcome`.
-    pub back: Spread,
-    /// From the loss of a session to when it is current.
-    pub current: Spread,
-    /// Why sessions failed or ended.
-    pub failures: BTreeMap<String, u64>,
-    /// The heartbeat that the server told, in milliseconds.
-    pub heartbeat_ms: u32,
-    /// What the tool used since measuring began: since sessions began to be opened, where hints do not count.
-    pub tool: Spent,
-}
-
 impl Fleet {
     /// Starts a process for each job, and waits until all have their tokens.
     ///
@@ -141,27 +84,10 @@ impl Fleet {
             used: (Used::default(), Measured::Time),
         };
         for (index, job) in jobs.iter().enumerate() {
-            let mut command = Command::new(&host.binary);
-            command
-                .args(["bench", "load-worker"])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                // What is typed at the terminal is for the tool alone, which ends its children itself.
-                .process_group(0)
-                .kill_on_drop(true);
-            let spawned = rank.of(|| command.spawn()).flatten();
-            let mut child = spawned.context("a process with sockets")?;
-            let orders = child.stdin.take().context("a child has a standard input")?;
-            let told = child.stdout.take().context("a child has a standard output")?;
-            fleet.readers.spawn(read(index, told, say.clone()));
-            fleet.workers.push(Worker {
-                child,
-                orders,
-                tally: Tally::default(),
-                head: 0,
-                counts: job.first < job.steady,
-            });
-            fleet.tell(index, job).await?;
+            let (mut worker, told) = Worker::start(host, job, rank)?;
+            fleet.readers.spawn(worker::read(index, told, say.clone()));
+            worker.tell(job).await?;
+            fleet.workers.push(worker);
         }
         fleet.all("tokens", READY_DEADLINE, line, |report| matches!(report, Report::Ready)).await?;
         Ok(fleet)
@@ -187,18 +113,10 @@ impl Fleet {
             // With these nothing begins.
             _ => {}
         }
-        for index in 0..self.workers.len() {
-            self.tell(index, &order).await?;
+        for worker in &mut self.workers {
+            worker.tell(&order).await?;
         }
         Ok(())
-    }
-
-    async fn tell(&mut self, index: usize, what: &impl serde::Serialize) -> anyhow::Result<()> {
-        let mut bytes = serde_json::to_vec(what)?;
-        bytes.push(b'\n');
-        let worker = &mut self.workers[index];
-        let written = timeout(ANSWER_DEADLINE, worker.orders.write_all(&bytes)).await;
-        written.context("a process with sockets does not listen")?.context("a process with sockets is gone")
     }
 
     /// From now on CPU of the tool is told of, for what is measured.
@@ -218,7 +136,7 @@ impl Fleet {
 
     /// The processes that are there.
     fn numbers(&self) -> Vec<u32> {
-        self.workers.iter().map(|worker| worker.child.id().unwrap_or(0)).collect()
+        self.workers.iter().map(Worker::number).collect()
     }
 
     /// Opens all sessions at one side; what there is second by second is gathered from then on.
@@ -273,9 +191,7 @@ impl Fleet {
         what: &str,
         line: &mut Line,
     ) -> anyhow::Result<bool> {
-        // Who has no follower hears of nothing.
-        let lacks = |worker: &Worker| worker.counts && worker.tally.open > 0 && worker.head < version;
-        while self.workers.iter().any(lacks) {
+        while self.workers.iter().any(|worker| worker.lacks(version)) {
             if self.next(until).await?.is_none() {
                 return Ok(false);
             }
@@ -318,6 +234,20 @@ impl Fleet {
         let _guard = stop.clone().drop_guard();
         let working = spawn_blocking(move || work(&stop));
         Ok(self.meanwhile(what, working, line).await??)
+    }
+
+    /// As [`Fleet::blocking`], for no longer than that.
+    ///
+    /// # Errors
+    /// As [`Fleet::blocking`], or it takes longer.
+    pub async fn within<T: Send + 'static>(
+        &mut self,
+        (what, deadline): (&str, Duration),
+        work: impl FnOnce(&CancellationToken) -> T + Send + 'static,
+        line: &mut Line,
+    ) -> anyhow::Result<T> {
+        let done = timeout(deadline, self.blocking(what, work, line)).await;
+        done.map_err(|_| anyhow!("{what} took longer than {} s", deadline.as_secs()))?
     }
 
     /// Goes on while something else is done.
@@ -384,18 +314,16 @@ impl Fleet {
 
     /// Has all sessions leave, and waits until the processes are gone; who does not go is ended.
     pub async fn leave(mut self) {
-        for index in 0..self.workers.len() {
+        for worker in &mut self.workers {
             // Who is gone need not be told.
-            let _ = self.tell(index, &Order::Leave).await;
+            let _ = worker.tell(&Order::Leave).await;
         }
         // What they still say is taken, so that none of them waits to say it.
         let silent = async { while self.reports.recv().await.is_some() {} };
         let until = Instant::now() + END_DEADLINE;
         let _ = timeout_at(until, silent).await;
         for worker in &mut self.workers {
-            if timeout_at(until, worker.child.wait()).await.is_err() {
-                let _ = worker.child.kill().await;
-            }
+            worker.end(until).await;
         }
         self.reports.close();
         while self.readers.join_next().await.is_some() {}
@@ -449,45 +377,5 @@ impl Fleet {
         }
         self.pulse.look()?;
         Ok(Some((index, report)))
-    }
-}
-
-async fn read(index: usize, told: ChildStdout, say: mpsc::Sender<(usize, Report)>) {
-    let mut lines = BufReader::new(told).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        let report = serde_json::from_str(&line).unwrap_or_else(|error| {
-            Report::Broken(format!("a process with sockets says what nobody knows: {error}"))
-        });
-        if say.send((index, report)).await.is_err() {
-            return;
-        }
-    }
-    // Nobody minds where it was told to leave.
-    let _ = say.send((index, Report::Broken("a process with sockets is gone".to_owned()))).await;
-}
-
-impl Together {
-    fn add(&mut self, seen: &Seen) {
-        self.tally = self.tally.plus(seen.tally);
-        if seen.began > 0 {
-            self.began = if self.began == 0 { seen.began } else { self.began.min(seen.began) };
-        }
-        self.last_welcome = self.last_welcome.max(seen.last_welcome);
-        self.secured.merge(&seen.secured);
-        self.upgrade.merge(&seen.upgrade);
-        self.welcome.merge(&seen.welcome);
-        self.late.merge(&seen.late);
-        self.rings.hints += seen.rings.hints;
-        self.rings.learned += seen.rings.learned;
-        self.rings.late.merge(&seen.rings.late);
-        self.rings.last_hint = self.rings.last_hint.max(seen.rings.last_hint);
-        self.behind += seen.behind;
-        self.back.merge(&seen.back);
-        self.current.merge(&seen.current);
-        self.last_hint = self.last_hint.max(seen.last_hint);
-        for (why, count) in &seen.failures {
-            *self.failures.entry(why.clone()).or_default() += count;
-        }
-        self.heartbeat_ms = self.heartbeat_ms.max(seen.heartbeat_ms);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::clock::{self, Moment};
 use super::orders::{Plan, Returns, Tally};
 use super::pulse::Live;
+use super::schedule::Schedule;
 use super::timeline::Sample;
 use crate::bar::Shown;
 use crate::words::{count, length};
@@ -30,12 +31,8 @@ impl Course {
 
     /// As long as a plan says: the end of one without a schedule is known to who follows it, if to anybody.
     pub fn of(plan: &Plan) -> Self {
-        match plan {
-            Plan::Hints => Self::default(),
-            Plan::Publishes(schedule) | Plan::Oldest(schedule) | Plan::Laps(schedule, _) => {
-                Self { begin: schedule.begin, end: schedule.due(schedule.count) }
-            }
-        }
+        let of = |schedule: Schedule| Self { begin: schedule.begin, end: schedule.due(schedule.count) };
+        plan.schedule().map(of).unwrap_or_default()
     }
 
     /// How far it is, of how much; `None` where its end is not known.
@@ -92,7 +89,6 @@ fn numbers(text: &mut String, of: [(u64, &str); 2]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::schedule::Schedule;
 
     #[test]
     fn what_is_known_is_shown() {

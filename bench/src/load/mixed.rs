@@ -18,7 +18,7 @@ use super::orders::{Audience, Churn, Lost, Order, Plan, Returns, Tally};
 use super::phase::{Phase, Used, Whom, measured};
 use super::publisher::Publisher;
 use super::ringer::{Calls, Manner, Ringer};
-use super::schedule::Schedule;
+use super::schedule::{AHEAD_US, Schedule};
 use super::spread::Spread;
 use super::target::Target;
 use super::topic::{Followed, WHOM, try_publish};
@@ -29,8 +29,6 @@ use super::usage::Usage;
 const USERS: Whom = Whom { who: "users", what: "rings" };
 /// One in so many sessions leaves and comes back, where any does.
 const CHURNS: u32 = 10;
-/// From the schedule's making to its first ring: so long may the slowest of many processes take to hear of it.
-const AHEAD_US: u64 = 1_000_000;
 /// After a publish that was not taken.
 const REFUSED_US: u64 = 100_000;
 /// How often it is looked whether all have heard of what was told.
@@ -161,9 +159,10 @@ impl Measurement for MixedArgs {
              somebody must be there to be rung",
             self.asked.size.sessions
         );
-        let Followed { fleet, publisher, .. } = Followed::open(trial, target, side).await?;
+        let Followed { mut fleet, publisher, .. } = Followed::open(trial, target, side).await?;
         let laps = Laps::new(steady, self.seed);
-        let ringer = Ringer::of(trial, target, (trial.ring_topic(), laps), self.manner()).await?;
+        let ringer =
+            Ringer::of(trial, (&mut fleet, target), (trial.ring_topic(), laps), self.manner()).await?;
         let mut work = Work { fleet, ringer, publisher, target, laps };
         let before = target.meter.read().await?;
         let alone;

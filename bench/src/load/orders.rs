@@ -215,6 +215,16 @@ pub enum Plan {
     Laps(Schedule, Laps),
 }
 
+impl Plan {
+    /// Its schedule, where it has one.
+    pub const fn schedule(&self) -> Option<Schedule> {
+        match self {
+            Self::Hints => None,
+            Self::Publishes(schedule) | Self::Oldest(schedule) | Self::Laps(schedule, _) => Some(*schedule),
+        }
+    }
+}
+
 /// What a process says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::clock::Moment;
+use super::clock::{self, Moment};
 use super::findings::{Findings, cpu_each};
 use super::fleet::{Fleet, Together};
 use super::orders::{Order, Plan};
@@ -13,9 +13,6 @@ use super::spread::Spread;
 use super::target::Target;
 use super::usage::Usage;
 use crate::words::length;
-
-/// From the schedule's making to its first publish: everybody knows of it before.
-pub const AHEAD_US: u64 = 100_000;
 
 /// What is rung, for people.
 pub struct Whom {
@@ -141,7 +138,7 @@ impl Phase {
     }
 }
 
-/// From now on it counts; answers what was used before.
+/// From now on it counts, or from when its schedule begins; answers what was used before.
 ///
 /// # Errors
 /// The server or a process is gone, or the tool was asked to end.
@@ -149,5 +146,7 @@ pub async fn measured(fleet: &mut Fleet, plan: Plan, target: &Target) -> anyhow:
     fleet.order(Order::Measure(plan)).await?;
     // They answer in the order in which they are told: who has answered this knows that it counts.
     fleet.seen(0).await?;
-    Ok(Begun { before: target.meter.read().await?, at: Instant::now() })
+    let before = target.meter.read().await?;
+    let left = plan.schedule().map_or(0, |schedule| schedule.begin.saturating_sub(clock::now()));
+    Ok(Begun { before, at: Instant::now() + Duration::from_micros(left) })
 }

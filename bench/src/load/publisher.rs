@@ -14,6 +14,8 @@ use super::schedule::Schedule;
 use super::spread::Spread;
 use connection::Connection;
 
+/// What goes on while its connections are made.
+pub const BACK_END: &str = "connecting the back end";
 /// The longest step of a wait: so soon is an end noticed.
 const STEP: Duration = Duration::from_millis(100);
 

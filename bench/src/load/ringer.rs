@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use parking_lot::Mutex;
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::{self, Moment};
-use super::fleet::Interrupted;
+use super::fleet::{Fleet, Interrupted};
 use super::laps::Laps;
 use super::orders::Place;
-use super::publisher::Publisher;
+use super::publisher::{BACK_END, Publisher};
 use super::schedule::Schedule;
 use super::spread::Spread;
 use super::target::Target;
@@ -67,10 +66,10 @@ impl Ringer {
     /// Connects to a server, to ring the users of this round of a topic.
     ///
     /// # Errors
-    /// Nobody listens there, or there is no key.
+    /// Nobody listens there, it takes longer than `--deadline`, there is no key, or the tool was asked to end.
     pub async fn of(
-        trial: &Trial<'_>,
-        target: &Target,
+        trial: &mut Trial<'_>,
+        (fleet, target): (&mut Fleet, &Target),
         (topic, laps): (Option<String>, Laps),
         manner: Manner,
     ) -> anyhow::Result<Self> {
@@ -79,11 +78,14 @@ impl Ringer {
         let doors: Vec<Vec<Place>> =
             target.call_at().cycle().take(connections).map(<[Place]>::to_vec).collect();
         let (users, batch) = (trial.users(), manner.batch.get().into());
-        let connecting = move || {
-            let callers = doors.iter().map(|places| Publisher::connect(places, &key, &topic));
+        let connecting = move |stop: &CancellationToken| {
+            let callers = doors.iter().map(|places| {
+                ensure!(!stop.is_cancelled(), Interrupted);
+                Publisher::connect(places, &key, &topic)
+            });
             Ok(Self { callers: callers.collect::<anyhow::Result<_>>()?, users, laps, batch })
         };
-        spawn_blocking(connecting).await?
+        fleet.within((BACK_END, trial.asked.size.deadline), connecting, &mut trial.line).await?
     }
 
     /// Connections after the first ones.

@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::Moment;
 
+/// From the making of a schedule to its first moment, and from the telling of a loss to it: so long may the slowest of many processes take to
+/// hear of it. For a million sessions there are some fifty, on cores that are all busy.
+pub const AHEAD_US: u64 = 1_000_000;
+
 /// Publishes at a steady rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {

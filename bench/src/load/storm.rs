@@ -14,14 +14,13 @@ use super::measurement::Measurement;
 use super::metrics::turned_away;
 use super::orders::{Audience, Losing, Loss, Lost, Order, Returns};
 use super::publisher::Publisher;
+use super::schedule::AHEAD_US;
 use super::target::Target;
 use super::topic::{self, Followed};
 use super::trial::{Side, Trial};
 use super::usage::{Meter, Usage};
 use crate::words::length;
 
-/// From the telling to the loss: so long may the slowest of many processes take to hear of it.
-const AHEAD_US: u64 = 1_000_000;
 /// From one try of a publish to the next, while a server that was killed comes back.
 const PUBLISH_PAUSE: Duration = Duration::from_millis(50);
 

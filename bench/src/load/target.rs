@@ -3,12 +3,14 @@
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use futures_util::future::{join_all, try_join_all};
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::args::Where;
 use super::bare::Tells;
@@ -34,6 +36,9 @@ const SETTINGS: [(&str, &str); 3] = [
     ("DOORBELL_HINTS__USERS_BURST", "10000000"),
     ("DOORBELL_LOG", "warn"),
 ];
+
+/// An API key is made at once; a loaded machine may take longer.
+const KEY_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How fast a Doorbell of the tool's own takes connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,9 +107,10 @@ impl Target {
         let made = Command::new(&host.binary)
             .args(["api-key", "bench", "--hints"])
             .stdin(Stdio::null())
-            .output()
-            .await
-            .context("an API key")?;
+            .kill_on_drop(true)
+            .output();
+        let made =
+            timeout(KEY_DEADLINE, made).await.context("an API key takes too long")?.context("an API key")?;
         ensure!(made.status.success(), "doorbell api-key: {}", String::from_utf8_lossy(&made.stderr));
         std::fs::write(&keys, &made.stderr)?;
         let open = WIDE_OPEN.into_iter().filter(|_| door == Door::WideOpen);

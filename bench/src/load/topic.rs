@@ -10,9 +10,9 @@ use super::clock::{self, Moment};
 use super::fleet::Fleet;
 use super::line::Line;
 use super::orders::Plan;
-use super::phase::{AHEAD_US, Phase, Whom, measured};
-use super::publisher::{Published, Publisher};
-use super::schedule::Schedule;
+use super::phase::{Phase, Whom, measured};
+use super::publisher::{BACK_END, Published, Publisher};
+use super::schedule::{AHEAD_US, Schedule};
 use super::spread::Spread;
 use super::target::Target;
 use super::trial::{Side, Trial};
@@ -44,7 +44,8 @@ impl<'a> Followed<'a> {
         let (key, topic) = key.zip(topic).context("a back end needs an API key")?;
         let door = target.call_at().next().context("a server has an address")?.to_vec();
         let connecting = move |_: &CancellationToken| Publisher::connect(&door, &key, &topic);
-        let mut publisher = fleet.blocking(WARMING_UP, connecting, &mut trial.line).await??;
+        let deadline = trial.asked.size.deadline;
+        let mut publisher = fleet.within((BACK_END, deadline), connecting, &mut trial.line).await??;
         if fleet.tally().open == 0 {
             let failures = fleet.seen(0).await?.failures;
             bail!("nobody follows the topic: {}", failures.keys().cloned().collect::<Vec<_>>().join("; "));

@@ -177,7 +177,16 @@ impl<'a> Trial<'a> {
         self.line.show(|| "starting".to_owned());
         let api_key = back_end.and_then(|back_end| back_end.api_key_file.as_deref());
         let door = if self.lost == Lost::Back { Door::AsByDefault } else { Door::WideOpen };
-        Target::of((&self.asked.place, door), api_key, self.host, self.servers.as_ref()).await
+        let starting = Target::of((&self.asked.place, door), api_key, self.host, self.servers.as_ref());
+        self.unless_stopped(starting).await
+    }
+
+    /// Starts something; where the tool is asked to end, what was started ends with this.
+    async fn unless_stopped<T>(
+        &self,
+        starting: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        self.stop.run_until_cancelled(starting).await.unwrap_or_else(|| Err(Interrupted.into()))
     }
 
     /// Takes the bare loop: as many of it as hold the sessions.
@@ -198,7 +207,8 @@ impl<'a> Trial<'a> {
             users: self.audience == Audience::Users,
         };
         self.line.pulse.starts();
-        let target = Target::bare(self.host, &tells, loops, self.servers.as_ref()).await?;
+        let starting = Target::bare(self.host, &tells, loops, self.servers.as_ref());
+        let target = self.unless_stopped(starting).await?;
         self.bare_loops = Some(loops);
         Ok(target)
     }
@@ -358,6 +368,49 @@ mod tests {
         assert_eq!(ports(PORTS), None);
         let note = ports(PORTS + 1).unwrap();
         assert!(note.starts_with("28001 connections") && note.contains("IPv4 loopback"), "{note}");
+    }
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: super::super::ConnectArgs,
+    }
+
+    #[tokio::test]
+    async fn who_ends_the_tool_is_heard_while_its_own_server_is_being_made() {
+        use std::os::unix::fs::PermissionsExt;
+
+        // In place of a `doorbell`: it makes no key, however long one waits.
+        let scratch = tempfile::tempdir().unwrap();
+        let (binary, number) = (scratch.path().join("doorbell"), scratch.path().join("number"));
+        let script =
+            format!("#!/bin/sh\necho $$ > {}.new\nmv {0}.new {0}\nexec sleep 600\n", number.display());
+        std::fs::write(&binary, script).unwrap();
+        std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let host = Host {
+            build: String::new(),
+            binary,
+            command: String::new(),
+            now_ms: 1,
+            files: || 20_000,
+            mint: |_, _| unreachable!("no token is made"),
+        };
+        let (stop, args) = (CancellationToken::new(), <Line as clap::Parser>::parse_from(["connect"]).args);
+        let mut trial = Trial::new(&args, &host, &stop, Machine { figures: Vec::new(), servers: None });
+
+        let started = async {
+            while !number.exists() {
+                tokio::task::yield_now().await;
+            }
+            stop.cancel();
+        };
+        let (target, ()) = tokio::join!(trial.doorbell(None), started);
+
+        assert!(target.err().unwrap().is::<Interrupted>());
+        let number = std::fs::read_to_string(number).unwrap().trim().parse().unwrap();
+        while crate::process::is_there(number) {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

@@ -11,9 +11,9 @@ use super::fleet::Fleet;
 use super::laps::Laps;
 use super::measurement::Measurement;
 use super::orders::{Audience, Order, Plan};
-use super::phase::{AHEAD_US, Phase, Whom, measured};
+use super::phase::{Phase, Whom, measured};
 use super::ringer::{Calls, Manner, Ringer};
-use super::schedule::Schedule;
+use super::schedule::{AHEAD_US, Schedule};
 use super::target::Target;
 use super::trial::{Side, Trial};
 
@@ -60,7 +60,8 @@ impl Measurement for UnicastArgs {
             bail!("nobody is there: {}", failures.keys().cloned().collect::<Vec<_>>().join("; "));
         }
         let laps = Laps::new(self.asked.size.sessions.get(), self.seed);
-        let mut ringer = Ringer::of(trial, target, (trial.topic(), laps), self.manner()).await?;
+        let mut ringer =
+            Ringer::of(trial, (&mut fleet, target), (trial.topic(), laps), self.manner()).await?;
         // One lap before anything counts: each user is where rings find them.
         let first;
         (ringer, first) = lap(ringer, &mut fleet, (0, self.users()), trial).await?;

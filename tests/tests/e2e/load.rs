@@ -3,6 +3,7 @@
 mod apart;
 mod bare;
 mod hot;
+mod hung;
 mod mixed;
 mod report;
 mod rounds;
