@@ -29,7 +29,7 @@ pub(super) struct Walk {
     begun: Begun,
     next_row: usize,
     parts: usize,
-    /// Rows that the stretch may still take.
+    /// Rows that the stretch may still take. A stretch is over when nothing is left of its runs, however many sessions it had.
     rows_left: usize,
     /// What is left of the stretch, merged as it is offered: to sort all of it at once would make rings wait for that.
     runs: BinaryHeap<Run>,
@@ -79,11 +79,14 @@ impl Walk {
 
     /// Whether rows are to be taken before the next sessions.
     pub(super) fn wants_rows(&self) -> bool {
-        self.rows_left > 0 && self.next_row < self.begun.rows_count()
+        (self.rows_left > 0 || self.runs.is_empty()) && self.next_row < self.begun.rows_count()
     }
 
     /// Takes the sessions of some rows; `false` where the topic's stay has ended.
     pub(super) fn take_rows(&mut self, topics: &Topics) -> bool {
+        if self.rows_left == 0 {
+            self.rows_left = STRETCH_ROWS;
+        }
         let mut sessions = Vec::with_capacity(RUN_SESSIONS.min(self.begun.sessions));
         for row in (self.next_row..self.begun.rows_count()).step_by(self.parts).take(ROWS_AT_ONCE) {
             if !topics.row(&self.stay, &self.begun, row, &mut sessions) {
@@ -106,11 +109,7 @@ impl Walk {
         if let Some(after) = run.rest.next() {
             return Some(std::mem::replace(&mut run.next, after));
         }
-        let last = PeekMut::pop(run).next;
-        if self.runs.is_empty() {
-            self.rows_left = STRETCH_ROWS;
-        }
-        Some(last)
+        Some(PeekMut::pop(run).next)
     }
 
     /// Whether it has met everybody.
@@ -135,16 +134,24 @@ mod tests {
     /// Several stretches, for each of three parts as well.
     const SESSIONS: usize = 140_000;
 
-    #[test]
-    fn the_parts_of_a_walk_meet_everybody_once_and_each_stretch_in_the_order_of_memory() {
+    /// A topic that all these sessions follow, each of a user of its own.
+    fn followed() -> (Topics, Hint, Vec<Arc<Session>>) {
         let pace = Pace { followers_large: SESSIONS, interval: Duration::ZERO };
         let topics = Topics::new(Partitions::new(NonZeroU16::MIN), pace);
         let hint = Hint { topic: TopicId::new("group:all").unwrap(), version: Version::ZERO };
-        for number in 0..SESSIONS {
+        let sessions = (0..SESSIONS).map(|number| {
             let user = UserId::new(format!("user-{number}")).unwrap();
             let session = Session::without_socket(Identity { user: user.clone(), device: None });
             topics.insert(&hint, &user, &session);
-        }
+            session
+        });
+        let sessions = sessions.collect();
+        (topics, hint, sessions)
+    }
+
+    #[test]
+    fn the_parts_of_a_walk_meet_everybody_once_and_each_stretch_in_the_order_of_memory() {
+        let (topics, hint, _sessions) = followed();
         let (stay, begun) = topics.walk(&hint.topic).unwrap();
         for parts in [1, 3] {
             let mut all = HashSet::new();
@@ -165,5 +172,34 @@ mod tests {
             }
             assert_eq!(all.len(), SESSIONS, "{parts} parts");
         }
+    }
+
+    #[test]
+    fn a_walk_goes_on_behind_a_stretch_that_everybody_has_left() {
+        let (topics, hint, sessions) = followed();
+        let (stay, begun) = topics.walk(&hint.topic).unwrap();
+        let mut walk = Walk::new(&stay, &begun, 0, 1);
+        while walk.wants_rows() {
+            assert!(walk.take_rows(&topics));
+        }
+        // The last rows' sessions stay, and are met behind a whole stretch of nobody.
+        let mut late = Vec::new();
+        (STRETCH_ROWS * 2..begun.rows_count())
+            .for_each(|row| assert!(topics.row(&stay, &begun, row, &mut late)));
+        let stays: HashSet<_> = late.iter().map(|session| session.id()).collect();
+        for session in sessions.iter().filter(|session| !stays.contains(&session.id())) {
+            topics.remove(&hint.topic, &session.identity().unwrap().user, session);
+        }
+        let mut met = HashSet::new();
+        let turns = (0..SESSIONS).take_while(|_| {
+            if walk.wants_rows() {
+                assert!(walk.take_rows(&topics));
+            } else {
+                met.extend(walk.next_sessions().map(|session| session.id()));
+            }
+            !walk.is_over()
+        });
+        assert!(turns.count() < SESSIONS, "it does not end");
+        assert!(!stays.is_empty() && met.is_superset(&stays));
     }
 }
