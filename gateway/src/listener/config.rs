@@ -12,7 +12,7 @@ use crate::handshake::origin::Origin;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Connections in HTTP at once, handshakes included; an upgraded socket no longer counts. At some 30 KB each
-    /// this bounds what strangers can make us hold to about 120 MB.
+    /// this bounds what strangers can make us hold to about 120 MB; in TLS a handshake that does not end holds up to 40 KB more.
     pub connections_max: NonZeroUsize,
     /// Connections accepted a second, for ever; beyond it 503 with `Retry-After`. Two cores answer about four
     /// times as many handshakes, so that sessions go on while everybody returns at once.

@@ -27,8 +27,8 @@ pub(super) use records::RECORD_BYTES_MAX;
 /// record.
 const HELD_BYTES_MAX: usize = RECORD_BYTES_MAX;
 
-/// Reads of the socket, of a record at most, before others of the thread have theirs: records may be empty.
-const READS_MAX: usize = 16;
+/// Reads of the socket, of a record at most, before others of the thread have theirs: records may be empty, and key updates cost a hash each.
+const READS_MAX: usize = 4;
 
 thread_local! {
     /// What this thread's sockets read into and encrypt into, one after the other.
@@ -115,6 +115,9 @@ impl Secured {
         plain: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let start = plain.filled().len();
+        if plain.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
         for _ in 0..READS_MAX {
             // First what is decrypted already: the socket would not wake us for that.
             let Some(records) = &mut self.records else {
@@ -168,7 +171,7 @@ impl Secured {
     /// Takes what fits now. After an error or a part that was taken, the next call must go on where this one ended.
     pub(super) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.records.is_none() {
-            return self.wire.try_write(bytes);
+            return Err(ended());
         }
         if self.push()? == Pushed::Part {
             return Err(io::ErrorKind::WouldBlock.into());

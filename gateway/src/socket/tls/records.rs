@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::server::UnbufferedServerConnection;
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus};
 use rustls::{Error, InvalidMessage, ServerConfig};
 use tokio::io::ReadBuf;
@@ -17,9 +17,9 @@ pub(in crate::socket) const RECORD_BYTES_MAX: usize = 16 * 1024;
 /// The largest record that comes in (RFC 5246, 6.2.3): room for one, and for any that goes out.
 pub(super) const CIPHER_BYTES_MAX: usize = RECORD_BYTES_MAX + 2_048 + 5;
 
-/// What may be kept of a record or a handshake message that is not whole. A message may come in many records; rustls' own buffer ends here
-/// too.
-const PARTIAL_BYTES_MAX: usize = 0xffff;
+/// What may be kept of a record or a handshake message that is not whole. A message may come in several records; no client has one as
+/// large as two of them.
+const PARTIAL_BYTES_MAX: usize = 2 * CIPHER_BYTES_MAX;
 
 /// One connection's TLS, the server's side.
 pub(super) struct Records {
@@ -68,7 +68,8 @@ impl Records {
         &self.client
     }
 
-    /// Takes what came in, and overwrites it. Its plaintext goes to `plain`; what that has no room for, [`Self::give_unread`] gives.
+    /// Takes what came in, and overwrites it; not to be called after [`Self::end`]. Its plaintext goes to `plain`; what that has no room for,
+    /// [`Self::give_unread`] gives.
     /// What is to be answered is in [`Self::outgoing`] then, after an error as well: the alert. Nothing that comes after the client's end
     /// or an error counts.
     pub(super) fn open(&mut self, came: &mut [u8], plain: &mut ReadBuf<'_>) {
@@ -79,6 +80,7 @@ impl Records {
             self.open_all(came, plain).map(|used| came[used..].to_vec())
         } else {
             let mut partial = std::mem::take(&mut self.partial);
+            partial.reserve_exact(came.len());
             partial.extend_from_slice(came);
             // Copied, so that what is kept is not as large as what was there before.
             self.open_all(&mut partial, plain)
@@ -110,6 +112,7 @@ impl Records {
                         let (fits, rest) =
                             record.payload.split_at(plain.remaining().min(record.payload.len()));
                         plain.put_slice(fits);
+                        self.unread.reserve_exact(rest.len());
                         self.unread.extend_from_slice(rest);
                     }
                 }
@@ -147,11 +150,7 @@ impl Records {
         if let Client::Broken(error) = &self.client {
             return Err(error.clone());
         }
-        let ConnectionState::WriteTraffic(mut traffic) =
-            self.connection.process_tls_records(&mut self.partial).state?
-        else {
-            return Err(UNEXPECTED);
-        };
+        let ConnectionState::WriteTraffic(mut traffic) = self.at_rest()? else { return Err(UNEXPECTED) };
         loop {
             match traffic.encrypt(plain, room) {
                 Ok(sealed) => return Ok(sealed),
@@ -168,9 +167,7 @@ impl Records {
         if self.is_handshaking() || matches!(self.client, Client::Broken(_)) {
             return;
         }
-        if let Ok(ConnectionState::WriteTraffic(mut traffic)) =
-            self.connection.process_tls_records(&mut self.partial).state
-        {
+        if let Ok(ConnectionState::WriteTraffic(mut traffic)) = self.at_rest() {
             let mut room = Vec::new();
             let mut told = traffic.queue_close_notify(&mut room);
             if let Err(EncryptError::InsufficientSize(needs)) = told {
@@ -179,6 +176,13 @@ impl Records {
             }
             self.outgoing.extend_from_slice(&room[..told.unwrap_or(0)]);
         }
+    }
+
+    /// What rustls would do next, where nothing came and it has nothing to say: all that [`Self::open_all`] took from it.
+    fn at_rest(&mut self) -> Result<ConnectionState<'_, '_, ServerConnectionData>, Error> {
+        debug_assert!(!self.connection.wants_write(), "what rustls has to say was taken");
+        // What it has begun with it wants to see again: without that it panics.
+        self.connection.process_tls_records(&mut self.partial).state
     }
 
     /// What is to be written, before anything that is sealed from now on.
