@@ -93,6 +93,23 @@ impl Fleet {
         Ok(fleet)
     }
 
+    /// Nobody, who says nothing for as long as there is who could.
+    #[cfg(test)]
+    pub fn of_nobody() -> (Self, mpsc::Sender<(usize, Report)>) {
+        let (say, reports) = mpsc::channel(1);
+        let nobody = Self {
+            workers: Vec::new(),
+            reports,
+            readers: JoinSet::new(),
+            stop: CancellationToken::new(),
+            pulse: Pulse::default(),
+            sessions: 0,
+            course: Course::default(),
+            used: (Used::default(), Measured::Time),
+        };
+        (nobody, say)
+    }
+
     /// Tells all of them.
     ///
     /// # Errors
@@ -101,15 +118,11 @@ impl Fleet {
         match &order {
             Order::Open => self.mark(Measured::Sessions),
             Order::Measure(plan) => {
-                self.mark(Measured::Hints);
                 self.pulse.measure();
                 self.course = Course::of(plan);
             }
             // From here on nobody knows how far it is.
-            Order::Lose(_) => {
-                self.mark(Measured::Returns);
-                self.course = Course::default();
-            }
+            Order::Lose(_) => self.course = Course::default(),
             // With these nothing begins.
             _ => {}
         }

@@ -278,7 +278,9 @@ impl MixedArgs {
         let Work { mut fleet, mut ringer, mut publisher, target, laps } = work;
         let schedule = Schedule::lasting(clock::now() + AHEAD_US, self.ring_rate, time);
         fleet.order(Order::Measure(Plan::Hints)).await?;
-        let begun = measured(&mut fleet, Plan::Laps(schedule, laps), target).await?;
+        let begun =
+            measured((&mut fleet, beside.name()), Plan::Laps(schedule, laps), target, &mut trial.line)
+                .await?;
         // Whoever leaves this function, for whatever reason, has the threads leave off.
         let stop = trial.stop.child_token();
         let _guard = stop.clone().drop_guard();

@@ -8,9 +8,12 @@ use tokio::time::Instant;
 use super::clock::{self, Moment};
 use super::findings::{Findings, cpu_each};
 use super::fleet::{Fleet, Together};
+use super::line::Line;
 use super::orders::{Order, Plan};
+use super::schedule::READ_US;
 use super::spread::Spread;
 use super::target::Target;
+use super::tool::Measured;
 use super::usage::Usage;
 use crate::words::length;
 
@@ -47,7 +50,7 @@ pub struct Phase {
 /// What a while of ringing took.
 #[derive(Clone, Copy)]
 pub struct Used {
-    /// What the server had used before the first publish, and when all had heard of the last.
+    /// What the server had used just before the first publish, and when all had heard of the last.
     pub usage: (Option<Usage>, Option<Usage>),
     /// From the one to the other.
     pub took: Duration,
@@ -138,15 +141,48 @@ impl Phase {
     }
 }
 
-/// From now on it counts, or from when its schedule begins; answers what was used before.
+/// From now on it counts, or from when its schedule begins; answers what was used before, as it was now or [`READ_US`] before that.
 ///
 /// # Errors
 /// The server or a process is gone, or the tool was asked to end.
-pub async fn measured(fleet: &mut Fleet, plan: Plan, target: &Target) -> anyhow::Result<Begun> {
+pub async fn measured(
+    (fleet, what): (&mut Fleet, &str),
+    plan: Plan,
+    target: &Target,
+    line: &mut Line,
+) -> anyhow::Result<Begun> {
+    let begin = plan.schedule().map_or(0, |schedule| schedule.begin);
     fleet.order(Order::Measure(plan)).await?;
     // They answer in the order in which they are told: who has answered this knows that it counts.
     fleet.seen(0).await?;
-    let before = target.meter.read().await?;
-    let left = plan.schedule().map_or(0, |schedule| schedule.begin.saturating_sub(clock::now()));
-    Ok(Begun { before, at: Instant::now() + Duration::from_micros(left) })
+    // Time in which nobody rings would make CPU by the time between look small.
+    let left = begin.saturating_sub(READ_US).saturating_sub(clock::now());
+    fleet.watch(what, Duration::from_micros(left), line).await?;
+    fleet.mark(Measured::Hints);
+    Ok(Begun { before: target.meter.read().await?, at: Instant::now() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schedule::{AHEAD_US, Schedule};
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_used_counts_from_just_before_the_first_is_due() {
+        let target = Target::script("echo doorbell ready on http://127.0.0.1:1; exec sleep 600").await;
+        let (mut fleet, _say) = Fleet::of_nobody();
+        let rate = NonZeroU32::new(10).unwrap();
+        let schedule = Schedule::lasting(clock::now() + AHEAD_US, rate, Duration::from_secs(1));
+        let whom = (&mut fleet, "ringing");
+
+        let begun = measured(whom, Plan::Publishes(schedule), &target, &mut Line::new()).await.unwrap();
+        let used = begun.used(&target, 0).await.unwrap();
+        let spent = fleet.seen(0).await.unwrap().tool;
+
+        // However long a loaded machine took for it: none of the time before is in either.
+        let most = Duration::from_micros(clock::now().checked_sub(schedule.begin - READ_US).unwrap());
+        assert_eq!(spent.of, Measured::Hints);
+        assert!(spent.seconds <= most.as_secs_f64(), "{} s of {most:?}", spent.seconds);
+        assert!(used.took <= most, "{:?} of {most:?}", used.took);
+    }
 }

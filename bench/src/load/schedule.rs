@@ -13,6 +13,9 @@ use super::clock::Moment;
 /// From the making of a schedule to its first moment, and from the telling of a loss to it: so long may the slowest of many processes take to
 /// hear of it. For a million sessions there are some fifty, on cores that are all busy.
 pub const AHEAD_US: u64 = 1_000_000;
+/// So soon before the first of them it is read what the server and the tool have used: a page of metrics, or the memory of large processes, takes
+/// some of that. It is a tenth of [`AHEAD_US`], and of the shortest while that tells anything.
+pub const READ_US: u64 = 100_000;
 
 /// Publishes at a steady rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

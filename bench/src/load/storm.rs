@@ -14,8 +14,9 @@ use super::measurement::Measurement;
 use super::metrics::turned_away;
 use super::orders::{Audience, Losing, Loss, Lost, Order, Returns};
 use super::publisher::Publisher;
-use super::schedule::AHEAD_US;
+use super::schedule::{AHEAD_US, READ_US};
 use super::target::Target;
+use super::tool::Measured;
 use super::topic::{self, Followed};
 use super::trial::{Side, Trial};
 use super::usage::{Meter, Usage};
@@ -72,13 +73,15 @@ impl Measurement for StormArgs {
         let soon = fleet.heard_by();
         fleet.reached(version, soon, "settling", &mut trial.line).await?;
         let turned_before = turned_away(target).await?;
-        let before = target.meter.read().await?;
         let sessions = fleet.seen(0).await?.tally.open;
         let at = clock::now() + AHEAD_US;
         let how = if self.kill { Losing::Killed } else { Losing::Cut };
         fleet.order(Order::Lose(Loss { at, how, version: at })).await?;
         // They answer in the order in which they are told: who has answered this knows of the loss.
         fleet.seen(0).await?;
+        until(at - READ_US).await;
+        fleet.mark(Measured::Returns);
+        let before = target.meter.read().await?;
         until(at).await;
         let mut stormed = Stormed {
             seen: Together::default(),

@@ -73,7 +73,7 @@ impl<'a> Followed<'a> {
         let Self { mut fleet, mut publisher, target } = self;
         let what = format!("publishing {rate}/s");
         let schedule = Schedule::lasting(clock::now() + AHEAD_US, rate, time);
-        let begun = measured(&mut fleet, counts(schedule), target).await?;
+        let begun = measured((&mut fleet, &what), counts(schedule), target, &mut trial.line).await?;
         let publishing = move |stop: &CancellationToken| {
             let published = publisher.follow(schedule, stop)?;
             anyhow::Ok((publisher, published))
@@ -104,7 +104,7 @@ impl<'a> Followed<'a> {
     /// As [`Followed::at_a_rate`].
     pub async fn one_by_one(self, time: Duration, trial: &mut Trial<'_>) -> anyhow::Result<(Self, Phase)> {
         let Self { mut fleet, mut publisher, target } = self;
-        let begun = measured(&mut fleet, Plan::Hints, target).await?;
+        let begun = measured((&mut fleet, "publishing"), Plan::Hints, target, &mut trial.line).await?;
         fleet.lasts(time);
         let (mut publishes, mut answered, mut all_heard) = (0, Spread::default(), true);
         let (mut first, mut last, mut answered_at) = (0, 0, 0);

@@ -133,7 +133,7 @@ impl UnicastArgs {
     ) -> anyhow::Result<Delivered> {
         let rate = self.rate.context("an open loop has a rate")?;
         let schedule = Schedule::lasting(clock::now() + AHEAD_US, rate, self.duration);
-        let begun = measured(fleet, Plan::Laps(schedule, laps), target).await?;
+        let begun = measured((fleet, "ringing"), Plan::Laps(schedule, laps), target, &mut trial.line).await?;
         let rung;
         (ringer, rung) =
             calling(ringer, fleet, trial, move |ringer, stop| ringer.follow(schedule, stop)).await?;
@@ -166,7 +166,7 @@ impl UnicastArgs {
         target: &Target,
         trial: &mut Trial<'_>,
     ) -> anyhow::Result<Delivered> {
-        let begun = measured(fleet, Plan::Hints, target).await?;
+        let begun = measured((fleet, "ringing"), Plan::Hints, target, &mut trial.line).await?;
         fleet.lasts(self.duration);
         let (first, mut laps, mut all) = (clock::now(), 0, Calls::default());
         let mut last = Lap { begin: first, rung: Calls::default(), heard: true };
