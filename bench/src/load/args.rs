@@ -35,7 +35,7 @@ pub struct Asked {
     #[arg(long)]
     pub(super) no_reference: bool,
     /// Bare loops that share the sessions, one thread each [default: as few as the file limit lets]
-    #[arg(long, value_name = "COUNT", conflicts_with = "no_reference", value_parser = bare_loops)]
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["no_reference", "tls"], value_parser = bare_loops)]
     pub(super) bare_loops: Option<NonZeroU32>,
     /// Write the result as JSON, too
     #[arg(long, value_name = "FILE")]
@@ -80,7 +80,7 @@ pub struct Where {
 /// Which CPUs both sides have.
 #[derive(Clone, Debug, Args)]
 pub struct Pinned {
-    /// CPUs of the tool's own Doorbell and of the bare loop, such as 0 or 1-3,6 [default: all]
+    /// CPUs of the tool's own Doorbell and of bare loops, such as 0 or 1-3,6 [default: all]
     #[arg(long, value_name = "LIST")]
     pub(super) server_cpus: Option<Cpus>,
     /// CPUs of the tool and its processes with the sockets [default: all]
@@ -115,7 +115,7 @@ pub struct Size {
     /// lets them]
     #[arg(long, value_name = "COUNT")]
     pub(super) connect_rate: Option<NonZeroU32>,
-    /// How long connecting may take
+    /// How long connecting may take: of all sessions, and then of the back end as long again
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
     pub(super) deadline: Duration,
 }
@@ -305,7 +305,10 @@ impl Where {
     /// A file is named and nothing speaks TLS.
     pub fn trust(&self) -> anyhow::Result<Trust> {
         let is_needed = self.is_secure() || self.metrics_url.iter().any(|url| url.starts_with("https://"));
-        ensure!(self.ca.is_none() || is_needed, "--ca: neither --url is wss:// nor --metrics-url https://");
+        ensure!(
+            self.ca.is_none() || is_needed,
+            "--ca: neither --url is wss:// nor --metrics-url https://: leave it out"
+        );
         Ok(self.ca.clone().map_or(Trust::System, Trust::File))
     }
 
@@ -339,12 +342,13 @@ impl Size {
     /// How many bare loops hold them, each of them a process: as many as were asked for, or as the file limit asks for.
     ///
     /// # Errors
-    /// The file limit is too small for so few, or for one session.
+    /// The file limit is too small for so few, or for one session, or they need too many.
     pub fn bare_loops(&self, asked: Option<NonZeroU32>, files: u64) -> anyhow::Result<NonZeroU32> {
         let (sessions, most) = (self.sessions, most(files));
         ensure!(
             most > 0,
-            "the file limit is {files} a process, of which a bare loop needs {SERVER_FILES} for itself"
+            "the file limit is {files} a process, of which a bare loop needs {SERVER_FILES} for itself: raise it (ulimit -Hn), or \
+             leave the loop out (--no-reference)"
         );
         let needed = u64::from(sessions.get()).div_ceil(most);
         let loops = asked.map_or(needed, |asked| u64::from(asked.min(sessions).get()));
@@ -355,7 +359,8 @@ impl Size {
         );
         ensure!(
             loops <= BARE_LOOPS_MAX.into(),
-            "{sessions} sessions need {needed} bare loops, of {most} each by the file limit, and more than {BARE_LOOPS_MAX} are not started"
+            "{sessions} sessions need {needed} bare loops, of {most} each by the file limit, and more than {BARE_LOOPS_MAX} are not \
+             started: take fewer (--sessions), raise the limit (ulimit -Hn), or leave them out (--no-reference)"
         );
         let loops = u32::try_from(loops).ok().and_then(NonZeroU32::new);
         loops.context("there is a session")

@@ -216,8 +216,8 @@ impl Bare {
                     self.sockets.push(Some((stream, Stage::Connected)));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                // The kernel does not say once more that somebody is there.
-                Err(error) if Errno::from_io_error(&error) == Some(Errno::MFILE) => {
+                // Of this process, or of the machine. The kernel does not say once more that somebody is there.
+                Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) => {
                     self.comes = true;
                     return Ok(());
                 }

@@ -75,6 +75,11 @@ pub async fn run<M: Measurement>(what: &M, mut trial: Trial<'_>) -> anyhow::Resu
             "--url needs --api-key-file: who publishes is a back end (`doorbell api-key NAME --hints` makes a key)"
         );
     }
+    ensure!(
+        M::HAS_BARE_LOOP || what.asked().bare_loops.is_none(),
+        "--bare-loops: there is no bare loop beside {}: leave it out",
+        M::NAME
+    );
     let (wanted, mut rounds, mut lost) = (what.asked().rounds.get(), Vec::new(), None);
     while rounds.len() < usize::from(wanted) && lost.is_none() {
         if wanted > 1 {
@@ -141,7 +146,10 @@ async fn doorbell<M: Measurement>(
     if is_wanted && !trial.has_bare_loop {
         trial.note("no figures of the bare loop: what this machine can do says nothing of a server that is not on its IPv4 loopback".to_owned());
     }
-    let measured = what.one(trial, &target, Side::Doorbell).await;
+    let measured = match trial.check_bare_loops() {
+        Ok(()) => what.one(trial, &target, Side::Doorbell).await,
+        Err(error) => Err(error),
+    };
     findings.timelines.extend(trial.line.pulse.end());
     let ended = ended(target, measured).await;
     trial.line.end();

@@ -42,9 +42,18 @@ impl Publisher {
     /// Connects to all of these places.
     ///
     /// # Errors
-    /// Nobody listens at one of them, or its certificate is not trusted.
-    pub fn connect(places: &[Place], key: &str, topic: &str) -> anyhow::Result<Self> {
-        let connections = places.iter().map(|place| Connection::new(place, key)).collect::<Result<_, _>>()?;
+    /// Nobody listens at one of them, its certificate is not trusted, or the tool was asked to end.
+    pub fn connect(
+        places: &[Place],
+        key: &str,
+        topic: &str,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let connections = places.iter().map(|place| {
+            ensure!(!stop.is_cancelled(), Interrupted);
+            Connection::new(place, key)
+        });
+        let connections = connections.collect::<Result<_, _>>()?;
         Ok(Self { connections, topic: topic.to_owned() })
     }
 

@@ -75,14 +75,11 @@ impl Ringer {
     ) -> anyhow::Result<Self> {
         let (key, topic) = target.api_key.clone().zip(topic).context("a back end needs an API key")?;
         let connections = usize::try_from(manner.connections.get()).unwrap_or(usize::MAX);
-        let doors: Vec<Vec<Place>> =
+        let each: Vec<Vec<Place>> =
             target.call_at().cycle().take(connections).map(<[Place]>::to_vec).collect();
         let (users, batch) = (trial.users(), manner.batch.get().into());
         let connecting = move |stop: &CancellationToken| {
-            let callers = doors.iter().map(|places| {
-                ensure!(!stop.is_cancelled(), Interrupted);
-                Publisher::connect(places, &key, &topic)
-            });
+            let callers = each.iter().map(|places| Publisher::connect(places, &key, &topic, stop));
             Ok(Self { callers: callers.collect::<anyhow::Result<_>>()?, users, laps, batch })
         };
         fleet.within((BACK_END, trial.asked.size.deadline), connecting, &mut trial.line).await?

@@ -184,7 +184,7 @@ impl Target {
         };
         let starting = (1..=loops.get()).map(|number| started("a bare loop", launch(number)));
         let (logs, members): (Vec<_>, Vec<_>) = try_join_all(starting).await?.into_iter().unzip();
-        let (places, numbers) = doors(&members).await?;
+        let (places, numbers) = places_of(&members).await?;
         Ok(Self {
             places,
             credentials: Credentials::Nobody,
@@ -211,7 +211,7 @@ impl Target {
     /// # Errors
     /// One of them had ended by itself.
     pub async fn kill(&self) -> anyhow::Result<()> {
-        try_join_all(self.doors().into_iter().map(Member::kill)).await.map(drop)
+        try_join_all(self.held_by().into_iter().map(Member::kill)).await.map(drop)
     }
 
     /// Starts them again where they were, and waits until they are ready; answers where their CPU and memory are read from now on.
@@ -219,9 +219,9 @@ impl Target {
     /// # Errors
     /// One of them does not start.
     pub async fn restart(&self) -> anyhow::Result<Meter> {
-        let doors = self.doors();
-        try_join_all(doors.iter().map(|door| door.restart())).await?;
-        Ok(Meter::Processes(try_join_all(doors.iter().map(|door| door.number())).await?))
+        let members = self.held_by();
+        try_join_all(members.iter().map(|member| member.restart())).await?;
+        Ok(Meter::Processes(try_join_all(members.iter().map(|member| member.number())).await?))
     }
 
     /// How the tool's own processes stand to others: as the gateways do to their Redis.
@@ -233,7 +233,7 @@ impl Target {
     }
 
     /// Whom sessions are connected to, where the tool started it.
-    fn doors(&self) -> Vec<&Member> {
+    fn held_by(&self) -> Vec<&Member> {
         match self.own.as_ref().map(|own| &own.what) {
             Some(Started::One(member)) => vec![&**member],
             Some(Started::Bare(members)) => members.iter().collect(),
@@ -360,7 +360,7 @@ async fn apart(host: &Host, folder: TempDir, count: NonZeroU16, manner: Manner) 
         anyhow!("a Doorbell of its own does not start: {error:#}\n{}", lines.join("\n"))
     };
     let local = started.map_err(why)?;
-    let (places, numbers) = doors(local.gateways()).await?;
+    let (places, numbers) = places_of(local.gateways()).await?;
     Ok(Target {
         places,
         credentials: Credentials::Key(local.key_file()),
@@ -371,7 +371,7 @@ async fn apart(host: &Host, folder: TempDir, count: NonZeroU16, manner: Manner) 
 }
 
 /// Where each of them is connected to, and their numbers in `/proc`.
-async fn doors(members: impl IntoIterator<Item = &Member>) -> anyhow::Result<(Vec<Place>, Vec<u32>)> {
+async fn places_of(members: impl IntoIterator<Item = &Member>) -> anyhow::Result<(Vec<Place>, Vec<u32>)> {
     let (mut places, mut numbers) = (Vec::new(), Vec::new());
     for member in members {
         places.push(Place::own(member.address(), None)?);

@@ -42,8 +42,8 @@ impl<'a> Followed<'a> {
         let mut fleet = trial.open(target, side).await?.fleet;
         let (key, topic) = (target.api_key.clone(), trial.topic());
         let (key, topic) = key.zip(topic).context("a back end needs an API key")?;
-        let door = target.call_at().next().context("a server has an address")?.to_vec();
-        let connecting = move |_: &CancellationToken| Publisher::connect(&door, &key, &topic);
+        let places = target.call_at().next().context("a server has an address")?.to_vec();
+        let connecting = move |stop: &CancellationToken| Publisher::connect(&places, &key, &topic, stop);
         let deadline = trial.asked.size.deadline;
         let mut publisher = fleet.within((BACK_END, deadline), connecting, &mut trial.line).await??;
         if fleet.tally().open == 0 {

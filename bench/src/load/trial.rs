@@ -167,8 +167,6 @@ impl<'a> Trial<'a> {
     /// It cannot be had, or not hold so many.
     pub async fn doorbell(&mut self, back_end: Option<&BackEnd>) -> anyhow::Result<Target> {
         let files = (self.host.files)();
-        // Known before anything is measured, where it was asked for.
-        self.asked.bare_loops.map(|loops| self.asked.size.bare_loops(Some(loops), files)).transpose()?;
         if self.asked.place.url.is_empty() {
             let gateways = self.asked.place.gateways.map_or(1, NonZeroU16::get);
             self.asked.size.check_own(gateways, files)?;
@@ -187,6 +185,15 @@ impl<'a> Trial<'a> {
         starting: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
         self.stop.run_until_cancelled(starting).await.unwrap_or_else(|| Err(Interrupted.into()))
+    }
+
+    /// Whether as many bare loops as were asked for can hold the sessions: known before anything is measured.
+    ///
+    /// # Errors
+    /// They are measured, and cannot hold so many.
+    pub fn check_bare_loops(&self) -> anyhow::Result<()> {
+        let asked = self.asked.bare_loops.filter(|_| self.has_bare_loop);
+        asked.map_or(Ok(()), |loops| self.asked.size.bare_loops(Some(loops), (self.host.files)()).map(drop))
     }
 
     /// Takes the bare loop: as many of it as hold the sessions.
@@ -331,7 +338,14 @@ pub async fn ended<T>(target: Target, measured: anyhow::Result<T>) -> anyhow::Re
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
+
+    /// Nothing here takes longer.
+    const DEADLINE: Duration = Duration::from_secs(60);
 
     /// Ends with a status when it is asked to, and has said so in its log.
     async fn ends_with(status: u8) -> Target {
@@ -404,13 +418,17 @@ mod tests {
             }
             stop.cancel();
         };
-        let (target, ()) = tokio::join!(trial.doorbell(None), started);
+        let both = async { tokio::join!(trial.doorbell(None), started) };
+        let (target, ()) = timeout(DEADLINE, both).await.expect("it is heard");
 
         assert!(target.err().unwrap().is::<Interrupted>());
         let number = std::fs::read_to_string(number).unwrap().trim().parse().unwrap();
-        while crate::process::is_there(number) {
-            tokio::task::yield_now().await;
-        }
+        let gone = async {
+            while crate::process::is_there(number) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(DEADLINE, gone).await.expect("it ends with the tool");
     }
 
     #[tokio::test]

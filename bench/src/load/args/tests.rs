@@ -76,8 +76,12 @@ fn there_are_as_many_bare_loops_as_the_file_limit_asks_for_or_as_were_asked_for(
     assert!(refused.contains("--bare-loops 1") && refused.contains("so 2 are needed"), "{refused}");
     let refused = loops(4_000_000, None, 20_000).unwrap_err();
     assert!(refused.contains("need 203 bare loops") && refused.contains("more than 200"), "{refused}");
+    assert!(refused.contains("--sessions") && refused.contains("--no-reference"), "{refused}");
     let refused = loops(1, None, 256).unwrap_err();
-    assert!(refused.contains("of which a bare loop needs 256"), "{refused}");
+    assert!(
+        refused.contains("of which a bare loop needs 256") && refused.contains("--no-reference"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -57,7 +57,8 @@ fn request(socket: &mut BufReader<TcpStream>) -> serde_json::Value {
 fn what_a_server_that_ends_its_connection_did_not_answer_is_published_again() {
     for last in ["", "Connection: close\r\n"] {
         let (place, serving) = server(&[2, 1, 2], last);
-        let mut publisher = Publisher::connect(&[place], "key", "bench:1").unwrap();
+        let mut publisher =
+            Publisher::connect(&[place], "key", "bench:1", &CancellationToken::new()).unwrap();
 
         (1..=5).for_each(|version| publisher.publish(version).unwrap());
 
@@ -69,7 +70,7 @@ fn what_a_server_that_ends_its_connection_did_not_answer_is_published_again() {
 #[test]
 fn a_server_that_ends_every_connection_is_told_as_such() {
     let (place, serving) = server(&[0, 0], "");
-    let mut publisher = Publisher::connect(&[place], "key", "bench:1").unwrap();
+    let mut publisher = Publisher::connect(&[place], "key", "bench:1", &CancellationToken::new()).unwrap();
 
     let error = publisher.publish(1).unwrap_err();
 
@@ -82,7 +83,7 @@ fn a_publish_goes_to_all_places_and_all_answers_are_waited_for() {
     // The second ends its connection: the publish comes there over a new one.
     let servers = [&[3][..], &[1, 2], &[3]].map(|answers| server(answers, ""));
     let (places, serving): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
-    let mut publisher = Publisher::connect(&places, "key", "bench:1").unwrap();
+    let mut publisher = Publisher::connect(&places, "key", "bench:1", &CancellationToken::new()).unwrap();
 
     (1..=3).for_each(|version| publisher.publish(version).unwrap());
 
@@ -97,7 +98,7 @@ fn users_are_rung_where_their_sessions_are_and_nobody_is_asked_for_nothing() {
     let users = |hint: &serde_json::Value| hint["users"].to_string();
     let servers = [&[2][..], &[1], &[0]].map(|answers| server_of(answers, "", users));
     let (places, serving): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
-    let mut publisher = Publisher::connect(&places, "key", "bench:1").unwrap();
+    let mut publisher = Publisher::connect(&places, "key", "bench:1", &CancellationToken::new()).unwrap();
     let name = |session| format!("user-{session}");
 
     publisher.ring(1, [3, 1, 4, 6].into_iter(), name).unwrap();
@@ -125,11 +126,26 @@ fn an_answer_that_was_not_waited_for_is_not_taken_for_the_next() {
         });
         (Place::own(&address.to_string(), None).unwrap(), refusing)
     };
-    let mut publisher = Publisher::connect(&[refused, place], "key", "bench:1").unwrap();
+    let mut publisher =
+        Publisher::connect(&[refused, place], "key", "bench:1", &CancellationToken::new()).unwrap();
 
     assert!(publisher.publish(1).unwrap_err().to_string().contains("500 No"));
     publisher.publish(2).unwrap();
 
     assert_eq!((publisher.reconnects(), serving.join().unwrap()), (1, vec![1, 2]));
     refusing.join().unwrap();
+}
+
+#[test]
+fn who_is_to_end_connects_to_no_other_place() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let place = Place::own(&listener.local_addr().unwrap().to_string(), None).unwrap();
+    let stop = CancellationToken::new();
+    stop.cancel();
+
+    let error = Publisher::connect(&[place], "key", "bench:1", &stop).err().unwrap();
+
+    assert!(error.is::<Interrupted>(), "{error:#}");
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }

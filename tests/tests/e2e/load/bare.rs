@@ -13,23 +13,17 @@ fn is_bare(pid: &str) -> bool {
 #[tokio::test]
 async fn sessions_are_spread_over_several_bare_loops_and_each_of_them_is_watched() -> anyhow::Result<()> {
     let loops = LOOPS.to_string();
-    let words = ["--sessions", "300", "--bare-loops", &loops, "--duration", "3s", "--settle", "100ms"];
+    let words = ["--sessions", "300", "--bare-loops", &loops, "--duration", "10s", "--settle", "100ms"];
     let mut idle = bench(&[&["idle"], &words[..]].concat())?;
-    let idle = idle.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut idle = idle.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
 
-    let at_rest = async {
-        loop {
-            let loops: Vec<String> = children(&idle)?.into_iter().filter(|child| is_bare(child)).collect();
-            let held =
-                loops.iter().map(|bare| Ok(std::fs::read_dir(format!("/proc/{bare}/fd"))?.count() as u64));
-            let held = held.collect::<std::io::Result<Vec<u64>>>().unwrap_or_default();
-            if held.iter().sum::<u64>() >= SESSIONS {
-                return anyhow::Ok((loops, held));
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let (loops, held) = timeout(DEADLINE, at_rest).await.context("they are not all there")??;
+    // The server's, and then theirs.
+    for part in ["at rest", "tokens", "at rest"] {
+        line_with(&mut idle, part).await?;
+    }
+    let loops: Vec<String> = children(&idle)?.into_iter().filter(|child| is_bare(child)).collect();
+    let held = loops.iter().map(|bare| Ok(std::fs::read_dir(format!("/proc/{bare}/fd"))?.count() as u64));
+    let held = held.collect::<std::io::Result<Vec<u64>>>()?;
     assert_eq!(held.len() as u64, LOOPS);
     // Beside sessions, each has its own files.
     assert!(
@@ -130,5 +124,31 @@ async fn a_bare_loop_that_cannot_be_had_costs_no_figures() -> anyhow::Result<()>
         said.contains("--bare-loops 1 cannot hold 150 sessions") && said.contains("2 are needed"),
         "{said}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn so_many_bare_loops_are_refused_where_there_is_none_and_count_for_nothing_elsewhere()
+-> anyhow::Result<()> {
+    for (words, told) in [
+        (&["mixed", "--sessions", "20"][..], "--bare-loops: there is no bare loop beside mixed"),
+        (&["connect", "--tls"], "'--tls' cannot be used with '--bare-loops <COUNT>'"),
+    ] {
+        let (output, said) = run(&[words, &["--bare-loops", "2"]].concat()).await?;
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(told), "{said}");
+    }
+
+    // They could not hold 300 where that was asked for, and are not asked to.
+    let doorbell = Doorbell::start().await?;
+    let (url, key) = (format!("ws://0.0.0.0:{}", doorbell.port()), doorbell.data().join("key"));
+    let line = "ulimit -n 400 && exec \"$@\"";
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", line, "sh"]).arg(process::binary()?).args(["bench", "connect", "--sessions", "300"]);
+    command.args(["--bare-loops", "1", "--url", &url, "--key-file", text(&key)?]).stdin(Stdio::null());
+    let output = timeout(DEADLINE, command.kill_on_drop(true).output()).await??;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.code() == Some(0), "{said}");
+    assert!(said.contains("note: no figures of the bare loop") && said.contains("300 welcomed"), "{said}");
     Ok(())
 }
