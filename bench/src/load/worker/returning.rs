@@ -144,7 +144,12 @@ impl Returning {
                 return Verdict::Expected;
             }
             // It was not lost: who is held back at the door comes all the same.
-            let Then::After(least) = over.then else { return Verdict::Ended };
+            let least = match over.then {
+                Then::After(least) => least,
+                // In TLS a door has no words.
+                Then::Unanswered => Duration::ZERO,
+                Then::Backoff | Then::Never => return Verdict::Ended,
+            };
             self.wait(index, socket, least);
             return Verdict::Expected;
         }

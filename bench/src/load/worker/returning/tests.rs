@@ -141,9 +141,16 @@ fn who_follows_is_current_once_it_knows_the_last_version_and_times_count_from_th
 
 #[test]
 fn who_is_held_back_at_the_door_at_first_comes_all_the_same_where_sessions_come_back() {
-    for (lost, verdict) in [(Lost::Back, Verdict::Expected), (Lost::Gone, Verdict::Ended)] {
+    let (after, unanswered) = (Then::After(Duration::ZERO), Then::Unanswered);
+    for (lost, then, verdict) in [
+        (Lost::Back, after, Verdict::Expected),
+        (Lost::Back, unanswered, Verdict::Expected),
+        (Lost::Back, Then::Never, Verdict::Ended),
+        (Lost::Gone, after, Verdict::Ended),
+        (Lost::Gone, unanswered, Verdict::Ended),
+    ] {
         let (mut returning, mut socket, mut returns) = (returning(lost), Socket::new(1), Returns::default());
-        let then = over(Then::After(Duration::ZERO));
+        let then = over(then);
 
         assert_eq!(returning.over((0, &mut socket), Stage::Upgrading, &then, &mut returns), verdict);
 
