@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// What is said of an address that is none.
+const SERVER: &str = "must be ws://HOST:PORT or wss://HOST";
+
 /// A time above zero and at most a day.
 ///
 /// # Errors
@@ -19,7 +22,11 @@ pub fn time(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// What is wrong with it.
 pub fn url(text: &str) -> Result<String, String> {
-    let uri: http::Uri = text.parse().map_err(|_| "must be ws://HOST:PORT or wss://HOST".to_owned())?;
+    server(text).map_err(|why| if why == SERVER { format!("{why}, without a path") } else { why })
+}
+
+fn server(text: &str) -> Result<String, String> {
+    let uri: http::Uri = text.parse().map_err(|_| SERVER.to_owned())?;
     let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
     let (_, host_and_port) = authority.rsplit_once('@').unwrap_or(("", authority));
     if uri.host().is_some_and(|host| host.len() < host_and_port.len()) && uri.port_u16().is_none() {
@@ -27,10 +34,11 @@ pub fn url(text: &str) -> Result<String, String> {
     }
     let scheme = matches!(uri.scheme_str(), Some("ws" | "wss"));
     let path = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
-    if scheme && path && uri.host().is_some() {
+    // What follows a `#` is left out of an `Uri`.
+    if scheme && path && uri.host().is_some() && !text.contains('#') {
         Ok(text.trim_end_matches('/').to_owned())
     } else {
-        Err("must be ws://HOST:PORT or wss://HOST, without a path".to_owned())
+        Err(SERVER.to_owned())
     }
 }
 
@@ -41,7 +49,10 @@ pub fn url(text: &str) -> Result<String, String> {
 pub fn load_url(text: &str) -> Result<String, String> {
     let after_scheme = text.find("://").map_or(text.len(), |scheme| scheme + 3);
     let path = text[after_scheme..].find('/').map_or(text.len(), |path| after_scheme + path);
-    let (server, path) = (url(&text[..path])?, text[path..].trim_end_matches('/'));
+    let (server, path) = (server(&text[..path])?, text[path..].trim_end_matches('/'));
+    if server.contains('@') {
+        return Err("leave USER@ out: tokens say who a user is".to_owned());
+    }
     if path.ends_with("/v1/ws") {
         return Err("leave /v1/ws out: a path is what comes before it".to_owned());
     }
@@ -67,6 +78,33 @@ mod tests {
         }
         for bad in ["ws://h:65536", "ws://h:99999999999", "wss://[::1]:70000", "ws://h:"] {
             assert!(url(bad).unwrap_err().contains("65535"), "{bad}");
+        }
+        assert!(url("wss://h/p").unwrap_err().ends_with("without a path"));
+    }
+
+    #[test]
+    fn an_address_to_measure_may_have_a_path_and_nothing_else() {
+        for (good, same) in [
+            ("ws://h:1", "ws://h:1"),
+            ("wss://h/", "wss://h"),
+            ("wss://h/push", "wss://h/push"),
+            ("wss://[::1]:8/a/b/", "wss://[::1]:8/a/b"),
+        ] {
+            assert_eq!(load_url(good).unwrap(), same);
+        }
+        for (bad, why) in [
+            ("http://h/p", SERVER),
+            ("wss:///p", SERVER),
+            ("wss://h#x", SERVER),
+            ("wss://h?x", SERVER),
+            ("wss://user@h/p", "leave USER@ out: tokens say who a user is"),
+            ("wss://h/p?x", "its path must be one, without a query"),
+            ("wss://h/p#x", "its path must be one, without a query"),
+            ("wss://h/a b", "its path must be one, without a query"),
+            ("wss://h/v1/ws/", "leave /v1/ws out: a path is what comes before it"),
+            ("wss://h/push/v1/ws", "leave /v1/ws out: a path is what comes before it"),
+        ] {
+            assert_eq!(load_url(bad).unwrap_err(), why, "{bad}");
         }
     }
 }

@@ -48,8 +48,8 @@ pub struct Asked {
 /// The server that is measured.
 #[derive(Clone, Debug, Args)]
 pub struct Where {
-    /// An installation, ws://HOST:PORT or wss://HOST; may be repeated: sessions are spread over all [default: a Doorbell of its own
-    /// on the loopback]
+    /// An installation, ws://HOST:PORT or wss://HOST, with /PATH where a proxy has it under one; may be repeated: sessions are spread
+    /// over all [default: a Doorbell of its own on the loopback]
     #[arg(long, value_name = "URL", value_parser = load_url)]
     pub(super) url: Vec<String>,
     /// With wss:// and https://: the file in PEM with the certificates of the authorities to trust [default: those of the system]

@@ -5,6 +5,7 @@ mod bare;
 mod hot;
 mod hung;
 mod mixed;
+mod prefix;
 mod report;
 mod rounds;
 mod storm;
@@ -394,7 +395,10 @@ async fn what_cannot_be_measured_says_why() -> anyhow::Result<()> {
         (&["connect", "--url", "ws://127.0.0.1:1"], "--key-file"),
         (&["connect", "--url", "wss://127.0.0.1/v1/ws", "--key-file", "k"], "leave /v1/ws out"),
         (&["connect", "--url", "ws://127.0.0.1:1", "--key-file", "k", "--ca", "c"], "--ca: neither"),
-        (&["connect", "--url", "wss://127.0.0.1:1", "--key-file", "k", "--ca", "no-such-ca"], "no-such-ca"),
+        (
+            &["connect", "--url", "wss://127.0.0.1:1", "--key-file", "k", "--ca", "no-such-ca"],
+            "cannot read no-such-ca",
+        ),
         (
             &["connect", "--url", "wss://127.0.0.1:1", "--url", "ws://127.0.0.1:1", "--key-file", "k"],
             "some are wss://",
