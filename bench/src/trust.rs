@@ -1,7 +1,7 @@
 //! Whom the tool trusts as a TLS client, and what a handshake says that does not come about.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, ensure};
 use hyper_rustls::ConfigBuilderExt;
@@ -45,10 +45,10 @@ impl Trust {
         let builder = match self {
             Self::System => builder.with_native_roots().context("the system's certificates")?,
             Self::File(file) => {
+                let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
                 let why = || format!("no certificates in PEM in {}", file.display());
-                let all = CertificateDer::pem_file_iter(file).with_context(why)?;
                 let mut roots = RootCertStore::empty();
-                for one in all {
+                for one in CertificateDer::pem_slice_iter(&text) {
                     roots.add(one.with_context(why)?).with_context(why)?;
                 }
                 ensure!(!roots.is_empty(), why());
@@ -60,14 +60,22 @@ impl Trust {
         Ok(config)
     }
 
-    /// The same for sockets and calls that are measured.
+    /// The same for sockets and calls that are measured: made once, since all of a run trust the same, and the system's certificates are
+    /// many.
     ///
     /// # Errors
     /// As [`Trust::client`].
     pub fn measured(&self) -> anyhow::Result<Arc<ClientConfig>> {
+        static LAST: Mutex<Option<(Trust, Arc<ClientConfig>)>> = Mutex::new(None);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, config)) = last.as_ref().filter(|(trust, _)| trust == self) {
+            return Ok(Arc::clone(config));
+        }
         let mut config = self.client(MEASURED)?;
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
-        Ok(Arc::new(config))
+        let config = Arc::new(config);
+        *last = Some((self.clone(), Arc::clone(&config)));
+        Ok(config)
     }
 }
 
@@ -101,4 +109,34 @@ pub fn refused(error: &Error) -> String {
 /// The same of a handshake that is read and written somewhere.
 pub fn refused_by(error: &std::io::Error) -> Option<String> {
     error.get_ref()?.downcast_ref::<Error>().map(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_told_from_one_without_certificates() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let why = || Trust::File(file.clone()).client(MEASURED).unwrap_err().to_string();
+        assert_eq!(why(), format!("cannot read {}", file.display()));
+        std::fs::write(&file, "nothing\n").unwrap();
+        assert_eq!(why(), format!("no certificates in PEM in {}", file.display()));
+    }
+
+    #[test]
+    fn what_is_measured_trusts_alike_and_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let trust = ["one", "other"].map(|name| {
+            let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+            let file = folder.path().join(name);
+            std::fs::write(&file, made.cert.pem()).unwrap();
+            Trust::File(file)
+        });
+
+        let [one, again, other] = [&trust[0], &trust[0], &trust[1]].map(|trust| trust.measured().unwrap());
+
+        assert!(Arc::ptr_eq(&one, &again) && !Arc::ptr_eq(&one, &other));
+    }
 }

@@ -21,13 +21,9 @@ pub fn is_secure(url: &str) -> bool {
 pub async fn found(url: &str, trust: &Trust) -> anyhow::Result<Place> {
     let (scheme, rest) = url.split_once("://").context("an address has a scheme")?;
     let (host, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let port = if scheme == "wss" { 443 } else { 80 };
-    let with_port = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
-        host.to_owned()
-    } else {
-        format!("{host}:{port}")
-    };
-    let found = lookup_host(&with_port).await.with_context(|| format!("there is no {host}"))?;
+    let (name, port) = split_port(host);
+    let port = port.unwrap_or(if scheme == "wss" { 443 } else { 80 });
+    let found = lookup_host(format!("{name}:{port}")).await.with_context(|| format!("there is no {host}"))?;
     let address = preferred(found).with_context(|| format!("{host} has no address"))?;
     let trust = is_secure(url).then(|| trust.clone());
     Ok(Place { address, host: host.to_owned(), prefix: prefix.to_owned(), trust })
@@ -50,6 +46,12 @@ pub async fn all(urls: &[String], trust: &Trust) -> anyhow::Result<Vec<Place>> {
     Ok(places)
 }
 
+/// A host, and the port that is named with it.
+fn split_port(host: &str) -> (&str, Option<u16>) {
+    let named = host.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?)));
+    named.map_or((host, None), |(name, port)| (name, Some(port)))
+}
+
 /// Of a name's addresses one of IPv4, whose loopback has many to connect from; else the first.
 fn preferred(addresses: impl Iterator<Item = SocketAddr>) -> Option<SocketAddr> {
     addresses.min_by_key(SocketAddr::is_ipv6)
@@ -69,8 +71,7 @@ impl Place {
     /// # Errors
     /// It is no name.
     pub fn name(&self) -> anyhow::Result<ServerName<'static>> {
-        let has_port = self.host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
-        let host = has_port.map_or(self.host.as_str(), |(host, _)| host);
+        let (host, _) = split_port(&self.host);
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         ServerName::try_from(host)
             .with_context(|| format!("{} is no name that a certificate may have", self.host))

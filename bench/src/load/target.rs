@@ -9,7 +9,6 @@ use anyhow::{Context, anyhow, bail, ensure};
 use futures_util::future::{join_all, try_join_all};
 use tempfile::TempDir;
 use tokio::process::Command;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::args::Where;
@@ -153,8 +152,7 @@ impl Target {
         let api_key = api_key.map(read).transpose()?.map(|key| key.trim().to_owned());
         let meter = Meter::Metrics(place.metrics_url.clone(), trust);
         // Last, when all else that was asked for is known to be there.
-        let looked = places.clone();
-        spawn_blocking(move || looked.iter().try_for_each(pipe::look)).await??;
+        pipe::look(&places).await?;
         Ok(Self { places, credentials, api_key, meter, own: None })
     }
 

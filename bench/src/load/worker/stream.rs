@@ -12,7 +12,7 @@ use crate::load::clock::Moment;
 use crate::load::orders::Place;
 use crate::trust::Trust;
 
-/// What may lie encrypted or decrypted of a session, in bytes: the largest record. A client writes far less at once.
+/// What may lie unsent of a session, in bytes, before the handshake is done and after: the largest record. A client writes far less at once.
 const HELD_BYTES_MAX: usize = 16 * 1024;
 
 /// How connections to a place are secured.

@@ -73,6 +73,31 @@ async fn sessions_in_tls_come_back_to_a_server_that_was_killed() -> anyhow::Resu
     Ok(())
 }
 
+/// Lets so few in that most are cut off at first.
+const NARROW: [&str; 4] =
+    ["--set", "DOORBELL_LISTENER__ACCEPTS_PER_SECOND=100", "--set", "DOORBELL_LISTENER__ACCEPTS_BURST=20"];
+
+#[tokio::test]
+async fn whom_a_door_cuts_off_in_tls_comes_all_the_same_where_sessions_come_back() -> anyhow::Result<()> {
+    let result = measured(&[&["storm", "--tls", "--settle", "1s"][..], &NARROW].concat()).await?;
+
+    let counts = &result["counts"];
+    assert_eq!((&counts["back"], &counts["sessions open at the end"]), (&SESSIONS.into(), &SESSIONS.into()));
+    assert!(counts["ended before an answer"].as_u64() > Some(0), "{counts}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn whom_a_door_cuts_off_in_tls_is_told_of_the_door_where_sessions_come_once() -> anyhow::Result<()> {
+    let connect = ["connect", "--tls", "--sessions", "300"];
+
+    let (output, said) = run(&[&connect[..], &NARROW].concat()).await?;
+
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("lower --connect-rate") && !said.contains("--url"), "{said}");
+    Ok(())
+}
+
 /// A server with a certificate that signs itself, for 127.0.0.1.
 struct Secure {
     doorbell: Doorbell,
