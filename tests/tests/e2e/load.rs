@@ -25,6 +25,15 @@ use tokio::time::timeout;
 
 /// As many as a debug build opens in a second.
 const SESSIONS: u64 = 300;
+/// Who does not answer a ping is closed after three seconds.
+const PINGED_EACH_SECOND: [&str; 6] = [
+    "--set",
+    "DOORBELL_GATEWAY__HEARTBEAT=1s",
+    "--set",
+    "DOORBELL_GATEWAY__SILENCE_MAX=3s",
+    "--set",
+    "DOORBELL_GATEWAY__HELLO_TIMEOUT=3s",
+];
 /// Nothing here takes longer.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -99,22 +108,8 @@ async fn connections_at_a_rate_take_as_long_as_the_rate_says() -> anyhow::Result
 
 #[tokio::test]
 async fn sessions_at_rest_answer_pings_and_are_weighed() -> anyhow::Result<()> {
-    let result = measured(&[
-        "idle",
-        "--duration",
-        "4s",
-        "--settle",
-        "500ms",
-        "--encoding",
-        "msgpack",
-        "--set",
-        "DOORBELL_GATEWAY__HEARTBEAT=1s",
-        "--set",
-        "DOORBELL_GATEWAY__SILENCE_MAX=3s",
-        "--set",
-        "DOORBELL_GATEWAY__HELLO_TIMEOUT=3s",
-    ])
-    .await?;
+    let idle = ["idle", "--duration", "4s", "--settle", "500ms", "--encoding", "msgpack"];
+    let result = measured(&[&idle[..], &PINGED_EACH_SECOND].concat()).await?;
 
     // Who did not answer would be closed after three seconds: all were pinged meanwhile.
     assert_eq!(result["counts"]["sessions open at the end"], SESSIONS);
